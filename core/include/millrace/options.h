@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef MILLRACE_OPTIONS_H
+#define MILLRACE_OPTIONS_H
+
+/* One table describes every option: it reads files, environment and flags, checks the values, and
+ * makes --help and docs/CONFIGURATION.md. A program fills a struct of its own from it.
+ *
+ * Precedence: flag, environment, file, default. `[influx] topic.create` is
+ * MILLRACE_INFLUX_TOPIC_CREATE in the environment (dots become underscores) and
+ * --influx.topic.create=VALUE as a flag; with _FILE after the environment's name, or `.file` after
+ * the key, the value is read from that file (one trailing line break is cut). */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <millrace/error.h>
+#include <millrace/macros.h>
+
+enum mr_option_type {
+    MR_OPTION_STRING,   /* char * (NULL if the default is NULL), freed with the options */
+    MR_OPTION_BOOLEAN,  /* bool; true|false, yes|no, on|off, 1|0 */
+    MR_OPTION_INTEGER,  /* int64_t */
+    MR_OPTION_DURATION, /* int64_t milliseconds; "250ms", "3s", "5m", "2h" */
+    MR_OPTION_SIZE,     /* int64_t bytes; "900KiB", "4MiB", "1GiB", plain bytes */
+    MR_OPTION_ENUM,     /* int: index into `choices` */
+    MR_OPTION_ADDRESS,  /* struct mr_address; "127.0.0.1:8080", "[::1]:8080", "localhost:8080" */
+};
+
+enum { MR_HOST_BYTES = 256 };
+
+struct mr_address {
+    char host[MR_HOST_BYTES];
+    uint16_t port; /* 0: the system picks one (tests) */
+};
+
+enum mr_option_flags {
+    MR_OPTION_SECRET = 1,   /* never shown: not in logs, errors, --help or --check */
+    MR_OPTION_REQUIRED = 2, /* a string that must be given and not be empty */
+};
+
+struct mr_option {
+    const char *section; /* "log"; NULL: the program's own section */
+    const char *key;     /* "topic.create" */
+    enum mr_option_type type;
+    const char *initial; /* the default as one would write it; NULL: none (strings only) */
+    int64_t min;         /* integers, durations (ms), sizes (bytes); both 0: no bound beyond >= 0 */
+    int64_t max;
+    const char *choices; /* MR_OPTION_ENUM: "none|basic" */
+    const char *unit;    /* for the docs: "events"; durations and sizes need none */
+    const char *text;    /* one or two sentences */
+    size_t offset;       /* of the field in the target struct */
+    unsigned flags;
+    const char *env; /* one more environment variable, e.g. "INFLUXDB_URI"; ours wins over it */
+};
+
+/* A table and where in the program's options struct its fields begin: libraries bring tables of
+ * their own (mr_producer_options, mr_worker_loop_options). Ends with a row whose key is NULL. */
+struct mr_option_group {
+    const struct mr_option *table;
+    size_t base;
+};
+
+/* The last row of a table. */
+#define MR_OPTION_END \
+    {                 \
+        .key = NULL   \
+    }
+
+#endif
