@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef BASE_OPTIONS_H
+#define BASE_OPTIONS_H
+
+/* Filling an options struct from its tables: files, environment, flags (millrace/options.h says how
+ * a program describes them). Every problem is collected; nothing stops at the first one. */
+
+#include <millrace/options.h>
+
+#include "kit/buf.h"
+
+enum {
+    OPTIONS_GROUPS_MAX = 16,
+    OPTIONS_PROBLEMS_MAX = 100,
+    OPTIONS_FILE_BYTES_MAX = 1024 * 1024,
+    OPTIONS_PASSTHROUGH_MAX = 512,
+};
+
+/* A key of [kafka], [kafka.producer] or [kafka.consumer], given to librdkafka word for word. In the
+ * environment underscores stand for dots: MILLRACE_KAFKA_PRODUCER_LINGER_MS. */
+struct passthrough {
+    char *section; /* "kafka.producer" */
+    char *key;     /* "linger.ms" */
+    char *value;
+    char *origin; /* "millrace.conf:12", "environment", "command line": for messages */
+};
+
+struct options_spec {
+    const char *program; /* "millrace-http" */
+    const char *section; /* "http": for rows without one */
+    const struct mr_option_group *groups;
+    size_t group_count;
+};
+
+struct options;
+
+/* An empty set over `target`, the program's options struct, whose fields are set to the defaults
+ * (what was in them is not freed). `spec` is borrowed. Errors: NULL when out of memory. */
+struct options *options_new(const struct options_spec *spec, void *target);
+
+/* Free the set, and every string it put into the target. Takes NULL. */
+void options_free(struct options *options);
+
+/* Read a file, the environment (`environ`'s form), the flags that are left of the command line
+ * ("--section.key=value" or "--section.key value"; the program's own section may be left out). In
+ * any order: precedence is kept. What is wrong is collected.  A file that can't be read is a
+ * problem too. */
+void options_read_file(struct options *options, const char *path);
+void options_read_environment(struct options *options, char *const *environment);
+void options_read_flag(struct options *options, const char *name, const char *value);
+
+/* After all sources: look for what is missing. */
+void options_finish(struct options *options);
+
+/* A problem found by someone else (a check across options, librdkafka's word on a setting). */
+void options_add_problem(struct options *options, const char *text);
+
+/* A line each: "millrace.conf:7: [http] lisen: unknown option; did you mean 'listen'?". Empty:
+ * none. */
+const struct mr_buf *options_problems(const struct options *options);
+size_t options_problem_count(const struct options *options);
+
+/* A line each: unknown MILLRACE_* variables (Kubernetes injects some: they only warn). */
+const struct mr_buf *options_warnings(const struct options *options);
+
+/* The [kafka*] settings in order of precedence, the later wins. Borrowed from `options`. */
+const struct passthrough *options_passthrough(const struct options *options, size_t *ret_count);
+
+/* --help's list, and a program's part of docs/CONFIGURATION.md. Errors: as buf_add. */
+int options_write_help(const struct options_spec *spec, struct mr_buf *out);
+int options_write_markdown(const struct options_spec *spec, struct mr_buf *out);
+
+/* The name in `names` (count of them) nearest to `name`, or NULL if none is near (Levenshtein
+ * distance over a third of the length). */
+const char *options_nearest(const char *name, const char *const *names, size_t count);
+
+/* "; did you mean 'listen'?" with "'" before and after `nearest`; "" if that is NULL or "". */
+enum { OPTIONS_HINT_BYTES = 320 };
+const char *options_hint(const char *before, const char *nearest, const char *after,
+                         char ret_hint[OPTIONS_HINT_BYTES]);
+
+#endif

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Values from the environment and the command line. */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/options_internal.h"
+
+#define PREFIX "MILLRACE_"
+
+enum { NAME_BYTES = OPTIONS_NAME_BYTES * 2 };
+
+/* The longest first. */
+static const char *const passthrough_sections[] = {"kafka.producer", "kafka.consumer", "kafka"};
+
+static struct row *row_of_variable(struct options *options, const char *name)
+{
+    char candidate[NAME_BYTES];
+    for (size_t i = 0; i < options->row_count; i++) {
+        struct row *row = &options->rows[i];
+        if (option_environment_name(row->section, row->option->key, candidate, sizeof candidate) &&
+            strcmp(candidate, name) == 0) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+static struct row *row_of_alias(struct options *options, const char *name)
+{
+    for (size_t i = 0; i < options->row_count; i++) {
+        const char *alias = options->rows[i].option->env;
+        if (alias != NULL && strcmp(alias, name) == 0) {
+            return &options->rows[i];
+        }
+    }
+    return NULL;
+}
+
+/* True if `find` knows the name, or what is before _FILE. */
+static bool take_variable(struct options *options, const struct place *place, const char *value,
+                          struct row *(*find)(struct options *, const char *))
+{
+    char plain[NAME_BYTES];
+    struct row *row = find(options, place->name);
+    if (row != NULL) {
+        options_apply(options, row, place, value, false);
+        return true;
+    }
+    row = options_without_suffix(place->name, "_FILE", plain, sizeof plain) ? find(options, plain)
+                                                                            : NULL;
+    if (row != NULL) {
+        options_apply(options, row, place, value, true);
+        return true;
+    }
+    return false;
+}
+
+/* What Kubernetes puts into every container of a namespace for each service: X_SERVICE_HOST,
+ * X_SERVICE_PORT[_NAME], X_PORT, X_PORT_8080_TCP[_...]. */
+static bool is_kubernetes_variable(const char *name)
+{
+    char plain[NAME_BYTES];
+    const char *port;
+    if (strstr(name, "_SERVICE_PORT") != NULL ||
+        options_without_suffix(name, "_SERVICE_HOST", plain, sizeof plain) ||
+        options_without_suffix(name, "_PORT", plain, sizeof plain)) {
+        return true;
+    }
+    port = strstr(name, "_PORT_");
+    return port != NULL && isdigit((unsigned char)port[6]);
+}
+
+/* MILLRACE_KAFKA_PRODUCER_LINGER_MS -> kafka.producer, linger.ms. */
+static bool take_passthrough_variable(struct options *options, const struct place *place,
+                                      const char *value)
+{
+    char key[NAME_BYTES];
+    for (size_t i = 0; i < MR_COUNT_OF(passthrough_sections); i++) {
+        char prefix[NAME_BYTES];
+        size_t len;
+        size_t at = 0;
+        if (!option_environment_name(passthrough_sections[i], "", prefix, sizeof prefix)) {
+            continue;
+        }
+        len = strlen(prefix);
+        if (strncmp(place->name, prefix, len) != 0 || place->name[len] == '\0' ||
+            strlen(place->name + len) >= sizeof key) {
+            continue;
+        }
+        for (const char *p = place->name + len; *p != '\0'; p++) {
+            key[at++] = (char)(*p == '_' ? '.' : tolower((unsigned char)*p));
+        }
+        key[at] = '\0';
+        passthrough_apply(options, passthrough_sections[i], key, place, value);
+        return true;
+    }
+    return false;
+}
+
+static void warn_of_unknown(struct options *options, const char *name)
+{
+    char hint[OPTIONS_HINT_BYTES];
+    char best[NAME_BYTES] = "";
+    if (is_kubernetes_variable(name)) {
+        (void)buf_addf(&options->warnings,
+                       "environment: %s: ignored, it looks like one that Kubernetes made\n", name);
+        return;
+    }
+    for (size_t i = 0; i < options->row_count; i++) {
+        const struct row *row = &options->rows[i];
+        char candidate[NAME_BYTES];
+        char section[NAME_BYTES];
+        /* Only within a section: another's variable may well look like one of ours. */
+        if (option_environment_name(row->section, "", section, sizeof section) &&
+            strncmp(name, section, strlen(section)) == 0 &&
+            option_environment_name(row->section, row->option->key, candidate, sizeof candidate)) {
+            options_nearer(name, candidate, best);
+        }
+    }
+    (void)buf_addf(&options->warnings, "environment: %s: unknown, ignored%s\n", name,
+                   options_hint("", best, "", hint));
+}
+
+static void read_variable(struct options *options, struct place *place, const char *value)
+{
+    if (strncmp(place->name, PREFIX, strlen(PREFIX)) != 0) {
+        place->source = SOURCE_ALIAS;
+        (void)take_variable(options, place, value, row_of_alias);
+        return;
+    }
+    place->source = SOURCE_ENVIRONMENT;
+    if (take_variable(options, place, value, row_of_variable)) {
+        return;
+    }
+    if (!is_kubernetes_variable(place->name) && take_passthrough_variable(options, place, value)) {
+        return;
+    }
+    warn_of_unknown(options, place->name);
+}
+
+void options_read_environment(struct options *options, char *const *environment)
+{
+    for (; *environment != NULL; environment++) {
+        struct place place = {.origin = "environment"};
+        const char *equals = strchr(*environment, '=');
+        size_t len = equals == NULL ? 0 : (size_t)(equals - *environment);
+        if (len == 0 || len >= NAME_BYTES) {
+            continue;
+        }
+        memcpy(place.name, *environment, len);
+        read_variable(options, &place, equals + 1);
+    }
+}
+
+/* "section.key", or the key alone of the program's own section. */
+static struct row *row_of_flag(struct options *options, const char *name)
+{
+    for (size_t i = 0; i < options->row_count; i++) {
+        struct row *row = &options->rows[i];
+        size_t len = strlen(row->section);
+        if (strncmp(name, row->section, len) == 0 && name[len] == '.' &&
+            strcmp(name + len + 1, row->option->key) == 0) {
+            return row;
+        }
+    }
+    return options_row(options, options->spec->section, name);
+}
+
+static bool take_passthrough_flag(struct options *options, const struct place *place,
+                                  const char *name, const char *value)
+{
+    for (size_t i = 0; i < MR_COUNT_OF(passthrough_sections); i++) {
+        size_t len = strlen(passthrough_sections[i]);
+        if (strncmp(name, passthrough_sections[i], len) == 0 && name[len] == '.' &&
+            name[len + 1] != '\0') {
+            passthrough_apply(options, passthrough_sections[i], name + len + 1, place, value);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void unknown_flag(struct options *options, const struct place *place, const char *name)
+{
+    char hint[OPTIONS_HINT_BYTES];
+    char best[NAME_BYTES] = "";
+    for (size_t i = 0; i < options->row_count; i++) {
+        const struct row *row = &options->rows[i];
+        char full[NAME_BYTES];
+        int len = snprintf(full, sizeof full, "%s.%s", row->section, row->option->key);
+        if (len > 0 && (size_t)len < sizeof full) {
+            options_nearer(name, full, best);
+        }
+        if (strcmp(row->section, options->spec->section) == 0) {
+            options_nearer(name, row->option->key, best);
+        }
+    }
+    options_problemf(options, "%s: %s: unknown option%s", place->origin, place->name,
+                     options_hint("--", best, "", hint));
+}
+
+void options_read_flag(struct options *options, const char *name, const char *value)
+{
+    struct place place = {.source = SOURCE_FLAG, .origin = "command line"};
+    char plain[NAME_BYTES];
+    struct row *row = row_of_flag(options, name);
+    (void)snprintf(place.name, sizeof place.name, "--%s", name);
+    if (row != NULL) {
+        options_apply(options, row, &place, value, false);
+        return;
+    }
+    row = options_without_suffix(name, ".file", plain, sizeof plain) ? row_of_flag(options, plain)
+                                                                     : NULL;
+    if (row != NULL) {
+        options_apply(options, row, &place, value, true);
+    } else if (!take_passthrough_flag(options, &place, name, value)) {
+        unknown_flag(options, &place, name);
+    }
+}
