@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NET_HTTP_INTERNAL_H
+#define NET_HTTP_INTERNAL_H
+
+/* What the server's files share: http_server.c (listening, accepting, the clock, the end),
+ * http_connection.c (reading, lingering, writing), http_request.c (requests and answers). */
+
+#include "kit/buf.h"
+#include "kit/magic.h"
+#include "net/deadlines.h"
+#include "net/http_server.h"
+
+enum {
+    HTTP_SERVER_MAGIC = 0x48535256,
+    HTTP_CONNECTION_MAGIC = 0x48434f4e,
+    HTTP_REQUEST_MAGIC = 0x48524551,
+
+    HTTP_READ_BYTES = 64 * 1024,              /* read at once, into a buffer of the server's */
+    HTTP_OUT_BYTES_HIGH = 64 * 1024,          /* unread answers before reading pauses */
+    HTTP_OUT_BYTES_MAX = 64 * 1024 * 1024,    /* unread answers before the connection is given up */
+    HTTP_ANSWER_BYTES_MAX = 16 * 1024 * 1024, /* one answer */
+    HTTP_LINGER_MS = 1000,                    /* for the client to read a last answer and close */
+    HTTP_LINGER_BYTES_MAX = 4 * 1024 * 1024,  /* that are read and thrown away meanwhile */
+    HTTP_TURNED_AWAY_MAX = 64,                /* connections over the limit that get an answer */
+    HTTP_SPARE_REQUESTS_MAX = 64,             /* kept for the next */
+    HTTP_HANDLES = 5,                         /* of the server itself */
+    HTTP_DATE_LINES_BYTES = 128,
+};
+
+struct http_request {
+    unsigned magic;
+    struct http_server *server;
+    struct http_connection *connection; /* NULL once it has gone */
+    struct http_request *next;          /* in the pipeline, or of the spare ones */
+    struct http_reader reader;
+    size_t bytes_held; /* as counted in the server's bytes */
+    uint64_t begun_ms; /* when its last byte was read */
+    bool is_counted;   /* in in_flight: the program has it */
+    bool is_continued; /* 100 was sent */
+    bool is_answered;
+    bool is_closing; /* the connection ends after the answer */
+    bool is_http_1_0;
+    int status;
+    struct mr_buf answer; /* from the fields of the content on */
+    max_align_t user[];
+};
+
+enum http_connection_state {
+    HTTP_CONNECTION_OPEN,
+    HTTP_CONNECTION_LINGERING, /* the last answer is out, ours is shut: waiting for the client's end
+                                */
+    HTTP_CONNECTION_CLOSED,    /* uv_close was called */
+};
+
+struct http_connection {
+    unsigned magic;
+    enum http_connection_state state;
+    struct http_server *server;
+    struct http_connection *prev;
+    struct http_connection *next;
+    struct http_connection *next_dirty;
+    bool is_dirty;
+    bool is_reading;
+    bool is_writing; /* uv_write is under way, with `sending` */
+    bool is_ended;   /* the client has shut its side */
+    bool is_last;    /* no request is read after those in hand */
+    bool is_done;    /* no answer goes out after those in `out` */
+    size_t pipelined;
+    struct http_request *first; /* complete requests in their order, answered or not */
+    struct http_request *last;
+    struct http_request *partial; /* the one being read */
+    struct mr_buf surplus;        /* read, but the pipeline is full */
+    uint64_t surplus_came_ms;     /* when it was read */
+    struct mr_buf out;            /* answers ready to be sent */
+    struct mr_buf sending;
+    size_t bytes_held; /* of these three, as counted in the server's bytes */
+    size_t discarded;  /* while lingering */
+    struct deadline read_deadline;
+    struct deadline write_deadline;
+    uv_tcp_t tcp;
+    uv_write_t write;
+    uv_shutdown_t shutdown;
+};
+
+struct http_server {
+    unsigned magic;
+    uv_loop_t *loop;
+    struct http_server_config config;
+    http_request_cb on_request;
+    void *user;
+    int listener; /* -1: not listening */
+    int spare_fd; /* given up for a moment when no descriptor is left, to turn a client away */
+    uint16_t port;
+    uv_poll_t poll;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle; /* active while something is dirty, so that the loop doesn't sleep on it */
+    uv_timer_t timer;
+    uint64_t timer_due_ms; /* UINT64_MAX: not armed */
+    bool is_accept_paused;
+    bool is_draining;
+    bool is_closing;
+    unsigned handles_open;
+    struct http_connection *connections;
+    size_t connection_count;
+    struct http_connection *dirty;
+    struct http_request *spare;
+    size_t spare_count;
+    size_t in_flight;
+    size_t bytes; /* held by requests, surplus and answers */
+    struct deadlines idles;
+    struct deadlines requests;
+    struct deadlines writes;
+    struct deadlines lingers;
+    void (*drained)(void *user);
+    void *drained_user;
+    void (*closed)(void *user);
+    void *closed_user;
+    time_t date;                                /* of date_lines */
+    char date_lines[HTTP_DATE_LINES_BYTES * 2]; /* Date and Server */
+    char read_buffer[HTTP_READ_BYTES];
+};
+
+/* http_server.c */
+void http_server_mark_dirty(struct http_connection *connection);
+void http_server_wake(struct http_server *server);
+void http_server_set_deadline(struct http_server *server, struct deadlines *list,
+                              struct deadline *deadline);
+void http_server_check_end(struct http_server *server);
+
+/* http_connection.c: takes `fd`; closes it on failure. */
+void http_connection_open(struct http_server *server, int fd);
+/* Read what has come already, once: a drain must not close on a request that waits unread. */
+void http_connection_read_now(struct http_connection *connection);
+void http_connection_flush(struct http_connection *connection);
+void http_connection_close(struct http_connection *connection);
+void http_connection_read_timeout(struct http_connection *connection);
+
+/* http_request.c */
+struct http_request *http_request_new(struct http_connection *connection); /* NULL: out of memory */
+void http_request_free(struct http_request *request); /* or keep it for the next */
+void http_request_destroy(struct http_request *request);
+void http_request_count_bytes(struct http_request *request);
+/* The server's own answer to a request that the program doesn't see. */
+void http_request_refuse(struct http_request *request, int status, const char *reason);
+/* Append a whole answer to connection->out. Errors: as buf_add. */
+int http_request_write_answer(struct http_request *request, bool is_closing);
+
+#endif

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NET_HTTP_SERVER_H
+#define NET_HTTP_SERVER_H
+
+/* An HTTP/1.1 server on one loop. Requests are read ahead and answered in order, each when its
+ * answer is ready; a request outlives its connection until it is answered. Several servers may
+ * share an address, one a loop (SO_REUSEPORT). Every count, size and wait has a bound in the
+ * configuration. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include <millrace/error.h>
+#include <millrace/metrics.h>
+#include <millrace/options.h>
+#include <millrace/slice.h>
+
+#include "net/http_reader.h"
+
+struct http_server;
+struct http_request;
+
+struct http_server_config {
+    struct mr_address listen;
+    bool reuse_port;             /* several loops on one address */
+    int64_t connections_max;     /* over it, accepted connections are answered 503 and closed */
+    int64_t pipeline_max;        /* unanswered requests of one connection before reading pauses */
+    int64_t in_flight_max;       /* unanswered requests of this server; over it, 503 */
+    int64_t in_flight_bytes_max; /* bytes held by them, by partial ones and by answers
+                                    that are not sent yet; over it, 503 */
+    struct http_limits limits;
+    int64_t idle_ms;                     /* a connection without a request */
+    int64_t request_ms;                  /* from a request's first byte to its last */
+    int64_t write_ms;                    /* a client that doesn't read its answer */
+    const char *server_name;             /* Server header; NULL: none */
+    size_t user_bytes;                   /* zeroed memory in each request for http_request_user */
+    struct mr_series *connections_gauge; /* NULL: none */
+    /* Told of each answer that the server gives by itself (a refusal); may be NULL. Gets `user`. */
+    void (*on_refusal)(int status, void *user);
+};
+
+/* Answer now or later, exactly once. On the server's loop. */
+typedef void (*http_request_cb)(struct http_request *request, void *user);
+
+/* Listen. Errors: MR_ENET (the text names the address and the reason: taken, not permitted, not
+ * ours), MR_ENOMEM. */
+int http_server_open(uv_loop_t *loop, const struct http_server_config *config,
+                     http_request_cb on_request, void *user, struct http_server **ret_server,
+                     struct mr_error *err);
+
+/* The port that is listened on (config's port 0: the system's choice). */
+uint16_t http_server_port(const struct http_server *server);
+size_t http_server_connections(const struct http_server *server);
+size_t http_server_in_flight(const struct http_server *server);
+
+/* Stop accepting; answer what is in hand with "Connection: close"; close idle connections.
+ * `drained` is called on the loop when no connection and no unanswered request is left. */
+void http_server_drain(struct http_server *server, void (*drained)(void *user), void *user);
+
+/* Close everything now. Unanswered requests stay valid until http_request_answer, which then only
+ * frees them. `closed` is called when the server's memory is gone: not before the last request is
+ * answered. */
+void http_server_close(struct http_server *server, void (*closed)(void *user), void *user);
+
+/* The request: slices live until it is answered. */
+struct mr_slice http_request_method(const struct http_request *request);
+struct mr_slice http_request_path(
+    const struct http_request *request); /* raw: not percent-decoded */
+struct mr_slice http_request_query(
+    const struct http_request *request); /* raw; absent without "?" */
+struct mr_slice http_request_header(const struct http_request *request, const char *name,
+                                    unsigned *ret_count);
+struct mr_slice http_request_body(const struct http_request *request);
+void *http_request_user(struct http_request *request);
+uint64_t http_request_begun_ms(
+    const struct http_request *request); /* uv_now when its last byte was read */
+
+struct http_answer {
+    int status;
+    const char *content_type; /* NULL: no content */
+    struct mr_slice body;     /* copied */
+    const char *headers;      /* further lines, each ended by CRLF, or NULL */
+    bool close;               /* end the connection after it */
+};
+
+/* Queue the answer and free the request (and its user memory). HEAD gets no content. */
+void http_request_answer(struct http_request *request, const struct http_answer *answer);
+
+#endif

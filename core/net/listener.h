@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NET_LISTENER_H
+#define NET_LISTENER_H
+
+/* Listening sockets, made by hand: SO_REUSEPORT lets each loop have one of its own, and accepting
+ * by hand leaves something to do when descriptors run out. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <millrace/error.h>
+#include <millrace/options.h>
+
+enum { LISTENER_BACKLOG = 1024, LISTENER_TEXT_BYTES = MR_HOST_BYTES + 16 };
+
+/* A non-blocking, close-on-exec TCP socket that listens; TCP_NODELAY is handed on to what it
+ * accepts. A name is resolved here and now. Errors: MR_ENET (the text names the address and the
+ * reason). */
+int listener_open(const struct mr_address *address, bool reuse_port, int *ret_fd,
+                  uint16_t *ret_port, struct mr_error *err);
+
+/* "127.0.0.1:8080", "[::1]:8080". */
+void listener_format(const struct mr_address *address, char ret_text[LISTENER_TEXT_BYTES]);
+
+/* An accepted, non-blocking descriptor. -1: none (`ret_is_short` tells whether descriptors or
+ * memory have run out; then one client was turned away if `spare_fd`, an open descriptor that is
+ * given up for it and opened again, made that possible). */
+int listener_accept(int fd, int *spare_fd, bool *ret_is_short);
+
+#endif
