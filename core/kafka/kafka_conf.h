@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KAFKA_KAFKA_CONF_H
+#define KAFKA_KAFKA_CONF_H
+
+/* From [kafka], [kafka.producer] and [kafka.consumer] to an rd_kafka_conf_t. [kafka] holds for
+ * both; a key that only the other side knows is not an error in it. Ours come first (safe and quick
+ * defaults), the user's win, except what a promise of millrace rests on (acks, enable.idempotence,
+ * enable.auto.commit, enable.auto.offset.store, ...), which is refused with the reason. */
+
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+
+#include <millrace/error.h>
+
+#include "base/options.h"
+
+enum kafka_side { KAFKA_PRODUCER, KAFKA_CONSUMER };
+
+/* The user's settings, borrowed from the options. */
+struct kafka_conf {
+    const struct passthrough *settings;
+    size_t count;
+};
+
+/* Check every setting of both sides against librdkafka, and add a line for each bad one to
+ * `problems` (origin, section, key, librdkafka's words; the nearest known key for an unknown one).
+ * Values of secrets (*.password, ssl.key.pem, sasl.oauthbearer.*secret*...) don't appear. Returns
+ * the number of problems. */
+size_t kafka_conf_check(const struct kafka_conf *conf, struct mr_buf *problems);
+
+/* The settings that `options` was given, checked: what is wrong is added to its problems. */
+void kafka_conf_from_options(struct options *options, struct kafka_conf *ret_conf);
+
+/* A configuration for one instance: defaults, then the user's. bootstrap.servers is 127.0.0.1:9092
+ * unless given, client.id is `program`. Logs are queued (log.queue), for rd_kafka_set_log_queue.
+ * Errors: MR_ECONFIG (the first bad setting), MR_ENOMEM. The caller owns ret_conf (rd_kafka_new
+ * takes it). */
+int kafka_conf_make(const struct kafka_conf *conf, enum kafka_side side, const char *program,
+                    rd_kafka_conf_t **ret_conf, struct mr_error *err);
+
+/* Set `key` unless the user has set it for this side (a program's own option that stands for a
+ * librdkafka property). Errors: MR_ECONFIG with librdkafka's words. */
+int kafka_conf_default(const struct kafka_conf *conf, enum kafka_side side,
+                       rd_kafka_conf_t *rk_conf, const char *key, const char *value,
+                       struct mr_error *err);
+
+#endif

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kafka/ledger.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kit/mem.h"
+
+enum { CAPACITY_FIRST = 64 };
+
+void ledger_init(struct ledger *ledger)
+{
+    *ledger = (struct ledger){.first = -1, .received = -1, .prefix = -1, .committed = -1};
+}
+
+void ledger_done(struct ledger *ledger)
+{
+    mem_free(ledger->offsets);
+    ledger_init(ledger);
+}
+
+static size_t slot(const struct ledger *ledger, size_t index)
+{
+    return (ledger->head + index) & (ledger->capacity - 1);
+}
+
+/* Both rings lie in one block, so that growing succeeds or fails as a whole. */
+static int grow(struct ledger *ledger)
+{
+    size_t capacity = ledger->capacity == 0 ? CAPACITY_FIRST : ledger->capacity * 2;
+    int64_t *offsets;
+    bool *settled;
+    if (capacity > SIZE_MAX / 2 / (sizeof(*offsets) + sizeof(*settled))) {
+        return -1;
+    }
+    offsets = mem_alloc(capacity * (sizeof(*offsets) + sizeof(*settled)));
+    if (offsets == NULL) {
+        return -1;
+    }
+    settled = (bool *)(offsets + capacity);
+    for (size_t i = 0; i < ledger->count; i++) {
+        offsets[i] = ledger->offsets[slot(ledger, i)];
+        settled[i] = ledger->settled[slot(ledger, i)];
+    }
+    mem_free(ledger->offsets);
+    ledger->offsets = offsets;
+    ledger->settled = settled;
+    ledger->capacity = capacity;
+    ledger->head = 0;
+    return 0;
+}
+
+int ledger_receive(struct ledger *ledger, int64_t offset)
+{
+    size_t at;
+    if (offset <= ledger->received) {
+        return 0;
+    }
+    if (ledger->count == ledger->capacity && grow(ledger) != 0) {
+        return -1;
+    }
+    at = slot(ledger, ledger->count);
+    ledger->offsets[at] = offset;
+    ledger->settled[at] = false;
+    ledger->count++;
+    if (ledger->first < 0) {
+        ledger->first = offset;
+    }
+    ledger->received = offset;
+    return 1;
+}
+
+/* The ring's slot of `offset`; SIZE_MAX if it isn't there. */
+static size_t find(const struct ledger *ledger, int64_t offset)
+{
+    size_t low = 0;
+    size_t high = ledger->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ledger->offsets[slot(ledger, middle)] < offset) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low == ledger->count || ledger->offsets[slot(ledger, low)] != offset) {
+        return SIZE_MAX;
+    }
+    return slot(ledger, low);
+}
+
+void ledger_settle(struct ledger *ledger, int64_t offset)
+{
+    size_t at = find(ledger, offset);
+    if (at == SIZE_MAX || ledger->settled[at]) {
+        (void)fprintf(stderr, "ledger: offset %lld is settled without being in flight\n",
+                      (long long)offset);
+        abort();
+    }
+    ledger->settled[at] = true;
+    ledger->settled_count++;
+    while (ledger->count > 0 && ledger->settled[ledger->head]) {
+        ledger->prefix = ledger->offsets[ledger->head] + 1;
+        ledger->head = slot(ledger, 1);
+        ledger->count--;
+        ledger->settled_count--;
+    }
+}
+
+int64_t ledger_to_commit(const struct ledger *ledger)
+{
+    return ledger->prefix > ledger->committed ? ledger->prefix : -1;
+}
+
+void ledger_committed(struct ledger *ledger, int64_t offset)
+{
+    if (offset > ledger->committed) {
+        ledger->committed = offset;
+    }
+}
+
+size_t ledger_in_flight(const struct ledger *ledger)
+{
+    return ledger->count - ledger->settled_count;
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Happy path: a record can never succeed -> it is written as a dead letter -> the producer, made
+ * with the first one, sends it -> Kafka has it -> the record is settled. What can go wrong: Kafka
+ * is away or doesn't answer (sent again, later and later; a second copy harms nobody); Kafka
+ * refuses the letter (sent again cut to the least, then again and again, loudly: a record is not
+ * lost because nobody wants it). Until then the record counts as in flight, and a partition with
+ * many of them makes no more batches. */
+#include "kafka/worker_internal.h"
+#include "kit/clock.h"
+
+enum {
+    BATCH_OVERHEAD = 1024, /* of the protocol, around key, value and headers */
+    QUEUE_BYTES_MAX = 16 * 1024 * 1024,
+    QUEUE_EVENTS_MAX = 10000,
+};
+
+/* --- the producer --- */
+
+static size_t letter_bytes_max(const struct mr_producer *producer)
+{
+    size_t bytes = producer_message_bytes_max(producer);
+    return bytes > BATCH_OVERHEAD ? bytes - BATCH_OVERHEAD : 0;
+}
+
+static int open_producer(struct mr_worker *worker, const char *topic, struct mr_error *err)
+{
+    const struct mr_worker_loop_options *options = worker->spec.options;
+    struct producer_spec spec = {.conf = worker->spec.conf,
+                                 .options = &worker->dead.options,
+                                 .program = worker->spec.program};
+    int rc;
+    if (worker->dead.topic == NULL) {
+        worker->dead.topic = mem_strdup(topic);
+        if (worker->dead.topic == NULL) {
+            return mr_error_set(err, MR_ENOMEM, "out of memory");
+        }
+    }
+    worker->dead.options = (struct mr_producer_options){
+        .topic = worker->dead.topic,
+        .topic_create = options->topic_create,
+        .topic_partitions = options->topic_partitions,
+        .topic_replication = options->topic_replication,
+        .encoding = EVENT_ENCODING_AVRO,
+        .queue_events_max = QUEUE_EVENTS_MAX,
+        .queue_bytes_max = QUEUE_BYTES_MAX,
+    };
+    if (worker->dead.producer == NULL) {
+        rc = producer_new(worker->loop, &spec, &worker->dead.producer, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    worker->dead.bytes_max = letter_bytes_max(worker->dead.producer);
+    return producer_port_open(worker->dead.producer, worker->loop, &worker->dead.port, err);
+}
+
+/* --- one dead letter --- */
+
+static void link_waiting(struct mr_worker *worker, struct mr_delivery *delivery)
+{
+    struct mr_delivery **at = &worker->dead.first;
+    while (*at != NULL) { /* in the order in which they came; the list is bounded */
+        at = &(*at)->next;
+    }
+    delivery->next = NULL;
+    *at = delivery;
+}
+
+static int64_t delay_ms(unsigned tries)
+{
+    int64_t delay = WORKER_DEAD_DELAY_MS;
+    while (tries-- > 1 && delay < WORKER_DEAD_DELAY_MAX_MS) {
+        delay *= 2;
+    }
+    return delay < WORKER_DEAD_DELAY_MAX_MS ? delay : WORKER_DEAD_DELAY_MAX_MS;
+}
+
+static void again(struct mr_delivery *delivery, const char *reason)
+{
+    struct partition *partition = delivery->partition;
+    struct mr_worker *worker = partition->worker;
+    delivery->state = DELIVERY_DYING;
+    delivery->dead.tries++;
+    delivery->dead.again_ms = worker_now_ms(worker) + delay_ms(delivery->dead.tries);
+    worker->dead.refused = true;
+    readiness_set(worker->spec.readiness, "dead-letters", false, "%s", reason);
+    mr_log_limited(MR_LOG_ERROR, WORKER_LOG_INTERVAL_MS, "dead letter not stored, tried again",
+                   MR_STR("topic", partition->topic), MR_INT("partition", partition->number),
+                   MR_INT("offset", delivery->message->offset), MR_STR("reason", reason));
+    link_waiting(worker, delivery);
+    worker_soon(worker);
+}
+
+/* A letter has been stored, or none is left that was refused. */
+static void tell_well(struct mr_worker *worker)
+{
+    if (worker->dead.refused) {
+        worker->dead.refused = false;
+        readiness_set(worker->spec.readiness, "dead-letters", true, NULL);
+    }
+}
+
+static void tell_if_none_is_left(struct mr_worker *worker)
+{
+    if (worker->dead.first == NULL && worker->dead.sending == 0) {
+        tell_well(worker);
+    }
+}
+
+static void stored(struct mr_delivery *delivery)
+{
+    struct partition *partition = delivery->partition;
+    struct mr_worker *worker = partition->worker;
+    mr_log_limited(MR_LOG_WARN, WORKER_LOG_INTERVAL_MS, "dead-lettered",
+                   MR_STR("topic", partition->topic), MR_INT("partition", partition->number),
+                   MR_INT("offset", delivery->message->offset), MR_STR("code", delivery->dead.code),
+                   MR_STR("text", delivery->dead.text));
+    tell_well(worker);
+    worker_metrics_dead(partition, delivery->dead.code == NULL ? "" : delivery->dead.code);
+    partition->dying--;
+    delivery_settle(delivery, partition->metrics.dead);
+}
+
+static void on_settled(struct mr_send *send, const struct mr_outcome *outcome)
+{
+    struct mr_delivery *delivery = CONTAINER_OF(send, struct mr_delivery, dead.send);
+    struct partition *partition;
+    MAGIC_CHECK(delivery, DELIVERY_MAGIC);
+    partition = delivery->partition;
+    partition->sending--;
+    partition->worker->dead.sending--;
+    worker_soon(partition->worker);
+    if (partition->state == PARTITION_ORPHAN) {
+        if (delivery->batch == NULL) {
+            delivery_free(delivery);
+        } else {
+            delivery->state = DELIVERY_IN_BATCH; /* freed with the batch */
+        }
+        tell_if_none_is_left(partition->worker);
+        partition_unref(partition);
+    } else if (outcome->kind == MR_STORED) {
+        stored(delivery);
+    } else {
+        delivery->dead.rejected = delivery->dead.rejected || outcome->kind == MR_REJECTED;
+        again(delivery, outcome->reason);
+    }
+}
+
+static int write_letter(struct mr_delivery *delivery, struct kafka_record *ret_record,
+                        struct mr_error *err)
+{
+    struct partition *partition = delivery->partition;
+    struct mr_worker *worker = partition->worker;
+    struct dead_letter letter = {
+        .reason = delivery->dead.code == NULL ? "" : delivery->dead.code,
+        .text = delivery->dead.text,
+        .topic = partition->topic,
+        .partition = partition->number,
+        .offset = delivery->message->offset,
+        .timestamp_ms = rd_kafka_message_timestamp(delivery->message, NULL),
+        .group = worker->group,
+        .attempts = delivery->attempt,
+        .first_ms = delivery->first_ms,
+        .last_ms = delivery->dead.last_ms,
+    };
+    int rc = kafka_message_record(delivery->message, &worker->headers, &letter.original, err);
+    if (rc != 0) {
+        return rc;
+    }
+    return dead_letter_write(&letter,
+                             delivery->dead.rejected ? DEAD_BYTES_MIN : worker->dead.bytes_max,
+                             &worker->dead.writer, ret_record, err);
+}
+
+static int send_letter(struct mr_delivery *delivery, struct mr_error *err)
+{
+    struct partition *partition = delivery->partition;
+    struct mr_worker *worker = partition->worker;
+    struct kafka_record record;
+    struct mr_buf topic;
+    int rc;
+    buf_init(&topic, WORKER_NAME_BYTES_MAX);
+    rc = worker_dead_topic(worker, partition->topic, &topic);
+    if (rc == 0 && worker->dead.port == NULL) {
+        rc = open_producer(worker, topic.ptr, err);
+    }
+    if (rc == 0) {
+        rc = write_letter(delivery, &record, err);
+    }
+    if (rc == 0) {
+        delivery->state = DELIVERY_SENDING;
+        partition->sending++;
+        worker->dead.sending++;
+        delivery->dead.send.on_settled = on_settled;
+        producer_send_record(worker->dead.port, &delivery->dead.send, topic.ptr, &record);
+    } else {
+        (void)buf_check(&topic, err);
+    }
+    buf_done(&topic);
+    return rc;
+}
+
+/* A text for which there is no memory is lost, the record isn't. */
+void dead_begin(struct mr_delivery *delivery, const char *code, const char *text)
+{
+    struct partition *partition = delivery->partition;
+    delivery_release_event(delivery);
+    delivery->dead.code = mem_strdup(code == NULL ? "" : code);
+    delivery->dead.text = mem_strdup(text == NULL ? "" : text);
+    delivery->dead.last_ms = clock_wall_ms();
+    delivery->dead.again_ms = worker_now_ms(partition->worker);
+    delivery->state = DELIVERY_DYING;
+    partition->dying++;
+    link_waiting(partition->worker, delivery);
+    worker_soon(partition->worker);
+}
+
+/* --- all of them --- */
+
+static struct mr_delivery *take_due(struct mr_worker *worker, int64_t now)
+{
+    for (struct mr_delivery **at = &worker->dead.first; *at != NULL; at = &(*at)->next) {
+        struct mr_delivery *delivery = *at;
+        if (delivery->dead.again_ms <= now) {
+            *at = delivery->next;
+            delivery->next = NULL;
+            return delivery;
+        }
+        worker_at(worker, delivery->dead.again_ms);
+    }
+    return NULL;
+}
+
+void dead_run(struct mr_worker *worker)
+{
+    int64_t now = worker_now_ms(worker);
+    struct mr_delivery *delivery;
+    while (worker->phase < WORKER_CLOSING && (delivery = take_due(worker, now)) != NULL) {
+        struct mr_error err = {0};
+        if (send_letter(delivery, &err) != 0) {
+            again(delivery, err.text);
+        }
+    }
+}
+
+void dead_drop(struct partition *partition)
+{
+    struct mr_delivery **at = &partition->worker->dead.first;
+    while (*at != NULL) {
+        struct mr_delivery *delivery = *at;
+        if (delivery->partition != partition) {
+            at = &delivery->next;
+            continue;
+        }
+        *at = delivery->next;
+        if (delivery->batch == NULL) {
+            delivery_free(delivery);
+        } else {
+            delivery->state = DELIVERY_IN_BATCH; /* freed with the batch */
+        }
+    }
+    partition->dying = partition->sending;
+    tell_if_none_is_left(partition->worker);
+}
+
+static void on_port_closed(void *user)
+{
+    struct mr_worker *worker;
+    MAGIC_CAST(worker, user, WORKER_MAGIC);
+    worker->dead.port = NULL;
+    worker_soon(worker);
+}
+
+static void on_producer_closed(void *user)
+{
+    struct mr_worker *worker;
+    MAGIC_CAST(worker, user, WORKER_MAGIC);
+    worker->dead.producer = NULL;
+    worker_soon(worker);
+}
+
+bool dead_stop(struct mr_worker *worker)
+{
+    if (worker->dead.producer == NULL) {
+        return true;
+    }
+    if (worker->dead.sending > 0) {
+        if (!worker->dead.abandoned) {
+            worker->dead.abandoned = true;
+            producer_abandon(worker->dead.producer);
+        }
+    } else if (worker->dead.port != NULL) {
+        if (!worker->stop.port_closing) {
+            worker->stop.port_closing = true;
+            producer_port_close(worker->dead.port, on_port_closed, worker);
+        }
+    } else if (!worker->stop.producer_closing) {
+        worker->stop.producer_closing = true;
+        producer_close(worker->dead.producer, on_producer_closed, worker);
+    }
+    return worker->dead.producer == NULL;
+}

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KAFKA_WORKER_INTERNAL_H
+#define KAFKA_WORKER_INTERNAL_H
+
+/* What the files of the worker loop share. Everything runs on the worker's loop.
+ *
+ *   worker_loop.c       start, stop, and worker_run(): the one place where things are decided
+ *   worker_consumer.c   the librdkafka consumer: configuration, queues, errors, the probe
+ *   worker_topics.c     which topics, their dead-letter topics, subscribing
+ *   worker_partition.c  one partition: records that wait, pausing, making batches
+ *   worker_settle.c     what the author calls, and what follows when a batch is over
+ *   worker_dead.c       dead letters on their way
+ *   worker_commit.c     committing the ledgers' prefixes
+ *   worker_rebalance.c  partitions come and go
+ *
+ * Callbacks only note what happened and ask for a run (worker_soon); the run acts on the whole
+ * state. So nothing depends on the order in which callbacks come, and an author may settle from
+ * anywhere. */
+
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include <millrace/log.h>
+#include <millrace/metrics.h>
+
+#include "event/kafka_binding.h"
+#include "kafka/dead_letters.h"
+#include "kafka/kafka_message.h"
+#include "kafka/kafka_topics.h"
+#include "kafka/ledger.h"
+#include "kafka/producer.h"
+#include "kafka/worker_loop.h"
+#include "kit/magic.h"
+#include "kit/mem.h"
+
+enum {
+    WORKER_TOPICS_MAX = 16,            /* names in `topic` */
+    WORKER_NAME_BYTES_MAX = 1024,      /* of a topic's name with its suffix */
+    WORKER_EVENTS_A_RUN_MAX = 2000,    /* records and events taken from the queue in one run */
+    WORKER_DEAD_A_PARTITION_MAX = 100, /* dead letters on their way; no more batches meanwhile */
+    WORKER_UNCOMMITTED_MAX = 100000,   /* offsets behind one that is not settled, of a partition */
+    WORKER_WAIT_MIN_MS = 10,           /* of mr_wait: no spinning */
+    WORKER_EVENTS_SPARE_MAX = 10000,   /* struct mr_event kept for the next batch */
+    WORKER_NET_MS = 1000,              /* a run at least so often, whatever else happens */
+    WORKER_MEMORY_RETRY_MS = 100,
+    WORKER_COMMIT_WAIT_MS = 5000,  /* for the last commit of a partition */
+    WORKER_COMMIT_GRACE_MS = 2000, /* for it, after the deadline of the stop */
+    WORKER_COMMIT_AGAIN_MS = 100,  /* before a failed one that is waited for is tried again */
+    WORKER_CLOSE_WAIT_MS = 5000,   /* for leaving the group */
+    WORKER_CLOSE_GRACE_MS = 1000,  /* for it, after the deadline; the frame gives 5 s for all */
+    WORKER_CLOSE_POLL_MS = 10,
+    WORKER_REVOKE_WAIT_MAX_MS = 30000, /* or half of max.poll.interval.ms, if that is less */
+    WORKER_PROBE_INTERVAL_MS = 5000,
+    WORKER_PROBE_TIMEOUT_MS = 3000,
+    WORKER_DEAD_DELAY_MS = 500, /* before a dead letter is sent again; doubles */
+    WORKER_DEAD_DELAY_MAX_MS = 30000,
+    WORKER_LOG_INTERVAL_MS = 10000, /* of a line that may repeat */
+    WORKER_RECORD_OVERHEAD = 768,   /* bytes held for a record besides its key and value */
+    WORKER_REASON_BYTES = 256,
+};
+
+/* Held by the partition (waiting or in a batch), or on its way to the dead-letter topic. */
+enum delivery_state {
+    DELIVERY_PENDING,
+    DELIVERY_IN_BATCH,
+    DELIVERY_DYING, /* to be sent, or to be sent again at `dead.again_ms` */
+    DELIVERY_SENDING,
+    DELIVERY_OVER, /* kept only because its batch is not over */
+};
+
+/* What the author said, acted upon when the batch is over where it can wait until then. */
+enum settlement { SETTLED_NOT, SETTLED_OVER, SETTLED_AGAIN };
+
+/* One record and its settlement, from its receipt until it is settled. Made in worker_partition.c
+ * (partition_receive), ended in worker_settle.c (delivery_free). */
+struct mr_delivery {
+    unsigned magic;
+    enum delivery_state state;
+    enum settlement settlement; /* within the present batch */
+    unsigned attempt;
+    struct partition *partition;
+    struct mr_batch *batch;   /* that points to it; NULL while pending and after the batch */
+    struct mr_delivery *next; /* of the partition's or the worker's list that it is in */
+    rd_kafka_event_t *record; /* owns `message` */
+    const rd_kafka_message_t *message;
+    struct mr_event *event; /* while in a batch */
+    size_t bytes;           /* key and value */
+    int64_t arrived_ms;     /* loop time */
+    int64_t first_ms;       /* wall clock of the first attempt; 0: none yet */
+    struct {
+        struct mr_send send;
+        char *code;
+        char *text;
+        int64_t last_ms;  /* wall clock of the last attempt */
+        int64_t again_ms; /* loop time */
+        unsigned tries;
+        bool rejected; /* Kafka did not take it whole: cut to the least */
+    } dead;
+};
+
+struct mr_batch {
+    unsigned magic;
+    struct partition *partition;
+    struct mr_batch *next; /* in worker->over */
+    void *user;
+    size_t count;
+    size_t unsettled;
+    bool has_done;
+    bool has_wait;
+    int64_t hold_ms; /* how long the partition waits afterwards */
+    char reason[WORKER_REASON_BYTES];
+    struct mr_delivery *deliveries[];
+};
+
+enum partition_state {
+    PARTITION_ACTIVE,
+    PARTITION_DRAINING, /* to be given up: nothing new, what is in hand may be settled */
+    PARTITION_ORPHAN,   /* given up: settlements are heard and change nothing */
+};
+
+struct partition_metrics {
+    struct mr_series *received;
+    struct mr_series *repeated;
+    struct mr_series *done;
+    struct mr_series *dead;
+    struct mr_series *skipped;
+    struct mr_series *given_up;
+    struct mr_series *in_flight;
+    struct mr_series *pending;
+    struct mr_series *paused;
+    struct mr_series *committed;
+};
+
+/* A partition of one assignment; if it comes back, or its topic begins anew, it comes as another
+ * one. */
+struct partition {
+    unsigned magic;
+    enum partition_state state;
+    struct mr_worker *worker;
+    struct partition *next;
+    char *topic;
+    int32_t number;
+    struct ledger ledger;
+    struct mr_delivery *first; /* pending, by offset */
+    struct mr_delivery *last;
+    size_t pending_count;
+    size_t pending_bytes; /* keys and values */
+    size_t held_count;    /* pending, in a batch, dying: what memory is bounded by */
+    size_t held_bytes;    /* with overhead */
+    int64_t latest_ms;    /* the latest timestamp of a record received; -1: none */
+    bool gone;            /* Kafka had no such partition at gone_ms: perhaps it comes back anew */
+    int64_t gone_ms;
+    bool paused;  /* as librdkafka was told */
+    bool resumed; /* and nothing new has come since */
+    bool waiting; /* the sink is away */
+    char wait_reason[WORKER_REASON_BYTES];
+    int64_t hold_until_ms;
+    struct mr_batch *batch; /* in flight */
+    size_t dying;           /* dead letters not confirmed */
+    size_t sending;         /* of them with the producer */
+    uint64_t commit_serial; /* of the last commit that it was part of */
+    struct partition_metrics metrics;
+};
+
+enum worker_phase {
+    WORKER_RUNNING,
+    WORKER_DRAINING,   /* batches in hand are being settled */
+    WORKER_COMMITTING, /* the last commit is awaited */
+    WORKER_CLOSING,    /* the consumer leaves the group */
+    WORKER_ENDING,     /* handles and threads are being given back */
+};
+
+enum rebalance_step { REBALANCE_NONE, REBALANCE_DRAIN, REBALANCE_COMMIT };
+
+struct mr_worker {
+    unsigned magic;
+    enum worker_phase phase;
+    uv_loop_t *loop;
+    struct worker_loop_spec spec;
+    void *author_state;
+    char *group;
+
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *records; /* the consumer's queue */
+    rd_kafka_queue_t *answers; /* commits, logs; rebalances while closing */
+    rd_kafka_event_t *stalled; /* a record there was no memory for */
+    const rd_kafka_message_t *stalled_message;
+    int64_t max_poll_interval_ms;
+    int event_fd;
+    uv_poll_t poll;
+    uv_timer_t timer;
+    bool is_running; /* inside worker_run */
+    int64_t next_ms; /* loop time of the next run */
+    unsigned handles;
+
+    struct {
+        char *names[WORKER_TOPICS_MAX];
+        size_t count;
+        bool is_regex;
+        bool subscribed;
+        bool trouble;          /* an error has said so since */
+        struct topics *ensure; /* looking for a few of the names */
+        size_t ensured;        /* names that are known to be there */
+        bool stopping;         /* `ensure` is */
+    } topics;
+
+    struct partition *partitions;
+    struct partition *orphans;
+    struct partition *last_received; /* the last record's; NULL: look for it */
+    struct mr_batch *over;           /* batches whose last delivery is settled */
+    struct mr_event *spare[WORKER_EVENTS_SPARE_MAX];
+    size_t spare_count;
+    struct kafka_message_headers headers; /* of the record at hand */
+
+    struct {
+        bool in_flight;
+        bool urgent;     /* somebody waits for it: before due_ms, but not before again_ms */
+        bool was_urgent; /* the one in flight */
+        bool refused;    /* since commit_now, in a way that trying again won't mend */
+        uint64_t serial;
+        int64_t due_ms;
+        int64_t again_ms;
+    } commit;
+
+    struct {
+        rd_kafka_event_t *events[8]; /* the first is being dealt with */
+        size_t count;
+        enum rebalance_step step;
+        int64_t deadline_ms;
+    } rebalance;
+
+    struct {
+        struct mr_producer *producer;
+        struct mr_port *port;
+        struct mr_producer_options options;
+        char *topic;
+        size_t bytes_max;
+        struct dead_writer writer;
+        struct mr_delivery *first; /* to be sent (again) */
+        size_t sending;
+        bool refused; /* the readiness condition is false */
+        bool abandoned;
+    } dead;
+
+    struct {
+        uv_work_t work;
+        bool under_way;
+        rd_kafka_resp_err_t error;                /* the pool's thread's, while under way */
+        const struct rd_kafka_metadata *metadata; /* the same */
+        int64_t began_ms;
+        int64_t due_ms;
+    } probe;
+    bool kafka_is_well;
+    bool fatal;
+    bool was_assigned; /* ever */
+
+    struct {
+        int64_t deadline_ms;
+        int64_t step_began_ms;
+        bool close_failed;
+        uv_work_t destroy;
+        bool destroying;
+        bool keeps_consumer; /* it can't be destroyed */
+        bool port_closing;
+        bool producer_closing;
+        bool handles_closing;
+        void (*stopped)(void *user);
+        void *user;
+    } stop;
+};
+
+enum {
+    WORKER_MAGIC = 0x6d72776b,
+    PARTITION_MAGIC = 0x6d727074,
+    BATCH_MAGIC = 0x6d726261,
+    DELIVERY_MAGIC = 0x6d72646c,
+};
+
+/* worker_loop.c */
+int64_t worker_now_ms(const struct mr_worker *worker);
+void worker_soon(struct mr_worker *worker);
+void worker_at(struct mr_worker *worker, int64_t at_ms); /* within a run */
+
+/* worker_consumer.c */
+int consumer_open(struct mr_worker *worker, struct mr_error *err);
+void consumer_drain(struct mr_worker *worker);
+void consumer_probe(struct mr_worker *worker);
+void consumer_destroy(struct mr_worker *worker); /* blocking; any thread */
+
+/* worker_topics.c */
+int worker_topics_parse(struct mr_worker *worker, struct mr_error *err);
+void worker_topics_free(struct mr_worker *worker);
+void worker_topics_run(struct mr_worker *worker);
+bool worker_topics_stop(struct mr_worker *worker); /* true: nothing is under way */
+/* "<topic>.dead" or dead.topic, in `buf` (cleared first). Errors: MR_ENOMEM. */
+int worker_dead_topic(const struct mr_worker *worker, const char *topic, struct mr_buf *buf);
+
+/* worker_partition.c */
+struct partition *partition_new(struct mr_worker *worker, const char *topic, int32_t number);
+struct partition *partition_find(struct mr_worker *worker, const char *topic, int32_t number);
+/* Takes `record` over, unless it returns false: out of memory, to be offered again. The partition
+ * may have been given up for another one: look for it anew. */
+bool partition_receive(struct partition *partition, rd_kafka_event_t *record,
+                       const rd_kafka_message_t *message);
+void partition_push_front(struct partition *partition, struct mr_delivery *delivery);
+void partition_run(struct partition *partition);
+void partition_drain(struct partition *partition); /* no more batches; drop what waits */
+bool partition_is_drained(const struct partition *partition);
+void partition_give_up(struct partition *partition);
+/* The same partition with new books; the old ones are given up. NULL: out of memory, no change. */
+struct partition *partition_renew(struct partition *partition);
+void partition_unref(struct partition *partition); /* free an orphan that nothing points to */
+void partition_tell_in_flight(struct partition *partition);
+void partition_is_done_with(struct partition *partition, struct mr_delivery *delivery);
+
+/* worker_metrics.c */
+void worker_metrics_open(struct partition *partition);
+void worker_metrics_close(struct partition *partition);
+void worker_metrics_batch(struct partition *partition, size_t count);
+void worker_metrics_dead(struct partition *partition, const char *code);
+
+/* worker_settle.c */
+void delivery_free(struct mr_delivery *delivery);
+void delivery_release_event(struct mr_delivery *delivery);
+/* The record is settled for good: books, metrics, memory. */
+void delivery_settle(struct mr_delivery *delivery, struct mr_series *outcome);
+void worker_end_batches(struct mr_worker *worker);
+void worker_tell_sink(struct mr_worker *worker);
+void batch_free(struct mr_batch *batch);
+void batch_drop(struct mr_batch *batch); /* of an orphan, settled or not */
+
+/* worker_dead.c */
+/* Not in a batch, or just settled there. */
+void dead_begin(struct mr_delivery *delivery, const char *code, const char *text);
+void dead_run(struct mr_worker *worker);
+void dead_drop(struct partition *partition); /* what waits to be sent again */
+bool dead_stop(struct mr_worker *worker);    /* true: nothing is left of the producer */
+
+/* worker_commit.c */
+void commit_run(struct mr_worker *worker);
+void commit_answered(struct mr_worker *worker, rd_kafka_event_t *answer);
+void commit_now(struct mr_worker *worker);
+void commit_calmly(struct mr_worker *worker); /* nobody waits for it any more */
+
+/* worker_rebalance.c */
+void rebalance_add(struct mr_worker *worker, rd_kafka_event_t *event); /* takes it over */
+void rebalance_run(struct mr_worker *worker);
+/* Partitions that were gone are back: read them from what is committed now. */
+void rebalance_reopen(struct mr_worker *worker, const struct rd_kafka_metadata *metadata);
+void rebalance_finish(struct mr_worker *worker);               /* whatever is under way, at once */
+bool rebalance_is_cooperative(const struct mr_worker *worker); /* known once the group answers */
+
+#endif

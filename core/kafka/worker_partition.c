@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Happy path: a record comes -> it is new to the ledger -> it waits -> enough have come, or the
+ * oldest has waited long enough, and no batch is in flight -> the records become events -> the
+ * author has the batch. What can go wrong: a record is no event (dead-lettered), or a null value
+ * (skipped); too much is in memory (reading pauses, until less than half is); the same record comes
+ * again, as librdkafka 2.0.2 may do after a pause (dropped); the topic is deleted and made anew
+ * beneath us, or truncated (its offsets begin again: new books are opened). */
+#include <stdio.h>
+#include <string.h>
+
+#include "kafka/worker_internal.h"
+#include "kit/clock.h"
+
+/* --- coming and going --- */
+
+static struct partition *make(struct mr_worker *worker, const char *topic, int32_t number)
+{
+    struct partition *partition = mem_zalloc(sizeof(*partition));
+    if (partition == NULL) {
+        return NULL;
+    }
+    partition->topic = mem_strdup(topic);
+    if (partition->topic == NULL) {
+        mem_free(partition);
+        return NULL;
+    }
+    partition->magic = PARTITION_MAGIC;
+    partition->worker = worker;
+    partition->number = number;
+    partition->state = worker->phase == WORKER_RUNNING ? PARTITION_ACTIVE : PARTITION_DRAINING;
+    partition->latest_ms = -1;
+    ledger_init(&partition->ledger);
+    return partition;
+}
+
+static void take_up(struct partition *partition)
+{
+    struct mr_worker *worker = partition->worker;
+    worker_metrics_open(partition);
+    partition->next = worker->partitions;
+    worker->partitions = partition;
+}
+
+struct partition *partition_new(struct mr_worker *worker, const char *topic, int32_t number)
+{
+    struct partition *partition = partition_find(worker, topic, number);
+    if (partition == NULL) {
+        partition = make(worker, topic, number);
+        if (partition != NULL) {
+            take_up(partition);
+        }
+    }
+    return partition;
+}
+
+struct partition *partition_find(struct mr_worker *worker, const char *topic, int32_t number)
+{
+    struct partition *p = worker->last_received; /* records come in runs */
+    if (p != NULL && p->number == number && strcmp(p->topic, topic) == 0) {
+        return p;
+    }
+    for (p = worker->partitions; p != NULL; p = p->next) {
+        if (p->number == number && strcmp(p->topic, topic) == 0) {
+            break;
+        }
+    }
+    worker->last_received = p;
+    return p;
+}
+
+static void partition_free(struct partition *partition)
+{
+    ledger_done(&partition->ledger);
+    mem_free(partition->topic);
+    partition->magic = 0;
+    mem_free(partition);
+}
+
+static void unlink_from(struct partition **list, struct partition *partition)
+{
+    while (*list != partition) {
+        list = &(*list)->next;
+    }
+    *list = partition->next;
+}
+
+void partition_unref(struct partition *partition)
+{
+    if (partition->state == PARTITION_ORPHAN && partition->batch == NULL &&
+        partition->sending == 0) {
+        unlink_from(&partition->worker->orphans, partition);
+        partition_free(partition);
+    }
+}
+
+static void drop_pending(struct partition *partition)
+{
+    while (partition->first != NULL) {
+        struct mr_delivery *delivery = partition->first;
+        partition->first = delivery->next;
+        delivery_free(delivery);
+    }
+    partition->last = NULL;
+    mr_count(partition->metrics.given_up, partition->pending_count);
+    mr_gauge_set(partition->metrics.pending, 0);
+    partition->held_count -= partition->pending_count;
+    partition->held_bytes -=
+        partition->pending_bytes + partition->pending_count * WORKER_RECORD_OVERHEAD;
+    partition->pending_count = 0;
+    partition->pending_bytes = 0;
+    partition->waiting = false;
+}
+
+/* --- pausing --- */
+
+static void set_paused(struct partition *partition, bool paused)
+{
+    rd_kafka_t *rk = partition->worker->rk;
+    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_resp_err_t error;
+    if (partition->paused == paused) {
+        return; /* resuming what is not paused can rewind it (librdkafka < 2.4.0) */
+    }
+    list = rd_kafka_topic_partition_list_new(1);
+    (void)rd_kafka_topic_partition_list_add(list, partition->topic, partition->number);
+    error = paused ? rd_kafka_pause_partitions(rk, list) : rd_kafka_resume_partitions(rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        mr_log_limited(MR_LOG_ERROR, WORKER_LOG_INTERVAL_MS,
+                       paused ? "pause failed" : "resume failed", MR_STR("topic", partition->topic),
+                       MR_INT("partition", partition->number),
+                       MR_STR("reason", rd_kafka_err2str(error)));
+        return; /* tried again in the next run */
+    }
+    partition->paused = paused;
+    partition->resumed = !paused;
+    mr_gauge_set(partition->metrics.paused, paused);
+}
+
+static void decide_pause(struct partition *partition)
+{
+    const struct mr_worker_loop_options *options = partition->worker->spec.options;
+    size_t count_max = (size_t)options->pending_count_max;
+    size_t bytes_max = (size_t)options->pending_bytes_max;
+    if (partition->held_count >= count_max || partition->held_bytes >= bytes_max ||
+        partition->ledger.count >= WORKER_UNCOMMITTED_MAX) {
+        set_paused(partition, true);
+    } else if (partition->held_count <= count_max / 2 && partition->held_bytes <= bytes_max / 2 &&
+               partition->ledger.count <= WORKER_UNCOMMITTED_MAX / 2) {
+        set_paused(partition, false);
+    }
+}
+
+/* --- what waits --- */
+
+static void tell_pending(struct partition *partition)
+{
+    mr_gauge_set(partition->metrics.pending, (int64_t)partition->pending_count);
+    partition_tell_in_flight(partition);
+}
+
+void partition_tell_in_flight(struct partition *partition)
+{
+    mr_gauge_set(partition->metrics.in_flight,
+                 (int64_t)(partition->held_count - partition->pending_count));
+}
+
+/* A record that is not above what was received has come again only if nothing proves otherwise:
+ * librdkafka repeats after a pause, what it repeats we have had, with the same timestamp, and Kafka
+ * still has what followed it. When in doubt it is new, for reading twice is harmless. */
+static bool is_repeat(const struct partition *partition, const rd_kafka_message_t *message)
+{
+    const struct ledger *ledger = &partition->ledger;
+    int64_t low;
+    int64_t high = RD_KAFKA_OFFSET_INVALID;
+    (void)rd_kafka_get_watermark_offsets(partition->worker->rk, partition->topic, partition->number,
+                                         &low, &high); /* of the last answer: not asked for */
+    return partition->resumed && message->offset >= ledger->first &&
+           rd_kafka_message_timestamp(message, NULL) <= partition->latest_ms &&
+           (high < 0 || high > ledger->received);
+}
+
+static void drop_repeat(struct partition *partition, rd_kafka_event_t *record,
+                        const rd_kafka_message_t *message)
+{
+    mr_log_limited(MR_LOG_WARN, WORKER_LOG_INTERVAL_MS, "a record came again, dropped",
+                   MR_STR("topic", partition->topic), MR_INT("partition", partition->number),
+                   MR_INT("offset", message->offset),
+                   MR_INT("received", partition->ledger.received));
+    rd_kafka_event_destroy(record);
+    mr_count(partition->metrics.repeated, 1);
+}
+
+/* What the old topic's records became is of no use any more: its offsets say nothing about the
+ * new one's. Returns NULL if there is no memory: nothing has changed. */
+struct partition *partition_renew(struct partition *old)
+{
+    struct partition *partition = make(old->worker, old->topic, old->number);
+    if (partition != NULL) {
+        partition_give_up(old);
+        take_up(partition);
+    }
+    return partition;
+}
+
+static struct partition *begin_anew(struct partition *old, int64_t offset)
+{
+    mr_log(MR_LOG_WARN, "offsets begin anew: was the topic deleted and made again, or truncated?",
+           MR_STR("topic", old->topic), MR_INT("partition", old->number),
+           MR_INT("received", old->ledger.received), MR_INT("offset", offset),
+           MR_INT("waiting_records_dropped", old->pending_count));
+    return partition_renew(old);
+}
+
+static void append(struct partition *partition, struct mr_delivery *delivery)
+{
+    if (partition->last == NULL) {
+        partition->first = delivery;
+    } else {
+        partition->last->next = delivery;
+    }
+    partition->last = delivery;
+    partition->pending_count++;
+    partition->pending_bytes += delivery->bytes;
+    partition->held_count++;
+    partition->held_bytes += delivery->bytes + WORKER_RECORD_OVERHEAD;
+}
+
+static struct mr_delivery *delivery_new(struct partition *partition, rd_kafka_event_t *record,
+                                        const rd_kafka_message_t *message)
+{
+    struct mr_delivery *delivery = mem_zalloc(sizeof(*delivery));
+    if (delivery == NULL) {
+        return NULL;
+    }
+    if (ledger_receive(&partition->ledger, message->offset) < 0) {
+        mem_free(delivery);
+        return NULL;
+    }
+    delivery->magic = DELIVERY_MAGIC;
+    delivery->partition = partition;
+    delivery->record = record;
+    delivery->message = message;
+    delivery->attempt = 1;
+    delivery->bytes = message->len + message->key_len;
+    delivery->arrived_ms = worker_now_ms(partition->worker);
+    return delivery;
+}
+
+bool partition_receive(struct partition *partition, rd_kafka_event_t *record,
+                       const rd_kafka_message_t *message)
+{
+    int64_t timestamp_ms = rd_kafka_message_timestamp(message, NULL);
+    struct mr_delivery *delivery;
+    if (message->offset <= partition->ledger.received) {
+        if (is_repeat(partition, message)) {
+            drop_repeat(partition, record, message);
+            return true;
+        }
+        partition = begin_anew(partition, message->offset);
+        if (partition == NULL) {
+            return false;
+        }
+    }
+    delivery = delivery_new(partition, record, message);
+    if (delivery == NULL) {
+        return false;
+    }
+    append(partition, delivery);
+    partition->resumed = false;
+    partition->latest_ms =
+        partition->latest_ms > timestamp_ms ? partition->latest_ms : timestamp_ms;
+    mr_count(partition->metrics.received, 1);
+    decide_pause(partition); /* at once: a run takes many records */
+    return true;
+}
+
+void partition_push_front(struct partition *partition, struct mr_delivery *delivery)
+{
+    delivery->state = DELIVERY_PENDING;
+    delivery->next = partition->first;
+    partition->first = delivery;
+    if (partition->last == NULL) {
+        partition->last = delivery;
+    }
+    partition->pending_count++;
+    partition->pending_bytes += delivery->bytes;
+}
+
+static struct mr_delivery *pop_front(struct partition *partition)
+{
+    struct mr_delivery *delivery = partition->first;
+    partition->first = delivery->next;
+    if (partition->first == NULL) {
+        partition->last = NULL;
+    }
+    delivery->next = NULL;
+    partition->pending_count--;
+    partition->pending_bytes -= delivery->bytes;
+    return delivery;
+}
+
+void partition_is_done_with(struct partition *partition, struct mr_delivery *delivery)
+{
+    partition->held_count--;
+    partition->held_bytes -= delivery->bytes + WORKER_RECORD_OVERHEAD;
+}
+
+void partition_drain(struct partition *partition)
+{
+    if (partition->state == PARTITION_ACTIVE) {
+        partition->state = PARTITION_DRAINING;
+        drop_pending(partition);
+        set_paused(partition, true);
+        worker_tell_sink(partition->worker);
+    }
+}
+
+void partition_give_up(struct partition *partition)
+{
+    struct mr_worker *worker = partition->worker;
+    if (partition->held_count > partition->pending_count) {
+        mr_log(MR_LOG_WARN, "records given up unsettled", MR_STR("topic", partition->topic),
+               MR_INT("partition", partition->number),
+               MR_INT("records", partition->held_count - partition->pending_count));
+    }
+    drop_pending(partition);
+    dead_drop(partition);
+    /* librdkafka keeps a pause beyond the assignment: it would be paused when it comes back. */
+    if (worker->phase < WORKER_CLOSING) {
+        set_paused(partition, false);
+    }
+    worker_metrics_close(partition);
+    unlink_from(&worker->partitions, partition);
+    if (worker->last_received == partition) {
+        worker->last_received = NULL;
+    }
+    partition->state = PARTITION_ORPHAN;
+    partition->next = worker->orphans;
+    worker->orphans = partition;
+    partition_unref(partition);
+    worker_tell_sink(worker);
+}
+
+bool partition_is_drained(const struct partition *partition)
+{
+    return partition->batch == NULL && partition->dying == 0;
+}
+
+/* --- batches --- */
+
+static struct mr_event *take_event(struct mr_worker *worker)
+{
+    return worker->spare_count > 0 ? worker->spare[--worker->spare_count] : mr_event_new();
+}
+
+/* Records become events only now: what waits is then no larger than what came. */
+static int decode(struct mr_delivery *delivery, struct mr_error *err)
+{
+    struct mr_worker *worker = delivery->partition->worker;
+    struct kafka_record record;
+    int rc = kafka_message_record(delivery->message, &worker->headers, &record, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (delivery->event == NULL) {
+        delivery->event = take_event(worker);
+    }
+    if (delivery->event == NULL) {
+        return mr_error_set(err, MR_ENOMEM, "out of memory");
+    }
+    return kafka_binding_read(&record, delivery->event, err);
+}
+
+/* Move the oldest pending record into the batch, or to where it belongs if it is no event.
+ * Returns false if there is no memory: it stays. */
+static bool take_one(struct partition *partition, struct mr_batch *batch)
+{
+    struct mr_delivery *delivery = partition->first;
+    struct mr_error err;
+    int rc = decode(delivery, &err);
+    if (rc == MR_ENOMEM) {
+        delivery_release_event(delivery);
+        return false;
+    }
+    (void)pop_front(partition);
+    if (delivery->first_ms == 0) {
+        delivery->first_ms = clock_wall_ms();
+    }
+    if (rc == 0) {
+        delivery->state = DELIVERY_IN_BATCH;
+        delivery->settlement = SETTLED_NOT;
+        delivery->batch = batch;
+        batch->deliveries[batch->count++] = delivery;
+    } else if (rc == MR_ETOMBSTONE) {
+        delivery_settle(delivery, partition->metrics.skipped);
+    } else {
+        delivery_release_event(delivery);
+        dead_begin(delivery, "not-an-event", err.text);
+    }
+    return true;
+}
+
+static bool may_dead_letter(const struct partition *partition)
+{
+    return partition->dying < WORKER_DEAD_A_PARTITION_MAX;
+}
+
+static void fill(struct partition *partition, struct mr_batch *batch, size_t count_max)
+{
+    size_t bytes_max = (size_t)partition->worker->spec.options->batch_bytes_max;
+    size_t bytes = 0;
+    while (partition->first != NULL && batch->count < count_max && may_dead_letter(partition)) {
+        size_t next = partition->first->bytes;
+        if (batch->count > 0 && bytes + next > bytes_max) {
+            break;
+        }
+        if (!take_one(partition, batch)) {
+            worker_at(partition->worker, worker_now_ms(partition->worker) + WORKER_MEMORY_RETRY_MS);
+            break;
+        }
+        bytes += next;
+    }
+}
+
+static void build(struct partition *partition)
+{
+    struct mr_worker *worker = partition->worker;
+    size_t count_max = (size_t)worker->spec.options->batch_count_max;
+    struct mr_batch *batch;
+    if (partition->pending_count < count_max) {
+        count_max = partition->pending_count;
+    }
+    batch = mem_zalloc(sizeof(*batch) + count_max * sizeof(struct mr_delivery *));
+    if (batch == NULL) {
+        worker_at(worker, worker_now_ms(worker) + WORKER_MEMORY_RETRY_MS);
+        return;
+    }
+    batch->magic = BATCH_MAGIC;
+    batch->partition = partition;
+    fill(partition, batch, count_max);
+    tell_pending(partition);
+    if (batch->count == 0) {
+        batch_free(batch);
+        worker_soon(worker);
+        return;
+    }
+    batch->unsettled = batch->count;
+    partition->batch = batch;
+    worker_metrics_batch(partition, batch->count);
+    worker->spec.ops->batch(worker, batch);
+}
+
+static bool is_full(const struct partition *partition)
+{
+    const struct mr_worker_loop_options *options = partition->worker->spec.options;
+    return partition->paused || partition->pending_count >= (size_t)options->batch_count_max ||
+           partition->pending_bytes >= (size_t)options->batch_bytes_max;
+}
+
+static void decide_batch(struct partition *partition)
+{
+    struct mr_worker *worker = partition->worker;
+    int64_t now = worker_now_ms(worker);
+    int64_t due;
+    if (partition->first == NULL || partition->batch != NULL || !may_dead_letter(partition)) {
+        return;
+    }
+    due = is_full(partition) ? now
+                             : partition->first->arrived_ms + worker->spec.options->batch_age_ms;
+    if (due < partition->hold_until_ms) {
+        due = partition->hold_until_ms;
+    }
+    if (now >= due) {
+        build(partition);
+    } else {
+        worker_at(worker, due);
+    }
+}
+
+void partition_run(struct partition *partition)
+{
+    if (partition->state == PARTITION_ACTIVE) {
+        decide_pause(partition);
+        decide_batch(partition);
+        tell_pending(partition);
+    }
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TESTS_LIB_BRIDGE_FIXTURE_H
+#define TESTS_LIB_BRIDGE_FIXTURE_H
+
+/* The program millrace-http, ready, in front of the mock cluster with the topic "events". */
+
+#include <stdint.h>
+
+#include "lib/mock_kafka.h"
+#include "lib/raw_client.h"
+#include "lib/spawned.h"
+
+#define BRIDGE_PROGRAM TEST_BUILD_DIR "/bridge/millrace-http"
+
+enum { ANSWER_S = 3 };
+
+struct bridge_fixture {
+    struct mock_kafka mock;
+    struct spawned child;
+    uint16_t port;
+    uint16_t admin;
+};
+
+/* `extra` are further flags, and ends with NULL. */
+void bridge_start_at(struct bridge_fixture *f, const char *program, const char *const *extra);
+#define bridge_start(f, extra) bridge_start_at((f), BRIDGE_PROGRAM, (extra))
+extern const char *const bridge_no_more[];
+
+/* SIGTERM; it must end with status 0. */
+void bridge_stop(struct bridge_fixture *f);
+
+/* A POST; `headers` are lines that end with CRLF. */
+void bridge_put_event(int fd, const char *target, const char *headers, const char *body);
+
+/* The sample of a metric at /metrics; -1: not there. */
+long bridge_metric(const struct bridge_fixture *f, const char *sample);
+
+#endif
