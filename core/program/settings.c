@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "program/settings.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kit/mem.h"
+
+extern char **environ;
+
+enum { ALIGNMENT = 16, LINE_BYTES = 2048 };
+
+static const struct mr_option frame_rows[FRAME_TABLE_ROWS] = {
+    {.section = "log",
+     .key = "level",
+     .type = MR_OPTION_ENUM,
+     .initial = "info",
+     .choices = "error|warn|info|debug",
+     .text = "What is logged to standard error: this and what is more serious.",
+     .offset = offsetof(struct frame_options, log_level)},
+    {.section = "log",
+     .key = "format",
+     .type = MR_OPTION_ENUM,
+     .initial = "logfmt",
+     .choices = "logfmt|json",
+     .text = "One line a message: key=value pairs, or a JSON object.",
+     .offset = offsetof(struct frame_options, log_format)},
+    {.section = "admin",
+     .key = "listen",
+     .type = MR_OPTION_ADDRESS,
+     .text = "Where /metrics, /healthz and /readyz are answered over HTTP. Keep it private.",
+     .offset = offsetof(struct frame_options, admin_listen)},
+    {.section = "admin",
+     .key = "shutdown.deadline",
+     .type = MR_OPTION_DURATION,
+     .initial = "10s",
+     .max = INT64_C(3600) * 1000,
+     .text = "How long after SIGTERM or SIGINT what is in hand may take to finish. After it, or at "
+             "a second signal, the program ends with status 1; what it had not acknowledged or "
+             "committed is sent or read again.",
+     .offset = offsetof(struct frame_options, shutdown_deadline_ms)},
+    MR_OPTION_END};
+
+int settings_init(struct settings *settings, const struct mr_program_spec *spec,
+                  struct mr_error *err)
+{
+    size_t base = (spec->options_size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    memset(settings, 0, sizeof *settings);
+    settings->spec = spec;
+    if (spec->group_count >= OPTIONS_GROUPS_MAX) {
+        return mr_error_set(err, MR_EINVAL, "more than %d tables of options",
+                            OPTIONS_GROUPS_MAX - 1);
+    }
+    memcpy(settings->frame_table, frame_rows, sizeof frame_rows);
+    settings->frame_table[2].initial = spec->admin_listen;
+    for (size_t i = 0; i < spec->group_count; i++) {
+        settings->groups[i] = spec->groups[i];
+    }
+    settings->groups[spec->group_count] = (struct mr_option_group){settings->frame_table, base};
+    settings->options_spec = (struct options_spec){.program = spec->name,
+                                                   .section = spec->section,
+                                                   .groups = settings->groups,
+                                                   .group_count = spec->group_count + 1};
+    settings->target = mem_zalloc(base + sizeof(struct frame_options));
+    if (settings->target == NULL) {
+        return mr_error_set(err, MR_ENOMEM, "out of memory");
+    }
+    settings->frame = (void *)((char *)settings->target + base);
+    settings->options = options_new(&settings->options_spec, settings->target);
+    if (settings->options == NULL) {
+        settings_done(settings);
+        return mr_error_set(err, MR_ENOMEM, "out of memory");
+    }
+    return 0;
+}
+
+void settings_done(struct settings *settings)
+{
+    options_free(settings->options);
+    mem_free(settings->target);
+    settings->options = NULL;
+    settings->target = NULL;
+}
+
+static void argument_problem(struct settings *settings, const char *argument, const char *text)
+{
+    char line[LINE_BYTES];
+    (void)snprintf(line, sizeof line, "command line: %.200s: %s", argument, text);
+    options_add_problem(settings->options, line);
+}
+
+/* --help and its like, which have no value. */
+static bool take_mode(struct settings *settings, const char *argument)
+{
+    const struct {
+        const char *name, *letter;
+        bool *flag;
+    } modes[] = {{"--check", NULL, &settings->check},
+                 {"--help", "-h", &settings->help},
+                 {"--version", "-V", &settings->version},
+                 {"--markdown", NULL, &settings->markdown}};
+    for (size_t i = 0; i < MR_COUNT_OF(modes); i++) {
+        if (strcmp(argument, modes[i].name) == 0 ||
+            (modes[i].letter != NULL && strcmp(argument, modes[i].letter) == 0)) {
+            *modes[i].flag = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void take_pair(struct settings *settings, const char *name, const char *value)
+{
+    if (strcmp(name, "config") != 0) {
+        options_read_flag(settings->options, name, value);
+    } else if (*value == '\0') {
+        argument_problem(settings, "--config", "expected the name of a file");
+    } else {
+        settings->config = value;
+    }
+}
+
+/* "--name=value", or "--name" and `next`. Returns how many arguments it took. */
+static int take_flag(struct settings *settings, const char *argument, const char *next)
+{
+    char name[LINE_BYTES];
+    const char *equals = strchr(argument, '=');
+    size_t len = equals == NULL ? strlen(argument) : (size_t)(equals - argument);
+    if (len >= sizeof name) {
+        argument_problem(settings, argument, "unknown option");
+        return 1;
+    }
+    memcpy(name, argument, len);
+    name[len] = '\0';
+    if (equals != NULL) {
+        take_pair(settings, name + 2, equals + 1);
+        return 1;
+    }
+    if (next == NULL || strncmp(next, "--", 2) == 0) {
+        argument_problem(settings, name, "expected a value after it");
+        return 1;
+    }
+    take_pair(settings, name + 2, next);
+    return 2;
+}
+
+void settings_read_arguments(struct settings *settings, int argc, char **argv)
+{
+    int i = 1;
+    while (i < argc) {
+        if (take_mode(settings, argv[i])) {
+            i++;
+        } else if (strncmp(argv[i], "--", 2) == 0 && argv[i][2] != '\0') {
+            i += take_flag(settings, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
+        } else {
+            argument_problem(settings, argv[i],
+                             "not an option; options are given as --section.key=value");
+            i++;
+        }
+    }
+}
+
+static void read_file(struct settings *settings)
+{
+    if (settings->config == NULL) {
+        (void)snprintf(settings->usual_config, sizeof settings->usual_config,
+                       "/etc/millrace/%s.conf", settings->spec->name);
+        if (access(settings->usual_config, F_OK) != 0) {
+            return;
+        }
+        settings->config = settings->usual_config;
+    }
+    options_read_file(settings->options, settings->config);
+}
+
+static void check_across_options(struct settings *settings)
+{
+    struct mr_error err;
+    /* A check may rely on each option being right by itself. */
+    if (settings->spec->check == NULL || options_problem_count(settings->options) > 0) {
+        return;
+    }
+    if (settings->spec->check(settings->target, &err) != 0) {
+        options_add_problem(settings->options, err.text);
+    }
+}
+
+void settings_read_rest(struct settings *settings)
+{
+    read_file(settings);
+    options_read_environment(settings->options, environ);
+    options_finish(settings->options);
+    check_across_options(settings);
+    kafka_conf_from_options(settings->options, &settings->kafka);
+}
