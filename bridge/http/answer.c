@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bridge/http/answer.h"
+
+#include <stdio.h>
+
+#include "kit/buf.h"
+#include "net/http_status.h"
+
+enum {
+    KAFKA_MESSAGE_TOO_LARGE = 10,     /* Kafka protocol, error codes: MESSAGE_TOO_LARGE */
+    KAFKA_RECORD_LIST_TOO_LARGE = 18, /* RECORD_LIST_TOO_LARGE */
+    PROBLEM_BYTES_MAX = 16 * 1024,
+};
+
+static int answer_problem(struct http_request *request, int status, struct mr_slice detail,
+                          struct mr_slice id, const char *headers)
+{
+    struct mr_buf problem;
+    struct http_answer answer = {
+        .status = status, .content_type = HTTP_PROBLEM_MEDIA_TYPE, .headers = headers};
+    buf_init(&problem, PROBLEM_BYTES_MAX);
+    (void)http_problem_write(&problem, status, detail, id);
+    if (problem.failed != 0) { /* the status says the most important thing */
+        answer.content_type = NULL;
+    }
+    answer.body = buf_slice(&problem);
+    http_request_answer(request, &answer);
+    buf_done(&problem);
+    return status;
+}
+
+/* CloudEvents HTTP binding 3.1.3.2: space, `"`, `%` and all outside U+0021-007E as %XX. */
+static void add_header_value(struct mr_buf *out, struct mr_slice value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.ptr[i];
+        if (c > 0x20 && c < 0x7f && c != '"' && c != '%') {
+            (void)buf_add_char(out, value.ptr[i]);
+        } else {
+            (void)buf_addf(out, "%%%02X", c);
+        }
+    }
+}
+
+static int answer_unknown(struct http_request *request, const char *detail, struct mr_slice id)
+{
+    struct mr_buf headers;
+    int status;
+    buf_init(&headers, 4 * DIALECT_NAME_BYTES_MAX);
+    (void)buf_add_str(&headers, "ce-id: ");
+    add_header_value(&headers, id);
+    (void)buf_add_str(&headers, "\r\n");
+    (void)buf_add_char(&headers, '\0');
+    status = answer_problem(request, 504, mr_slice_of(detail), id,
+                            headers.failed == 0 ? headers.ptr : NULL);
+    buf_done(&headers);
+    return status;
+}
+
+int answer_too_late(struct http_request *request, struct mr_slice id)
+{
+    return answer_unknown(request,
+                          "Kafka has not answered in time: the event may be stored. It may be sent "
+                          "again with the same id, as Idempotency-Key",
+                          id);
+}
+
+static int answer_busy(struct http_request *request, const struct mr_outcome *outcome)
+{
+    char retry[48];
+    char detail[400];
+    int64_t seconds = (outcome->retry_after_ms + 999) / 1000;
+    (void)snprintf(retry, sizeof retry, "Retry-After: %lld\r\n",
+                   (long long)(seconds < 1 ? 1 : seconds));
+    (void)snprintf(detail, sizeof detail, "The event is not stored; send it again later: %.300s",
+                   outcome->reason);
+    return answer_problem(request, 503, mr_slice_of(detail), mr_slice(NULL, 0), retry);
+}
+
+static int answer_rejected(struct http_request *request, const struct mr_send *send,
+                           const struct mr_outcome *outcome)
+{
+    char detail[400];
+    bool is_large =
+        send->error == KAFKA_MESSAGE_TOO_LARGE || send->error == KAFKA_RECORD_LIST_TOO_LARGE;
+    (void)snprintf(detail, sizeof detail, "The event can't be stored as it is: %.300s",
+                   outcome->reason);
+    return answer_problem(request, is_large ? 413 : 422, mr_slice_of(detail), mr_slice(NULL, 0),
+                          NULL);
+}
+
+int answer_outcome(struct http_request *request, const struct mr_send *send,
+                   const struct mr_outcome *outcome, struct mr_slice id)
+{
+    char detail[400];
+    switch (outcome->kind) {
+        case MR_STORED:
+            http_request_answer(request, &(struct http_answer){.status = 202});
+            return 202;
+        case MR_REJECTED:
+            return answer_rejected(request, send, outcome);
+        case MR_BUSY:
+            return answer_busy(request, outcome);
+        case MR_UNKNOWN:
+        default:
+            (void)snprintf(
+                detail, sizeof detail,
+                "The event may be stored (%.200s). It may be sent again with the same id, as "
+                "Idempotency-Key",
+                outcome->reason);
+            return answer_unknown(request, detail, id);
+    }
+}
+
+int answer_refusal(struct http_request *request, const struct dialect_refusal *refusal)
+{
+    const char *headers = refusal->headers;
+    if (refusal->status == 503 && headers == NULL) {
+        headers = "Retry-After: 1\r\n";
+    }
+    return answer_problem(request, refusal->status, mr_slice_of(refusal->detail), mr_slice(NULL, 0),
+                          headers);
+}

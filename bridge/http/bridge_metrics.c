@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bridge/http/bridge_metrics.h"
+
+#include <stdio.h>
+
+/* Series are made at the start: a rate() needs the zero before the first. */
+static const int statuses[BRIDGE_STATUSES] = {202, 400, 404, 405, 408, 413, 414,
+                                              417, 422, 431, 501, 503, 504, 505};
+
+static const double seconds_bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                        0.1,   0.25,   0.5,   1,    2,     3};
+
+static const struct mr_metric requests_total = {
+    .name = "millrace_http_requests_total",
+    .type = MR_COUNTER,
+    .help = "Answered requests by HTTP status; 202 is a stored event.",
+    .labels = {"status"},
+};
+static const struct mr_metric request_seconds = {
+    .name = "millrace_http_request_seconds",
+    .type = MR_HISTOGRAM,
+    .help = "From the last byte of an event's request to its answer.",
+    .bounds = seconds_bounds,
+    .bound_count = MR_COUNT_OF(seconds_bounds),
+};
+static const struct mr_metric connections = {
+    .name = "millrace_http_connections",
+    .type = MR_GAUGE,
+    .help = "Open connections of devices.",
+};
+static const struct mr_metric in_flight = {
+    .name = "millrace_http_in_flight",
+    .type = MR_GAUGE,
+    .help = "Events that wait for Kafka's word, answered already or not.",
+};
+static const struct mr_metric bytes_total = {
+    .name = "millrace_http_received_bytes_total",
+    .type = MR_COUNTER,
+    .help = "Bytes of content received in complete requests.",
+};
+
+void bridge_metrics_init(struct bridge_metrics *metrics)
+{
+    for (unsigned i = 0; i < BRIDGE_STATUSES; i++) {
+        char text[16];
+        (void)snprintf(text, sizeof text, "%d", statuses[i]);
+        metrics->requests[i] = mr_series_get(&requests_total, (const char *const[]){text});
+    }
+    metrics->seconds = mr_series_get(&request_seconds, NULL);
+    metrics->connections = mr_series_get(&connections, NULL);
+    metrics->in_flight = mr_series_get(&in_flight, NULL);
+    metrics->bytes = mr_series_get(&bytes_total, NULL);
+}
+
+void bridge_metrics_count(struct bridge_metrics *metrics, int status)
+{
+    for (unsigned i = 0; i < BRIDGE_STATUSES; i++) {
+        if (statuses[i] == status) {
+            mr_count(metrics->requests[i], 1);
+            return;
+        }
+    }
+}

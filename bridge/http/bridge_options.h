@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef BRIDGE_HTTP_BRIDGE_OPTIONS_H
+#define BRIDGE_HTTP_BRIDGE_OPTIONS_H
+
+#include <millrace/options.h>
+#include <millrace/producer.h>
+
+enum { BRIDGE_LOOPS_MAX = 64 };
+
+struct bridge_options {
+    struct mr_address listen;
+    int64_t loops;
+    int64_t body_bytes_max;
+    int64_t header_bytes_max;
+    int64_t connections_max;
+    int64_t pipeline_max;
+    int64_t in_flight_max;
+    int64_t in_flight_bytes_max;
+    int64_t idle_ms;
+    int64_t request_ms;
+    int64_t write_ms;
+    int64_t answer_ms;
+    struct mr_producer_options producer;
+};
+
+/* [http]: our own, then mr_producer_options. */
+enum { BRIDGE_OPTION_GROUPS = 2 };
+extern const struct mr_option_group bridge_option_groups[BRIDGE_OPTION_GROUPS];
+
+#endif

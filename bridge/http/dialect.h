@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef BRIDGE_HTTP_DIALECT_H
+#define BRIDGE_HTTP_DIALECT_H
+
+/* A dialect: how a kind of device says with an HTTP request what the event is. Pure: a request in,
+ * an event or a refusal out. One file each, listed in exchange.c. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <millrace/event.h>
+#include <millrace/slice.h>
+
+/* DIALECT_NAME_BYTES_MAX: of an id, an application and a device, each. */
+enum { DIALECT_DETAIL_BYTES = 512, DIALECT_NAME_BYTES_MAX = 1024 };
+
+struct dialect_request {
+    struct mr_slice method;
+    struct mr_slice path;  /* raw */
+    struct mr_slice query; /* raw; absent without "?" */
+    struct mr_slice body;
+    struct mr_slice (*header)(const void *from, const char *name, unsigned *ret_count);
+    const void *from;
+};
+
+struct dialect_refusal {
+    int status;
+    const char *headers; /* further lines, each ended by CRLF, or NULL */
+    char detail[DIALECT_DETAIL_BYTES];
+};
+
+struct dialect {
+    const char *name;
+    bool (*is_mine)(struct mr_slice path);
+
+    /* Fill `event`, which is empty, with what the request says; its data borrows the request's.
+     * Returns 0, or -1 with the refusal. mr_event_complete adds the rest then. */
+    int (*read)(const struct dialect_request *request, struct mr_event *event,
+                struct dialect_refusal *ret_refusal);
+};
+
+extern const struct dialect dialect_drogue;
+
+#endif

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+/* One event's way, and that its answer comes in time: 504 is decided here. Happy path: a request is
+ * complete -> a dialect makes an event of it -> it is sent -> Kafka acknowledges -> 202. What can
+ * go wrong: no dialect wants it (404), the dialect refuses it (4xx), the producer can't or won't
+ * take it (503, 413, 422), nothing is known by answer.timeout (504, and the send goes on alone),
+ * the client has left (everything goes on as if it hadn't). */
+#include "bridge/http/exchange.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bridge/http/answer.h"
+#include "bridge/http/dialect.h"
+#include "kit/magic.h"
+#include "kit/mem.h"
+
+enum {
+    EXCHANGE_MAGIC = 0x58434847,
+    SPARE_MAX = 1024,
+    ID_BYTES_INLINE = 64,
+    CLOCK_STEP_MS = 10, /* answers that are due are looked for no more often */
+};
+
+#define TOO_LATE                                                                           \
+    "The event is surely not stored; send it again later: too many were sent ahead of it " \
+    "on this connection, and its time was up before it could be sent to Kafka"
+
+struct exchange {
+    unsigned magic;
+    struct mr_send send;
+    struct exchanges *owner;
+    struct http_request *request; /* NULL once answered */
+    struct deadline deadline;     /* of the answer */
+    uint64_t begun_ns;
+    struct exchange *next; /* of the spare ones */
+    struct mr_slice id;    /* in id_inline, or allocated */
+    char id_inline[ID_BYTES_INLINE];
+};
+
+static const struct dialect *const dialects[] = {&dialect_drogue};
+
+static void count_answer(struct exchanges *exchanges, int status)
+{
+    bridge_metrics_count(exchanges->metrics, status);
+}
+
+void exchange_count_refusal(int status, void *user)
+{
+    count_answer(user, status);
+}
+
+static struct exchange *take(struct exchanges *exchanges)
+{
+    struct exchange *exchange = exchanges->spare;
+    if (exchange != NULL) {
+        exchanges->spare = exchange->next;
+        exchanges->spare_count--;
+    } else {
+        exchange = mem_alloc(sizeof *exchange);
+    }
+    if (exchange != NULL) {
+        memset(exchange, 0, offsetof(struct exchange, id_inline));
+        exchange->magic = EXCHANGE_MAGIC;
+        exchange->owner = exchanges;
+    }
+    return exchange;
+}
+
+static void give_back(struct exchange *exchange)
+{
+    struct exchanges *exchanges = exchange->owner;
+    assert(exchange->deadline.list == NULL);
+    if (exchange->id.ptr != exchange->id_inline) {
+        mem_free((void *)(uintptr_t)exchange->id.ptr);
+    }
+    exchange->magic = 0;
+    if (exchanges->spare_count >= SPARE_MAX) {
+        mem_free(exchange);
+        return;
+    }
+    exchange->next = exchanges->spare;
+    exchanges->spare = exchange;
+    exchanges->spare_count++;
+}
+
+static bool keep_id(struct exchange *exchange, struct mr_slice id)
+{
+    char *copy = exchange->id_inline;
+    if (id.len > ID_BYTES_INLINE) {
+        copy = mem_strndup(id.ptr, id.len);
+    }
+    if (copy == NULL) {
+        return false;
+    }
+    memcpy(copy, id.ptr, id.len);
+    exchange->id = mr_slice(copy, id.len);
+    return true;
+}
+
+static void answered(struct exchange *exchange, int status)
+{
+    exchange->request = NULL;
+    deadline_lift(&exchange->deadline);
+    count_answer(exchange->owner, status);
+    mr_observe(exchange->owner->metrics->seconds, (double)(uv_hrtime() - exchange->begun_ns) / 1e9);
+}
+
+static void on_settled(struct mr_send *send, const struct mr_outcome *outcome)
+{
+    struct exchange *exchange = CONTAINER_OF(send, struct exchange, send);
+    struct exchanges *exchanges;
+    MAGIC_CHECK(exchange, EXCHANGE_MAGIC);
+    exchanges = exchange->owner;
+    if (exchange->request != NULL) {
+        answered(exchange, answer_outcome(exchange->request, send, outcome, exchange->id));
+    }
+    give_back(exchange);
+    exchanges->unsettled--;
+    mr_gauge_add(exchanges->metrics->in_flight, -1);
+    if (exchanges->unsettled == 0 && exchanges->on_settled != NULL) {
+        exchanges->on_settled(exchanges->user);
+    }
+}
+
+static void arm(struct exchanges *exchanges, uint64_t due_ms);
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct exchanges *exchanges = timer->data;
+    struct deadline *due;
+    for (size_t i = 0; i < EXCHANGE_WAITS; i++) {
+        while ((due = deadlines_take_due(&exchanges->answers[i], uv_now(exchanges->loop))) !=
+               NULL) {
+            struct exchange *exchange = CONTAINER_OF(due, struct exchange, deadline);
+            MAGIC_CHECK(exchange, EXCHANGE_MAGIC);
+            answered(exchange, answer_too_late(exchange->request, exchange->id));
+        }
+    }
+    exchanges->timer_due_ms = UINT64_MAX;
+    for (size_t i = 0; i < EXCHANGE_WAITS; i++) {
+        if (exchanges->answers[i].first != NULL) {
+            arm(exchanges, exchanges->answers[i].first->due_ms);
+        }
+    }
+}
+
+static void arm(struct exchanges *exchanges, uint64_t due_ms)
+{
+    uint64_t now_ms = uv_now(exchanges->loop);
+    due_ms = due_ms < now_ms + CLOCK_STEP_MS ? now_ms + CLOCK_STEP_MS : due_ms;
+    if (due_ms >= exchanges->timer_due_ms) {
+        return;
+    }
+    exchanges->timer_due_ms = due_ms;
+    (void)uv_timer_start(&exchanges->timer, on_timer, due_ms - now_ms, 0);
+}
+
+/* Which list its deadline belongs to; EXCHANGE_WAITS: its time is up, or as good as. */
+static size_t steps_gone(const struct exchanges *exchanges, const struct http_request *request)
+{
+    uint64_t now_ms = uv_now(exchanges->loop);
+    uint64_t begun_ms = http_request_begun_ms(request);
+    uint64_t gone_ms = now_ms > begun_ms ? now_ms - begun_ms : 0;
+    uint64_t steps = (gone_ms * EXCHANGE_WAITS + exchanges->answer_ms - 1) / exchanges->answer_ms;
+    return steps < EXCHANGE_WAITS ? (size_t)steps : EXCHANGE_WAITS;
+}
+
+static void set_deadline(struct exchange *exchange)
+{
+    struct exchanges *exchanges = exchange->owner;
+    size_t steps = steps_gone(exchanges, exchange->request);
+    steps = steps < EXCHANGE_WAITS ? steps : EXCHANGE_WAITS - 1;
+    deadline_set(&exchanges->answers[steps], &exchange->deadline, uv_now(exchanges->loop));
+    arm(exchanges, exchange->deadline.due_ms);
+}
+
+static void send_event(struct exchanges *exchanges, struct http_request *request)
+{
+    struct exchange *exchange = take(exchanges);
+    if (exchange == NULL || !keep_id(exchange, mr_event_string(exchanges->event, "id"))) {
+        struct dialect_refusal refusal = {.status = 503, .detail = "out of memory"};
+        if (exchange != NULL) {
+            give_back(exchange);
+        }
+        count_answer(exchanges, answer_refusal(request, &refusal));
+        return;
+    }
+    exchange->request = request;
+    exchange->send.on_settled = on_settled;
+    exchange->begun_ns = uv_hrtime();
+    exchanges->unsettled++;
+    mr_gauge_add(exchanges->metrics->in_flight, 1);
+    set_deadline(exchange);
+    mr_send(exchanges->port, &exchange->send, exchanges->event);
+}
+
+static struct mr_slice get_header(const void *from, const char *name, unsigned *ret_count)
+{
+    return http_request_header(from, name, ret_count);
+}
+
+/* What the request doesn't say. 0, or -1 with the refusal. */
+static int complete(struct mr_event *event, struct dialect_refusal *ret_refusal)
+{
+    struct mr_error err;
+    if (mr_event_complete(event, &err) == 0) {
+        return 0;
+    }
+    *ret_refusal = (struct dialect_refusal){.status = err.code == MR_ENOMEM ? 503 : 400};
+    (void)snprintf(ret_refusal->detail, sizeof ret_refusal->detail, "%.400s", err.text);
+    return -1;
+}
+
+/* 0, or -1 with the refusal. */
+static int read_event(struct exchanges *exchanges, struct http_request *request,
+                      struct dialect_refusal *ret_refusal)
+{
+    struct dialect_request from = {
+        .method = http_request_method(request),
+        .path = http_request_path(request),
+        .query = http_request_query(request),
+        .body = http_request_body(request),
+        .header = get_header,
+        .from = request,
+    };
+    mr_event_clear(exchanges->event);
+    for (size_t i = 0; i < MR_COUNT_OF(dialects); i++) {
+        if (dialects[i]->is_mine(from.path)) {
+            int rc = dialects[i]->read(&from, exchanges->event, ret_refusal);
+            return rc == 0 ? complete(exchanges->event, ret_refusal) : rc;
+        }
+    }
+    *ret_refusal = (struct dialect_refusal){
+        .status = 404, .detail = "events are sent with POST /v1/{channel}?device={device}"};
+    return -1;
+}
+
+void exchange_begin(struct http_request *request, void *user)
+{
+    struct exchanges *exchanges = user;
+    struct dialect_refusal refusal = {.status = 503, .detail = TOO_LATE};
+    mr_count(exchanges->metrics->bytes, http_request_body(request).len);
+    if (steps_gone(exchanges, request) == EXCHANGE_WAITS) {
+        count_answer(exchanges, answer_refusal(request, &refusal));
+        return;
+    }
+    if (read_event(exchanges, request, &refusal) != 0) {
+        count_answer(exchanges, answer_refusal(request, &refusal));
+        return;
+    }
+    send_event(exchanges, request);
+}
+
+int exchanges_init(struct exchanges *exchanges, uv_loop_t *loop, struct mr_port *port,
+                   const struct bridge_options *options, struct bridge_metrics *metrics,
+                   struct mr_error *err)
+{
+    *exchanges = (struct exchanges){.loop = loop, .port = port, .metrics = metrics};
+    exchanges->event = mr_event_new();
+    if (exchanges->event == NULL) {
+        return mr_error_set(err, MR_ENOMEM, "out of memory");
+    }
+    exchanges->timer_due_ms = UINT64_MAX;
+    exchanges->answer_ms = (uint64_t)options->answer_ms;
+    for (size_t i = 0; i < EXCHANGE_WAITS; i++) {
+        exchanges->answers[i].after_ms =
+            exchanges->answer_ms - (exchanges->answer_ms * i + EXCHANGE_WAITS - 1) / EXCHANGE_WAITS;
+    }
+    (void)uv_timer_init(loop, &exchanges->timer);
+    exchanges->timer.data = exchanges;
+    return 0;
+}
+
+void exchanges_close(struct exchanges *exchanges, uv_close_cb closed)
+{
+    assert(exchanges->unsettled == 0);
+    while (exchanges->spare != NULL) {
+        struct exchange *exchange = exchanges->spare;
+        exchanges->spare = exchange->next;
+        mem_free(exchange);
+    }
+    mr_event_free(exchanges->event);
+    uv_close((uv_handle_t *)&exchanges->timer, closed);
+}

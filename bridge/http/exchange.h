@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef BRIDGE_HTTP_EXCHANGE_H
+#define BRIDGE_HTTP_EXCHANGE_H
+
+/* One event's way through the bridge: request -> event -> send -> outcome -> answer. It has two
+ * lives that end in any order, the request's (answered at the latest after answer.timeout) and the
+ * send's (settled when the producer knows); the exchange ends with the later one. */
+
+#include <millrace/producer.h>
+
+#include "bridge/http/bridge_metrics.h"
+#include "bridge/http/bridge_options.h"
+#include "net/deadlines.h"
+#include "net/http_server.h"
+
+struct exchange;
+
+/* Requests that have waited behind others before they are begun have less time left. Deadlines are
+ * kept by how much, in steps of a 32nd, so that each list is in order. */
+enum { EXCHANGE_WAITS = 32 };
+
+/* The exchanges of one loop. */
+struct exchanges {
+    uv_loop_t *loop;
+    struct mr_port *port;
+    struct bridge_metrics *metrics;
+    struct mr_event *event; /* used again for each request: the producer copies it */
+    struct deadlines answers[EXCHANGE_WAITS]; /* [n]: n steps of the time are gone already */
+    uint64_t answer_ms;
+    uv_timer_t timer;
+    uint64_t timer_due_ms; /* UINT64_MAX: not armed */
+    size_t unsettled;
+    struct exchange *spare;
+    size_t spare_count;
+    void (*on_settled)(void *user); /* the last unsettled one has been settled */
+    void *user;
+};
+
+/* `port` is of `loop`. Errors: MR_ENOMEM. */
+int exchanges_init(struct exchanges *exchanges, uv_loop_t *loop, struct mr_port *port,
+                   const struct bridge_options *options, struct bridge_metrics *metrics,
+                   struct mr_error *err);
+
+/* All exchanges are settled; `closed` is called on the loop. */
+void exchanges_close(struct exchanges *exchanges, uv_close_cb closed);
+
+/* http_request_cb and on_refusal of the loop's server, whose `user` is the exchanges. */
+void exchange_begin(struct http_request *request, void *user);
+void exchange_count_refusal(int status, void *user);
+
+#endif
