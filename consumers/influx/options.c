@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "options.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+#include "event/percent.h"
+#include "kit/buf.h"
+
+#define FIELD(name) .offset = offsetof(struct influx_options, name)
+
+enum { URL_TAIL_BYTES = 64 }; /* "/write?db=&precision=ns" */
+
+const struct mr_option influx_options_table[] = {
+    {.key = "uri",
+     .type = MR_OPTION_STRING,
+     .initial = "http://127.0.0.1:8086",
+     .text = "Where InfluxDB 1.x answers, http or https; a path in front of /write is kept.",
+     .env = "INFLUXDB_URI",
+     .flags = MR_OPTION_REQUIRED,
+     FIELD(uri)},
+    {.key = "database",
+     .type = MR_OPTION_STRING,
+     .text = "The database to write to. It must exist.",
+     .env = "INFLUXDB_DATABASE",
+     .flags = MR_OPTION_REQUIRED,
+     FIELD(database)},
+    {.key = "username",
+     .type = MR_OPTION_STRING,
+     .text = "User for InfluxDB's authentication; without it none is sent.",
+     .env = "INFLUXDB_USERNAME",
+     FIELD(username)},
+    {.key = "password",
+     .type = MR_OPTION_STRING,
+     .text = "The user's password.",
+     .env = "INFLUXDB_PASSWORD",
+     .flags = MR_OPTION_SECRET,
+     FIELD(password)},
+    {.key = "tls.ca",
+     .type = MR_OPTION_STRING,
+     .text = "PEM file of the authorities that https trusts; the system's if not given.",
+     FIELD(tls_ca)},
+    {.key = "proxy",
+     .type = MR_OPTION_ENUM,
+     .initial = "none",
+     .choices = "none|environment",
+     .text = "Whether http_proxy, https_proxy and no_proxy are obeyed.",
+     FIELD(proxy)},
+    {.key = "timeout",
+     .type = MR_OPTION_DURATION,
+     .initial = "10s",
+     .min = 10,
+     .max = 10 * 60 * 1000,
+     .text = "Of one write, from connecting to the end of the answer.",
+     FIELD(timeout_ms)},
+    {.key = "connect.timeout",
+     .type = MR_OPTION_DURATION,
+     .initial = "3s",
+     .min = 10,
+     .max = 60 * 1000,
+     .text = "Of connecting: name, TCP and TLS.",
+     FIELD(connect_timeout_ms)},
+    {.key = "requests",
+     .type = MR_OPTION_INTEGER,
+     .initial = "4",
+     .min = 1,
+     .max = 256,
+     .unit = "requests",
+     .text = "Writes at work at once; at most one a partition.",
+     FIELD(requests_max)},
+    {.key = "request.bytes",
+     .type = MR_OPTION_SIZE,
+     .initial = "4MiB",
+     .min = 1024,
+     .max = 24 * 1024 * 1024,
+     .text = "Of one write, before compression; a larger batch is written in parts. InfluxDB "
+             "refuses more than its max-body-size (25 MB).",
+     FIELD(request_bytes_max)},
+    {.key = "wait.min",
+     .type = MR_OPTION_DURATION,
+     .initial = "1s",
+     .min = 10,
+     .max = 60 * 1000,
+     .text = "Before the first attempt after a failure; doubles up to wait.max, less a random "
+             "part of up to a half.",
+     FIELD(wait_min_ms)},
+    {.key = "wait.max",
+     .type = MR_OPTION_DURATION,
+     .initial = "30s",
+     .min = 10,
+     .max = 10 * 60 * 1000,
+     .text = "The longest wait between attempts; InfluxDB's Retry-After may ask for more, up to "
+             "five minutes.",
+     FIELD(wait_max_ms)},
+    MR_OPTION_END,
+};
+
+static size_t scheme_len(const char *uri)
+{
+    if (strncasecmp(uri, "http://", 7) == 0) {
+        return 7;
+    }
+    return strncasecmp(uri, "https://", 8) == 0 ? 8 : 0;
+}
+
+static int check_uri(const char *uri, struct mr_error *err)
+{
+    size_t scheme = scheme_len(uri);
+    size_t authority = strcspn(uri + scheme, "/?#");
+    if (memchr(uri + scheme, '@', authority) != NULL) {
+        return mr_error_set(err, MR_ECONFIG,
+                            "uri: holds user information; use username and password");
+    }
+    if (scheme == 0 || authority == 0) {
+        return mr_error_set(err, MR_ECONFIG, "uri: '%s' is not http://HOST or https://HOST", uri);
+    }
+    if (strpbrk(uri, "?# \t\r\n") != NULL) {
+        return mr_error_set(err, MR_ECONFIG, "uri: must have no query, fragment or space");
+    }
+    return 0;
+}
+
+int influx_options_check(const void *options, struct mr_error *err)
+{
+    const struct influx_options *influx = options;
+    int rc = check_uri(influx->uri, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (influx->username == NULL && influx->password != NULL) {
+        return mr_error_set(err, MR_ECONFIG, "password: given without username");
+    }
+    if (influx->wait_min_ms > influx->wait_max_ms) {
+        return mr_error_set(err, MR_ECONFIG, "wait.min: %lld ms is more than wait.max, %lld ms",
+                            (long long)influx->wait_min_ms, (long long)influx->wait_max_ms);
+    }
+    return 0;
+}
+
+char *influx_write_url(const struct influx_options *options)
+{
+    struct mr_slice uri = mr_slice_of(options->uri);
+    struct mr_buf url;
+    size_t len;
+    while (uri.len > 0 && uri.ptr[uri.len - 1] == '/') {
+        uri.len--;
+    }
+    buf_init(&url, uri.len + 3 * strlen(options->database) + URL_TAIL_BYTES);
+    (void)buf_add_slice(&url, uri);
+    (void)buf_add_str(&url, "/write?db=");
+    (void)percent_encode(mr_slice_of(options->database), &url);
+    (void)buf_add_str(&url, "&precision=ns");
+    if (buf_add_char(&url, '\0') != 0) {
+        buf_done(&url);
+        return NULL;
+    }
+    return buf_take(&url, &len);
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef INFLUX_SINK_H
+#define INFLUX_SINK_H
+
+/* InfluxDB as the writer sees it: requests, what their answers mean, and whether it is there.
+ *
+ *   open     it answers: writes may be sent
+ *   closed   it didn't: nothing is sent until the wait is over; then
+ *   probing  one empty write asks whether it is back. It stores nothing, but is refused for the
+ * same reasons as a real one: credentials, a missing database, a server that is away
+ *
+ * It begins with a probe, so that readiness is known before the first event. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <millrace/worker.h>
+
+#include "options.h"
+
+struct sink;
+
+enum sink_verdict {
+    SINK_STORED,  /* 204 */
+    SINK_REFUSED, /* 400, 413: it is there, but will not have this */
+    SINK_AWAY,    /* everything else, and no answer at all */
+};
+
+enum sink_state { SINK_OPEN, SINK_CLOSED, SINK_PROBING };
+
+/* `reason` (of a refusal or failure) and `after_ms`, when to try again, are for mr_batch_wait.
+ * After sink_close the outcome is SINK_AWAY with a NULL reason: settle nothing any more. */
+typedef void (*sink_cb)(void *user, enum sink_verdict verdict, const char *reason,
+                        int64_t after_ms);
+
+/* `on_change` tells of each change of state, from the loop. Errors: MR_EINVAL (the URL), MR_ENOMEM,
+ * MR_ENET. */
+int sink_new(struct mr_worker *worker, const struct influx_options *options,
+             void (*on_change)(void *user), void *user, struct sink **ret_sink,
+             struct mr_error *err);
+
+enum sink_state sink_state(const struct sink *sink);
+
+/* Why it is closed, and when a batch may be tried again. */
+const char *sink_reason(const struct sink *sink);
+int64_t sink_wait_ms(struct sink *sink);
+
+/* Send `body`, gzip of lines, borrowed until the callback. Errors, without a callback: as
+ * mr_http_client_send. */
+int sink_write(struct sink *sink, struct mr_slice body, sink_cb callback, void *user,
+               struct mr_error *err);
+
+/* Give everything up; callbacks follow, then `closed`. Nothing of the worker is touched any more.
+ */
+void sink_close(struct sink *sink, void (*closed)(void *user), void *user);
+
+#endif
