@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+/* The subcommands of `millrace`, a file each. */
+
+#include <stddef.h>
+
+#include "base/options.h"
+
+struct command {
+    const char *name;    /* "tail"; its options' section, too */
+    const char *usage;   /* what follows the name: "[TOPIC] [-n COUNT] [-f]" */
+    const char *summary; /* one sentence */
+    const char *text;    /* more for `millrace NAME --help`, or NULL */
+    const struct mr_option *options;
+    size_t options_size;    /* of the struct they fill */
+    const char *positional; /* the option that a bare word sets, or NULL */
+    const char
+        *short_flags; /* "n=count,f=follow": -n COUNT is --count=COUNT; booleans need no value */
+    /* Returns the exit status: 0 fine, 1 failed. */
+    int (*run)(const void *options, const struct options *set);
+};
+
+extern const struct command command_dev;
+extern const struct command command_tail;
+
+#endif

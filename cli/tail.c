@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+/* `millrace tail`: a topic's events as CloudEvents JSON, a line each, whatever their encoding. It
+ * reads without a consumer group: nothing is committed, and no other reader notices.
+ *
+ * Happy path: look up the partitions -> read each from the chosen offset into one queue -> print ->
+ * end when every partition has said "end of partition", or go on with --follow. What can go wrong:
+ * Kafka can't be reached or the topic isn't there (status 1, with the reason); a record is no event
+ * (said on standard error, with its place, and gone past); the reader of our output has gone (end).
+ */
+#include <inttypes.h>
+#include <librdkafka/rdkafka.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "cli/commands.h"
+#include "event/format_json.h"
+#include "kafka/kafka_conf.h"
+#include "kafka/kafka_message.h"
+#include "kit/mem.h"
+
+enum {
+    ERROR_BYTES = 512,
+    METADATA_TIMEOUT_MS = 5000,
+    POLL_MS = 100,
+    PARTITIONS_MAX = 10000,
+    LINE_BYTES_MAX = 64 * 1024 * 1024,
+};
+
+struct tail_options {
+    char *topic;
+    int64_t count;
+    bool from_beginning;
+    bool follow;
+};
+
+struct tail {
+    const struct tail_options *options;
+    rd_kafka_t *rk;
+    rd_kafka_topic_t *topic;
+    rd_kafka_queue_t *queue;
+    struct mr_event *event;
+    struct kafka_message_headers headers;
+    struct mr_buf line;
+    bool *ended; /* a flag a partition: its end was reached */
+    int32_t partitions;
+    int32_t partitions_left; /* that haven't been read to their end yet */
+    uint64_t refused;        /* records that are no events */
+    bool failed;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static const struct mr_option options[] = {
+    {.key = "topic",
+     .type = MR_OPTION_STRING,
+     .initial = "events",
+     .text = "The topic to read.",
+     .offset = offsetof(struct tail_options, topic)},
+    {.key = "count",
+     .type = MR_OPTION_INTEGER,
+     .initial = "10",
+     .min = 0,
+     .max = 1000000000,
+     .unit = "records",
+     .text = "Begin this many records before the end of each partition (-n).",
+     .offset = offsetof(struct tail_options, count)},
+    {.key = "from-beginning",
+     .type = MR_OPTION_BOOLEAN,
+     .initial = "false",
+     .text = "Begin with the oldest record.",
+     .offset = offsetof(struct tail_options, from_beginning)},
+    {.key = "follow",
+     .type = MR_OPTION_BOOLEAN,
+     .initial = "false",
+     .text = "Go on with what comes, until interrupted (-f).",
+     .offset = offsetof(struct tail_options, follow)},
+    MR_OPTION_END,
+};
+
+static int fail(const char *what, const char *why)
+{
+    fprintf(stderr, "millrace tail: %s: %s\n", what, why);
+    return 1;
+}
+
+static int connect_to_kafka(struct tail *tail, const struct options *set)
+{
+    struct kafka_conf conf = {0};
+    struct mr_error err;
+    char error[ERROR_BYTES];
+    rd_kafka_conf_t *made;
+
+    conf.settings = options_passthrough(set, &conf.count);
+    if (kafka_conf_make(&conf, KAFKA_CONSUMER, "millrace-tail", &made, &err) != 0) {
+        return fail("configuration", err.text);
+    }
+    (void)rd_kafka_conf_set(made, "enable.partition.eof", "true", NULL, 0);
+    (void)rd_kafka_conf_set(made, "allow.auto.create.topics", "false", NULL, 0);
+    (void)rd_kafka_conf_set(made, "log.queue", "false", NULL, 0);
+    (void)rd_kafka_conf_set(made, "log_level", "0", NULL, 0);
+    tail->rk = rd_kafka_new(RD_KAFKA_CONSUMER, made, error, sizeof error);
+    if (tail->rk == NULL) {
+        rd_kafka_conf_destroy(made);
+        return fail("configuration", error);
+    }
+    tail->topic = rd_kafka_topic_new(tail->rk, tail->options->topic, NULL);
+    tail->queue = rd_kafka_queue_new(tail->rk);
+    return tail->topic != NULL ? 0 : fail(tail->options->topic, "is no name for a topic");
+}
+
+static int look_up_partitions(struct tail *tail)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_resp_err_t code;
+
+    code = rd_kafka_metadata(tail->rk, 0, tail->topic, &metadata, METADATA_TIMEOUT_MS);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return fail("Kafka", rd_kafka_err2str(code));
+    }
+    code = metadata->topic_cnt == 1 ? metadata->topics[0].err
+                                    : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    tail->partitions = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
+    rd_kafka_metadata_destroy(metadata);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR || tail->partitions == 0) {
+        return fail(tail->options->topic, code != RD_KAFKA_RESP_ERR_NO_ERROR
+                                              ? rd_kafka_err2str(code)
+                                              : "has no partitions");
+    }
+    if (tail->partitions > PARTITIONS_MAX) {
+        return fail(tail->options->topic, "has more partitions than this can read (10000)");
+    }
+    tail->ended = mem_zalloc((size_t)tail->partitions * sizeof *tail->ended);
+    return tail->ended != NULL ? 0 : fail(tail->options->topic, "out of memory");
+}
+
+static int start_reading(struct tail *tail)
+{
+    int64_t offset = tail->options->from_beginning ? RD_KAFKA_OFFSET_BEGINNING
+                     : tail->options->count == 0   ? RD_KAFKA_OFFSET_END
+                                                   : RD_KAFKA_OFFSET_TAIL(tail->options->count);
+    for (int32_t partition = 0; partition < tail->partitions; partition++) {
+        if (rd_kafka_consume_start_queue(tail->topic, partition, offset, tail->queue) != 0) {
+            return fail(tail->options->topic, rd_kafka_err2str(rd_kafka_last_error()));
+        }
+        tail->partitions_left++;
+    }
+    return 0;
+}
+
+static void stop_reading(struct tail *tail)
+{
+    for (int32_t partition = 0; partition < tail->partitions; partition++) {
+        (void)rd_kafka_consume_stop(tail->topic, partition);
+    }
+}
+
+static void print_record(struct tail *tail, const rd_kafka_message_t *message)
+{
+    struct kafka_record record;
+    struct mr_error err;
+    buf_clear(&tail->line);
+    if (kafka_message_record(message, &tail->headers, &record, &err) != 0 ||
+        kafka_binding_read(&record, tail->event, &err) != 0 ||
+        event_json_encode(tail->event, &tail->line, &err) != 0) {
+        tail->refused++;
+        fprintf(stderr, "millrace tail: %s [%" PRId32 "] at offset %" PRId64 ": %s\n",
+                tail->options->topic, message->partition, message->offset, err.text);
+        return;
+    }
+    fwrite(tail->line.ptr, 1, tail->line.len, stdout);
+    (void)putchar('\n');
+}
+
+static void on_message(struct tail *tail, const rd_kafka_message_t *message)
+{
+    switch (message->err) {
+        case RD_KAFKA_RESP_ERR_NO_ERROR:
+            print_record(tail, message);
+            break;
+        case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+            if (!tail->ended[message->partition]) {
+                tail->ended[message->partition] = true;
+                tail->partitions_left--;
+            }
+            break;
+        default:
+            tail->failed = true;
+            (void)fail(tail->options->topic, rd_kafka_message_errstr(message));
+    }
+}
+
+static int read_all(struct tail *tail)
+{
+    bool unflushed = false;
+    while (!interrupted && !tail->failed && (tail->options->follow || tail->partitions_left > 0)) {
+        rd_kafka_message_t *message = rd_kafka_consume_queue(tail->queue, unflushed ? 0 : POLL_MS);
+        (void)rd_kafka_poll(tail->rk, 0);
+        if (message == NULL) {
+            if (fflush(stdout) != 0) {
+                return 0;
+            }
+            unflushed = false;
+            continue;
+        }
+        on_message(tail, message);
+        rd_kafka_message_destroy(message);
+        if (ferror(stdout)) {
+            return 0; /* nobody reads any more */
+        }
+        unflushed = true;
+    }
+    (void)fflush(stdout);
+    if (tail->refused > 0) {
+        fprintf(stderr, "millrace tail: %" PRIu64 " records are no events\n", tail->refused);
+    }
+    return tail->failed ? 1 : 0;
+}
+
+static void on_signal(int signum)
+{
+    (void)signum;
+    interrupted = 1;
+}
+
+static void close_all(struct tail *tail)
+{
+    if (tail->partitions_left > 0 || tail->ended != NULL) {
+        stop_reading(tail);
+    }
+    if (tail->queue != NULL) {
+        rd_kafka_queue_destroy(tail->queue);
+    }
+    if (tail->topic != NULL) {
+        rd_kafka_topic_destroy(tail->topic);
+    }
+    if (tail->rk != NULL) {
+        rd_kafka_destroy(tail->rk);
+    }
+    mr_event_free(tail->event);
+    kafka_message_headers_done(&tail->headers);
+    buf_done(&tail->line);
+    mem_free(tail->ended);
+}
+
+static int run(const void *opts, const struct options *set)
+{
+    struct tail tail = {.options = opts};
+    int status = 1;
+
+    (void)sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal}, NULL);
+    (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
+    buf_init(&tail.line, LINE_BYTES_MAX);
+    tail.event = mr_event_new();
+    if (tail.event != NULL && connect_to_kafka(&tail, set) == 0 && look_up_partitions(&tail) == 0 &&
+        start_reading(&tail) == 0) {
+        status = read_all(&tail);
+    }
+    close_all(&tail);
+    return status;
+}
+
+const struct command command_tail = {
+    .name = "tail",
+    .usage = "[TOPIC] [-n COUNT | --from-beginning] [-f] [--kafka.bootstrap.servers=HOST:PORT]",
+    .summary = "print a topic's events as CloudEvents JSON, a line each",
+    .text =
+        "Any encoding that millrace reads: Avro or JSON structured mode, binary mode, framed by a "
+        "schema registry or not.\nWhat is no event is said on standard error. Nothing is "
+        "committed.\n",
+    .options = options,
+    .options_size = sizeof(struct tail_options),
+    .positional = "topic",
+    .short_flags = "n=count,f=follow",
+    .run = run,
+};
