@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+import pathlib
+import re
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from lib import influx as influx_lib
+from lib import kafka as kafka_lib
+from lib import paths, process
+from lib.programs import Bridge, Worker
+
+IN_CI = os.environ.get("CI") == "true"
+LOG_LINES_SHOWN = 40
+
+
+def pytest_addoption(parser):
+    parser.addoption("--rounds", type=int, default=3, help="how often the kill -9 tests kill")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "leaks: under valgrind, against the embedded broker")
+    for log in paths.LOGS.glob("*.log"):
+        log.unlink()
+
+
+def pytest_sessionfinish():
+    process.end_all()
+
+
+@pytest.fixture(scope="session")
+def rounds(request):
+    return request.config.getoption("--rounds")
+
+
+def need(missing):
+    """What isn't there is skipped, loudly; never with CI=true."""
+    if missing and IN_CI:
+        pytest.fail(missing, pytrace=False)
+    if missing:
+        pytest.skip(missing)
+
+
+def need_built(path):
+    """Of our own making: never skipped."""
+    assert path.exists(), f"{path.relative_to(paths.ROOT)} isn't built"
+
+
+@pytest.fixture(scope="session")
+def scratch():
+    """A folder of this run; the servers' data."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-test-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def kafka(scratch):
+    """The broker that no test harms."""
+    need(kafka_lib.missing())
+    broker = kafka_lib.Kafka(scratch / "kafka", paths.LOGS / "kafka.log").start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session")
+def influx(scratch):
+    """The InfluxDB that no test harms."""
+    need(influx_lib.missing())
+    server = influx_lib.Influx(scratch / "influx", paths.LOGS / "influxd.log").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def name(request):
+    """Of this test, fit for a topic and a database."""
+    return re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+
+
+@pytest.fixture
+def logs(name):
+    folder = paths.LOGS / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def own_kafka(scratch, name, logs):
+    """A broker for a test that kills or freezes it."""
+    need(kafka_lib.missing())
+    broker = kafka_lib.Kafka(scratch / f"kafka-{name}", logs / "kafka.log").start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def own_influx(scratch, name, logs):
+    need(influx_lib.missing())
+    server = influx_lib.Influx(scratch / f"influx-{name}", logs / "influxd.log").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def run(logs):
+    """Starts programs; they end with the test."""
+    started = []
+
+    def start(kind, *arguments, **settings):
+        log = logs / f"{kind.__name__.lower()}.log"
+        one = kind(log, *arguments, **settings)
+        started.append(one)
+        return one
+
+    yield start
+    for one in started:
+        one.kill()
+
+
+@pytest.fixture
+def bridge(run):
+    """bridge(kafka, topic, ...): a ready millrace-http."""
+    need_built(paths.HTTP)
+
+    def start(kafka, topic, **settings):
+        return run(Bridge, kafka.address, topic, **settings).wait_ready()
+    return start
+
+
+@pytest.fixture
+def worker(run):
+    """worker(kafka, topic, influx_uri, database, ...): a ready millrace-influx."""
+    need_built(paths.INFLUX)
+
+    def start(kafka, topic, influx_uri, database, ready=True, **settings):
+        one = run(Worker, kafka.address, topic, influx_uri, database, **settings)
+        return one.wait_ready() if ready else one
+    return start
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """A failure shows the ends of the logs that the test's processes wrote."""
+    report = (yield).get_result()
+    folder = item.funcargs.get("logs") if hasattr(item, "funcargs") else None
+    if report.failed and folder is not None:
+        for log in sorted(folder.glob("*.log")):
+            lines = log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+            report.sections.append((f"end of {log.relative_to(paths.ROOT)}", "\n".join(lines)))

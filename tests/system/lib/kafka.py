@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Apache Kafka, one KRaft node, and its console tools."""
+import json
+import os
+import shutil
+import subprocess
+
+from .paths import KAFKA_LIBS
+from .process import Process
+from .waiting import free_port, wait_for
+
+CLUSTER_ID = "bWlsbHJhY2UtdGVzdHMxMg"
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port},\
+  FRONTED://127.0.0.1:{fronted_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},FRONTED://127.0.0.1:{front_port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,FRONTED:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+controller.listener.names=CONTROLLER
+log.dirs={folder}/data
+auto.create.topics.enable=false
+num.partitions=3
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+group.min.session.timeout.ms=1000
+log.cleaner.dedupe.buffer.size=16777216
+"""
+
+LOG4J = """\
+status=warn
+appender.stderr.type=Console
+appender.stderr.name=stderr
+appender.stderr.target=SYSTEM_ERR
+appender.stderr.layout.type=PatternLayout
+appender.stderr.layout.pattern=%d %p %c{1}: %m%n
+rootLogger.level=warn
+rootLogger.appenderRef.stderr.ref=stderr
+"""
+
+
+def missing():
+    """What keeps Kafka from running here, or None."""
+    if shutil.which("java") is None:
+        return "java is missing: packaging/install-packages system"
+    if not KAFKA_LIBS.is_dir():
+        return "Kafka is missing: tests/tools/setup-kafka"
+    if shutil.which("kcat") is None:
+        return "kcat is missing: packaging/install-packages run"
+    return None
+
+
+def _java(*words, folder=None):
+    options = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+    if folder is not None:
+        options.append(f"-Dlog4j2.configurationFile={folder}/log4j2.properties")
+    return ["java", *options, "-cp", f"{KAFKA_LIBS}/*", *words]
+
+
+class Kafka:
+    def __init__(self, folder, log):
+        """Formats a new node in `folder`; start() runs it."""
+        self.folder = folder
+        self.log = log
+        self.port = free_port()
+        # A second listener whose clients are sent to front_port: for something in between.
+        self.fronted_port = free_port()
+        self.front_port = free_port()
+        self.process = None
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "server.properties").write_text(PROPERTIES.format(
+            port=self.port, fronted_port=self.fronted_port, front_port=self.front_port,
+            controller_port=free_port(), folder=folder))
+        (folder / "log4j2.properties").write_text(LOG4J)
+        self._run("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c",
+                  folder / "server.properties", bootstrap=False)
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def start(self, seconds=60):
+        command = _java("-Xmx256m", "kafka.Kafka", self.folder / "server.properties",
+                        folder=self.folder)
+        self.process = Process("kafka", command, self.log)
+        wait_for(self.answers, seconds, f"Kafka answers, see {self.log}", poll=0.2)
+        return self
+
+    def answers(self):
+        assert self.process.running(), f"Kafka has ended, see {self.log}"
+        done = self.kcat("-L", "-J", "-m", "2", check=False, seconds=10)
+        return done.returncode == 0 and json.loads(done.stdout)["brokers"]
+
+    def freeze(self):
+        self.process.freeze()
+
+    def thaw(self):
+        self.process.thaw()
+
+    def kill(self):
+        self.process.kill()
+
+    def stop(self):
+        if self.process is not None and self.process.running():
+            self.process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # Console tools, as a user would run them.
+
+    def _run(self, main_class, *words, bootstrap=True, check=True, seconds=60):
+        command = _java("-Xmx128m", main_class, *map(str, words), folder=self.folder)
+        if bootstrap:
+            command += ["--bootstrap-server", self.address]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace",
+                              timeout=seconds, stdin=subprocess.DEVNULL)
+        assert not check or done.returncode == 0, f"{main_class}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def console_consumer(self, topic, *words):
+        """All records of the topic, formatted as kafka-console-consumer.sh does it."""
+        return self._run("org.apache.kafka.tools.consumer.ConsoleConsumer", "--topic", topic,
+                         "--from-beginning", "--timeout-ms", "4000", *words, check=False)
+
+    def create_topic(self, topic, partitions=3):
+        self._run("org.apache.kafka.tools.TopicCommand", "--create", "--topic", topic,
+                  "--partitions", partitions, "--replication-factor", 1)
+
+    def delete_topic(self, topic):
+        self._run("org.apache.kafka.tools.TopicCommand", "--delete", "--topic", topic)
+
+    def describe_group(self, group):
+        """{(topic, partition): committed offset} of what the group has committed."""
+        text = self._run("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+                         "--describe", "--group", group, "--offsets")
+        rows = [line.split() for line in text.splitlines() if line.startswith(group + " ")]
+        return {(row[1], int(row[2])): int(row[3]) for row in rows if row[3] != "-"}
+
+    def commits(self, group):
+        """Every commit that the group ever made, in order: [(topic, partition, offset)]. Read from
+        __consumer_offsets, whose first segment isn't compacted within a test's time."""
+        text = self._run("org.apache.kafka.tools.consumer.ConsoleConsumer", "--topic",
+                         "__consumer_offsets", "--from-beginning", "--timeout-ms", "4000",
+                         "--formatter",
+                         "org.apache.kafka.tools.consumer.OffsetsMessageFormatter", check=False)
+        commits = []
+        decoder = json.JSONDecoder()
+        while text:
+            record, end = decoder.raw_decode(text)
+            text = text[end:].lstrip()
+            key = record["key"].get("data") or {}
+            if key.get("group") == group and "partition" in key and record["value"] is not None:
+                value = record["value"]["data"]
+                commits.append((key["topic"], key["partition"], value["offset"]))
+        return commits
+
+    # kcat, the quick way.
+
+    def kcat(self, *words, check=True, seconds=60, stdin=None):
+        done = subprocess.run(["kcat", "-b", self.address, *map(str, words)], capture_output=True,
+                              timeout=seconds, input=stdin or b"", env=dict(os.environ, LC_ALL="C"))
+        assert not check or done.returncode == 0, done.stderr.decode(errors="replace")
+        return done
+
+    def topics(self):
+        """{topic: number of partitions}"""
+        listing = json.loads(self.kcat("-L", "-J").stdout)
+        return {one["topic"]: len(one["partitions"]) for one in listing["topics"]}
+
+    def count(self, topic):
+        """Records in the topic (its end offsets, as nothing is ever deleted from it)."""
+        partitions = self.topics().get(topic, 0)
+        total = 0
+        for partition in range(partitions):
+            text = self.kcat("-Q", "-t", f"{topic}:{partition}:-1").stdout.decode()
+            total += int(text.split()[-1])
+        return total

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+BUILD = ROOT / os.environ.get("MILLRACE_BUILD", "build")
+LOGS = ROOT / "build" / "system-logs"
+KAFKA_LIBS = ROOT / ".kafka" / "libs"
+HTTP = BUILD / "bridge" / "millrace-http"
+INFLUX = BUILD / "consumers" / "millrace-influx"
+CLI = BUILD / "cli" / "millrace"
+AVRO_CAT = BUILD / "tests" / "avro_cat"
+CLOUDEVENT_SCHEMA = ROOT / "schemas" / "cloudevent.avsc"

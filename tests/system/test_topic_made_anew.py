@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The topic is deleted and made again beneath a running worker: all its new events become points."""
+from lib.load import CHANNEL, Load
+from lib.waiting import wait_for
+
+CONNECTIONS = 4
+NEW_FIRST = 1_000_000  # so that no new event's point is an old one's
+LONG_SESSION = {"MILLRACE_KAFKA_CONSUMER_SESSION_TIMEOUT_MS": "45000"}
+
+
+def store(bridge, kafka, topic, count, first):
+    """At least `count` events, through a bridge that knows no other topic of that name; their
+    numbers."""
+    one = bridge(kafka, topic)
+    with Load(one.port, "device", CONNECTIONS, pause_seconds=0.002, first=first) as load:
+        load.wait_stored(count)
+    one.kill()
+    return {answer.number for answer in load.of(202)}
+
+
+def make_anew(kafka, topic):
+    kafka.delete_topic(topic)
+    wait_for(lambda: topic not in kafka.topics(), 20, "the topic is gone")
+    kafka.create_topic(topic, partitions=2)
+
+
+def wait_points(influx, name, numbers):
+    def missing():
+        return numbers - {int(value) for value in influx.values("n", CHANNEL, name)}
+    wait_for(lambda: not missing(), 60, lambda: f"{len(missing())} of {len(numbers)} are missing")
+
+
+def wait_committed(kafka, group, topic):
+    """Until all that is in the topic is committed, and nothing else."""
+    wait_for(lambda: sum(kafka.describe_group(group).values()) == kafka.count(topic), 60,
+             lambda: f"{kafka.describe_group(group)}, records: {kafka.count(topic)}")
+
+
+def begin(bridge, worker, kafka, influx, name):
+    influx.create_database(name)
+    kafka.create_topic(name, partitions=2)
+    one = worker(kafka, name, influx.uri, name, **LONG_SESSION)
+    wait_points(influx, name, store(bridge, kafka, name, 400, first=1))
+    return one
+
+
+def test_unseen_by_the_worker(bridge, worker, kafka, influx, name):
+    """The worker doesn't run meanwhile: for it the offsets begin anew within one assignment."""
+    one = begin(bridge, worker, kafka, influx, name)
+    one.freeze()
+    make_anew(kafka, name)
+    new = store(bridge, kafka, name, 100, first=NEW_FIRST)
+    one.thaw()
+    wait_points(influx, name, new)
+    new = store(bridge, kafka, name, 800, first=2 * NEW_FIRST)
+    wait_points(influx, name, new)
+    wait_committed(kafka, one.group, name)
+    assert "offsets begin anew" in one.log_text()
+    assert one.terminate() == 0
+
+
+def test_before_the_workers_eyes(bridge, worker, kafka, influx, name):
+    """It sees the topic go, and come back with more records than before: the old position is in the
+    midst of them."""
+    one = begin(bridge, worker, kafka, influx, name)
+    make_anew(kafka, name)
+    new = store(bridge, kafka, name, 800, first=NEW_FIRST)
+    wait_points(influx, name, new)
+    wait_committed(kafka, one.group, name)
+    assert one.terminate() == 0
