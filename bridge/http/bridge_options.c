@@ -29,7 +29,7 @@ static const struct mr_option table[] = {
      .text = "From the first byte of a request to its last; then 408.", AT(request_ms)},
     {.key = "write.timeout", .type = MR_OPTION_DURATION, .initial = "10s", .min = 100, .max = 3600000,
      .text = "A client that doesn't take its answers is given up after this time.", AT(write_ms)},
-    {.key = "answer.timeout", .type = MR_OPTION_DURATION, .initial = "2900ms", .min = 50, .max = 600000,
+    {.key = "answer.timeout", .type = MR_OPTION_DURATION, .initial = "2750ms", .min = 50, .max = 600000,
      .text = "From the last byte of a request to its answer; without Kafka's word by then: 504.", AT(answer_ms)},
     MR_OPTION_END,
 };

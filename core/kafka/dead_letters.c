@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kafka/dead_letters.h"
 
+#include <openssl/sha.h>
 #include <stdio.h>
 
 #include "event/timestamp.h"
-#include "kit/sha256.h"
 
 #define PREFIX  "millrace_dead_"
 #define REPLAYS PREFIX "replays"
@@ -161,12 +161,21 @@ static void add_text(struct dead_writer *writer, size_t *count, const struct dea
     add_header(writer, count, PREFIX "text", from);
 }
 
-static void add_cut(struct dead_writer *writer, size_t *count, struct mr_slice value)
+static int add_cut(struct dead_writer *writer, size_t *count, struct mr_slice value,
+                   struct mr_error *err)
 {
-    char hex[SHA256_HEX_BYTES];
-    sha256_hex(value, hex);
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    size_t from;
+    if (SHA256((const unsigned char *)value.ptr, value.len, digest) == NULL) {
+        return mr_error_set(err, MR_ENOMEM, "SHA-256: out of memory");
+    }
     add_integer(writer, count, PREFIX "size", (int64_t)value.len);
-    add_slice(writer, count, PREFIX "sha256", mr_slice_of(hex));
+    from = writer->text.len;
+    for (size_t i = 0; i < sizeof digest; i++) {
+        (void)buf_addf(&writer->text, "%02x", digest[i]);
+    }
+    add_header(writer, count, PREFIX "sha256", from);
+    return 0;
 }
 
 static void add_ours(struct dead_writer *writer, size_t *count, const struct dead_letter *letter,
@@ -186,9 +195,6 @@ static void add_ours(struct dead_writer *writer, size_t *count, const struct dea
     add_time(writer, count, PREFIX "last", letter->last_ms);
     add_slice(writer, count, PREFIX "server", bounded(letter->server));
     add_slice(writer, count, REPLAYS, plan->replays);
-    if (plan->cut) {
-        add_cut(writer, count, letter->original.value);
-    }
 }
 
 int dead_letter_write(const struct dead_letter *letter, size_t bytes_max,
@@ -198,6 +204,7 @@ int dead_letter_write(const struct dead_letter *letter, size_t bytes_max,
     const struct kafka_record *original = &letter->original;
     struct plan plan = make_plan(letter, bytes_max);
     size_t count = 0;
+    int rc;
     buf_clear(&writer->text);
     if (buf_reserve(&writer->text, WRITER_BYTES_MAX) != 0) {
         return buf_check(&writer->text, err);
@@ -208,6 +215,10 @@ int dead_letter_write(const struct dead_letter *letter, size_t bytes_max,
         }
     }
     add_ours(writer, &count, letter, &plan);
+    rc = plan.cut ? add_cut(writer, &count, original->value, err) : 0;
+    if (rc != 0) {
+        return rc;
+    }
     *ret_record = (struct kafka_record){
         .key = plan.key ? original->key : mr_slice(NULL, 0),
         .value = mr_slice(original->value.ptr, plan.value_bytes),

@@ -12,7 +12,6 @@
  * connection but the callback of uv_close. */
 #include <assert.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "kit/mem.h"
@@ -21,14 +20,6 @@
 enum { BUFFER_BYTES_KEPT = 4 * 1024 };
 
 static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
-{
-    struct http_connection *connection;
-    (void)suggested;
-    MAGIC_CAST(connection, handle->data, HTTP_CONNECTION_MAGIC);
-    *buf = uv_buf_init(connection->server->read_buffer, HTTP_READ_BYTES);
-}
 
 static void shrink(struct mr_buf *buf)
 {
@@ -45,7 +36,7 @@ static size_t held(const struct mr_buf *buf)
     return buf->len == 0 ? 0 : buf->capacity;
 }
 
-static void count_bytes(struct http_connection *connection)
+void http_connection_count_bytes(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
     size_t bytes = held(&connection->surplus) + held(&connection->out) + held(&connection->sending);
@@ -54,10 +45,10 @@ static void count_bytes(struct http_connection *connection)
     connection->bytes_held = bytes;
 }
 
-static void drop_surplus(struct http_connection *connection)
+void http_connection_drop_surplus(struct http_connection *connection)
 {
     buf_done(&connection->surplus);
-    count_bytes(connection);
+    http_connection_count_bytes(connection);
 }
 
 /* What is answered can go; what isn't lives on without us. */
@@ -123,7 +114,7 @@ static void on_closed(uv_handle_t *handle)
     unlink_connection(connection);
     buf_done(&connection->out);
     buf_done(&connection->sending);
-    count_bytes(connection);
+    http_connection_count_bytes(connection);
     connection->magic = 0;
     mem_free(connection);
     http_server_wake(server);
@@ -138,207 +129,10 @@ void http_connection_close(struct http_connection *connection)
     connection->state = HTTP_CONNECTION_CLOSED;
     drop_pipeline(connection);
     drop_partial(connection);
-    drop_surplus(connection);
+    http_connection_drop_surplus(connection);
     deadline_lift(&connection->read_deadline);
     deadline_lift(&connection->write_deadline);
     uv_close((uv_handle_t *)&connection->tcp, on_closed);
-}
-
-static void append(struct http_connection *connection, struct http_request *request)
-{
-    if (connection->last == NULL) {
-        connection->first = request;
-    } else {
-        connection->last->next = request;
-    }
-    connection->last = request;
-    connection->pipelined++;
-}
-
-/* The partial request is refused: it is answered in its turn, and is the last. */
-static void refuse(struct http_connection *connection, int status, const char *reason)
-{
-    struct http_request *request = connection->partial;
-    connection->partial = NULL;
-    connection->is_last = true;
-    deadline_lift(&connection->read_deadline);
-    drop_surplus(connection);
-    append(connection, request);
-    http_request_refuse(request, status, reason);
-}
-
-static void dispatch(struct http_connection *connection, uint64_t came_ms)
-{
-    struct http_server *server = connection->server;
-    struct http_request *request = connection->partial;
-    connection->partial = NULL;
-    connection->is_last = !request->reader.keep_alive;
-    deadline_lift(&connection->read_deadline);
-    append(connection, request);
-    request->begun_ms = came_ms;
-    if (server->in_flight >= (size_t)server->config.in_flight_max ||
-        server->bytes > (size_t)server->config.in_flight_bytes_max) {
-        http_request_refuse(request, 503, "too many requests in hand");
-        return;
-    }
-    request->is_counted = true;
-    server->in_flight++;
-    server->on_request(request, server->user);
-}
-
-/* A request may be begun or gone on with. */
-static bool may_parse(const struct http_connection *connection)
-{
-    const struct http_server *server = connection->server;
-    if (connection->state != HTTP_CONNECTION_OPEN || connection->is_last ||
-        connection->out.len > HTTP_OUT_BYTES_HIGH ||
-        connection->pipelined >= (size_t)server->config.pipeline_max) {
-        return false;
-    }
-    if (connection->partial != NULL) {
-        return true;
-    }
-    /* What is refused behind an unanswered request takes memory too. */
-    return !server->is_draining && (connection->first == NULL ||
-                                    server->bytes <= (size_t)server->config.in_flight_bytes_max);
-}
-
-static bool begin_request(struct http_connection *connection)
-{
-    if (connection->partial == NULL) {
-        connection->partial = http_request_new(connection);
-    }
-    if (connection->partial == NULL) {
-        http_connection_close(connection);
-        return false;
-    }
-    return true;
-}
-
-/* After bytes were given to the partial request. */
-static void step(struct http_connection *connection, uint64_t came_ms)
-{
-    struct http_server *server = connection->server;
-    struct http_request *request = connection->partial;
-    const struct http_reader *reader = &request->reader;
-    http_request_count_bytes(request);
-    if (reader->state == HTTP_READER_COMPLETE) {
-        dispatch(connection, came_ms);
-    } else if (reader->state == HTTP_READER_REFUSED) {
-        refuse(connection, reader->status, reader->reason);
-    } else if (server->bytes > (size_t)server->config.in_flight_bytes_max) {
-        refuse(connection, 503, "too many requests in hand");
-    } else if (reader->head.len > 0 && connection->read_deadline.list != &server->requests) {
-        http_server_set_deadline(server, &server->requests, &connection->read_deadline);
-    }
-}
-
-/* Bytes that were read at `came_ms`. Returns how many were taken. */
-static size_t parse(struct http_connection *connection, const char *bytes, size_t len,
-                    uint64_t came_ms)
-{
-    size_t taken = 0;
-    while (taken < len && may_parse(connection)) {
-        if (!begin_request(connection)) {
-            return len;
-        }
-        taken += http_reader_feed(&connection->partial->reader, bytes + taken, len - taken);
-        step(connection, came_ms);
-    }
-    return taken;
-}
-
-static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf);
-
-static void set_reading(struct http_connection *connection, bool wanted)
-{
-    wanted = wanted && !connection->is_ended;
-    if (wanted == connection->is_reading) {
-        return;
-    }
-    connection->is_reading = wanted;
-    if (!wanted) {
-        (void)uv_read_stop((uv_stream_t *)&connection->tcp);
-    } else if (uv_read_start((uv_stream_t *)&connection->tcp, on_alloc, on_read) != 0) {
-        http_connection_close(connection);
-    }
-}
-
-/* Reading stops at once: libuv calls back again and again as long as its buffer was filled. */
-static void keep_surplus(struct http_connection *connection, const char *bytes, size_t len)
-{
-    struct http_server *server = connection->server;
-    assert(connection->surplus.len == 0);
-    if (buf_add(&connection->surplus, bytes, len) != 0) {
-        http_connection_close(connection);
-        return;
-    }
-    connection->surplus_came_ms = uv_now(server->loop);
-    count_bytes(connection);
-    set_reading(connection, false);
-    if (server->bytes > (size_t)server->config.in_flight_bytes_max && begin_request(connection)) {
-        refuse(connection, 503, "too many requests in hand");
-    }
-}
-
-static void parse_surplus(struct http_connection *connection)
-{
-    struct mr_buf surplus = connection->surplus;
-    size_t taken;
-    if (surplus.len == 0 || !may_parse(connection)) {
-        return;
-    }
-    uv_update_time(connection->server->loop); /* how long it has waited matters */
-    /* Taken out of the connection, which must not change it while it is read. */
-    buf_init(&connection->surplus, HTTP_READ_BYTES);
-    taken = parse(connection, surplus.ptr, surplus.len, connection->surplus_came_ms);
-    if (taken < surplus.len && connection->state == HTTP_CONNECTION_OPEN && !connection->is_last) {
-        memmove(surplus.ptr, surplus.ptr + taken, surplus.len - taken);
-        surplus.len -= taken;
-        connection->surplus = surplus;
-    } else {
-        buf_done(&surplus);
-    }
-    count_bytes(connection);
-}
-
-static void discard(struct http_connection *connection, size_t len)
-{
-    connection->discarded += len;
-    if (connection->discarded > HTTP_LINGER_BYTES_MAX) {
-        http_connection_close(connection);
-    }
-}
-
-static void on_bytes(struct http_connection *connection, const char *bytes, size_t len)
-{
-    size_t taken;
-    if (connection->state == HTTP_CONNECTION_LINGERING) {
-        discard(connection, len);
-        return;
-    }
-    taken = parse(connection, bytes, len, uv_now(connection->server->loop));
-    if (taken < len && connection->state == HTTP_CONNECTION_OPEN && !connection->is_last) {
-        keep_surplus(connection, bytes + taken, len - taken);
-    }
-}
-
-static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
-{
-    struct http_connection *connection;
-    MAGIC_CAST(connection, stream->data, HTTP_CONNECTION_MAGIC);
-    if (connection->state == HTTP_CONNECTION_CLOSED || len == 0) {
-        return;
-    }
-    if (len > 0) {
-        on_bytes(connection, buf->base, (size_t)len);
-    } else if (len == UV_EOF && connection->state == HTTP_CONNECTION_OPEN) {
-        connection->is_ended = true; /* it may still read the answers */
-        connection->is_reading = false;
-    } else {
-        http_connection_close(connection);
-    }
-    http_server_mark_dirty(connection);
 }
 
 /* Put the answers that are next in order into `out`. */
@@ -362,7 +156,7 @@ static void collect_answers(struct http_connection *connection)
             connection->is_last = true;
             drop_pipeline(connection);
             drop_partial(connection);
-            drop_surplus(connection);
+            http_connection_drop_surplus(connection);
         }
     }
 }
@@ -373,7 +167,7 @@ static void on_written(uv_write_t *write, int status)
     MAGIC_CAST(connection, write->data, HTTP_CONNECTION_MAGIC);
     connection->is_writing = false;
     shrink(&connection->sending);
-    count_bytes(connection);
+    http_connection_count_bytes(connection);
     deadline_lift(&connection->write_deadline);
     if (status < 0) {
         http_connection_close(connection);
@@ -432,7 +226,7 @@ static void send_continue(struct http_connection *connection)
         return;
     }
     if (connection->server->in_flight >= (size_t)connection->server->config.in_flight_max) {
-        refuse(connection, 503, "too many requests in hand");
+        http_connection_refuse(connection, 503, "too many requests in hand");
         return;
     }
     request->is_continued = true;
@@ -461,13 +255,13 @@ static void linger(struct http_connection *connection)
     }
     connection->state = HTTP_CONNECTION_LINGERING;
     drop_partial(connection);
-    drop_surplus(connection);
+    http_connection_drop_surplus(connection);
     if (uv_shutdown(&connection->shutdown, (uv_stream_t *)&connection->tcp, on_shutdown) != 0) {
         http_connection_close(connection);
         return;
     }
     http_server_set_deadline(server, &server->lingers, &connection->read_deadline);
-    set_reading(connection, true);
+    http_connection_set_reading(connection, true);
 }
 
 /* Nothing is in hand and nothing of a next request has come. */
@@ -501,22 +295,8 @@ static void rest(struct http_connection *connection)
     } else if (!idle && connection->read_deadline.list == &server->idles) {
         deadline_lift(&connection->read_deadline);
     }
-    set_reading(connection, may_parse(connection) && connection->surplus.len == 0);
-}
-
-void http_connection_read_now(struct http_connection *connection)
-{
-    struct http_server *server = connection->server;
-    uv_os_fd_t fd;
-    ssize_t len;
-    if (connection->state != HTTP_CONNECTION_OPEN || !connection->is_reading ||
-        uv_fileno((const uv_handle_t *)&connection->tcp, &fd) != 0) {
-        return;
-    }
-    len = recv(fd, server->read_buffer, HTTP_READ_BYTES, MSG_DONTWAIT);
-    if (len > 0) { /* an end or an error is told again, to on_read */
-        on_bytes(connection, server->read_buffer, (size_t)len);
-    }
+    http_connection_set_reading(
+        connection, http_connection_may_parse(connection) && connection->surplus.len == 0);
 }
 
 void http_connection_flush(struct http_connection *connection)
@@ -526,8 +306,8 @@ void http_connection_flush(struct http_connection *connection)
     }
     if (connection->state == HTTP_CONNECTION_OPEN) {
         send_out(connection);
-        count_bytes(connection);
-        parse_surplus(connection); /* for which there may be room only now */
+        http_connection_count_bytes(connection);
+        http_connection_parse_surplus(connection); /* for which there may be room only now */
         send_continue(connection);
     }
     if (connection->state != HTTP_CONNECTION_OPEN) {
@@ -544,7 +324,7 @@ void http_connection_read_timeout(struct http_connection *connection)
 {
     bool is_partial = connection->state == HTTP_CONNECTION_OPEN && connection->partial != NULL;
     if (is_partial && connection->partial->reader.head.len > 0) {
-        refuse(connection, 408, "the request did not come to its end in time");
+        http_connection_refuse(connection, 408, "the request did not come to its end in time");
     } else {
         http_connection_close(connection);
     }
@@ -554,8 +334,8 @@ void http_connection_read_timeout(struct http_connection *connection)
 /* Over connections.max: told so, and done. */
 static void turn_away(struct http_connection *connection)
 {
-    if (begin_request(connection)) {
-        refuse(connection, 503, "too many connections");
+    if (http_connection_begin_request(connection)) {
+        http_connection_refuse(connection, 503, "too many connections");
         http_server_mark_dirty(connection);
     }
 }

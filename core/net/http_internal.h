@@ -3,7 +3,8 @@
 #define NET_HTTP_INTERNAL_H
 
 /* What the server's files share: http_server.c (listening, accepting, the clock, the end),
- * http_connection.c (reading, lingering, writing), http_request.c (requests and answers). */
+ * http_connection.c (a connection's life, writing, lingering), http_connection_read.c (its
+ * reading), http_request.c (requests and answers). */
 
 #include "kit/buf.h"
 #include "kit/magic.h"
@@ -128,13 +129,25 @@ void http_server_set_deadline(struct http_server *server, struct deadlines *list
                               struct deadline *deadline);
 void http_server_check_end(struct http_server *server);
 
-/* http_connection.c: takes `fd`; closes it on failure. */
+/* http_connection.c: life, writing, rest. Opening takes `fd`; closes it on failure. */
 void http_connection_open(struct http_server *server, int fd);
-/* Read what has come already, once: a drain must not close on a request that waits unread. */
-void http_connection_read_now(struct http_connection *connection);
 void http_connection_flush(struct http_connection *connection);
 void http_connection_close(struct http_connection *connection);
 void http_connection_read_timeout(struct http_connection *connection);
+void http_connection_count_bytes(struct http_connection *connection);
+void http_connection_drop_surplus(struct http_connection *connection);
+
+/* http_connection_read.c: from bytes to requests in the pipeline. */
+/* A request may be begun or gone on with. */
+bool http_connection_may_parse(const struct http_connection *connection);
+/* `partial` is there; otherwise there was no memory, and the connection is closed. */
+bool http_connection_begin_request(struct http_connection *connection);
+/* The partial request is refused: it is answered in its turn, and is the last. */
+void http_connection_refuse(struct http_connection *connection, int status, const char *reason);
+void http_connection_parse_surplus(struct http_connection *connection);
+void http_connection_set_reading(struct http_connection *connection, bool wanted);
+/* Read what has come already, once: a drain must not close on a request that waits unread. */
+void http_connection_read_now(struct http_connection *connection);
 
 /* http_request.c */
 struct http_request *http_request_new(struct http_connection *connection); /* NULL: out of memory */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Against the mock cluster, and against a real Kafka when MILLRACE_TEST_KAFKA names one
- * ("127.0.0.1:9092"): only that knows CreateTopics. */
+/* Against the mock cluster; tests/system/test_topics_are_made.py has the real Kafka. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -245,46 +244,6 @@ static void test_out_of_memory_is_told(void **state)
     mock_kafka_stop(&mock);
 }
 
-static void test_a_real_kafka_makes_it_as_configured(void **state)
-{
-    const char *bootstrap = getenv("MILLRACE_TEST_KAFKA");
-    static const enum kafka_side sides[] = {KAFKA_PRODUCER, KAFKA_CONSUMER};
-    (void)state;
-    if (bootstrap == NULL) {
-        skip();
-    }
-    for (size_t i = 0; i < MR_COUNT_OF(sides); i++) {
-        struct fixture f;
-        char name[64];
-        struct topics_spec spec = {{name}, true, 3, 1};
-        (void)snprintf(name, sizeof name, "millrace-test-%llu", (unsigned long long)uv_hrtime());
-        set_up(&f, sides[i], bootstrap);
-        ensure(&f, &spec);
-        while (!f.there) {
-            run_until_told(&f, f.calls + 1);
-        }
-        assert_int_equal(partitions_of(bootstrap, name), 3);
-        tear_down(&f);
-    }
-}
-
-static void test_a_real_kafkas_refusal_is_told(void **state)
-{
-    const char *bootstrap = getenv("MILLRACE_TEST_KAFKA");
-    struct fixture f;
-    const struct topics_spec spec = {{"not/a/name"}, true, 3, 1};
-    (void)state;
-    if (bootstrap == NULL) {
-        skip();
-    }
-    set_up(&f, KAFKA_PRODUCER, bootstrap);
-    ensure(&f, &spec);
-    run_until_told(&f, 1);
-    assert_false(f.there);
-    assert_non_null(strstr(f.reason, "create topic 'not/a/name': "));
-    tear_down(&f);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,8 +252,6 @@ int main(void)
         cmocka_unit_test(test_kafka_may_come_later),
         cmocka_unit_test(test_stopped_from_the_callback_and_before_it),
         cmocka_unit_test(test_out_of_memory_is_told),
-        cmocka_unit_test(test_a_real_kafka_makes_it_as_configured),
-        cmocka_unit_test(test_a_real_kafkas_refusal_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

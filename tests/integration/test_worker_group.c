@@ -453,7 +453,7 @@ static void test_a_bad_configuration_is_refused_with_its_name(void **state)
 }
 
 /* usage: [TEST_LOG=1] integration_worker_group [TEST] */
-int main(int argc, char **argv)
+int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_partitions_move_without_a_record_twice, set_up,
@@ -481,6 +481,5 @@ int main(int argc, char **argv)
                                         tear_down),
     };
     mr_log_init("test", getenv("TEST_LOG") != NULL ? MR_LOG_DEBUG : MR_LOG_ERROR, MR_LOG_LOGFMT);
-    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -427,7 +427,7 @@ static void test_a_stop_while_kafka_is_down_ends(void **state)
     mock_kafka_set_up(&mock, true);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_only_the_settled_prefix_is_committed, set_up,
@@ -449,6 +449,5 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_a_stop_while_kafka_is_down_ends, set_up, tear_down),
     };
     mr_log_init("test", MR_LOG_ERROR, MR_LOG_LOGFMT);
-    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,17 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded broker can't do CreateTopics: those integration tests need a real Kafka."""
-import os
-import subprocess
+"""Missing topics are made at start as configured (the embedded broker can't do CreateTopics), and a
+refusal of Kafka's is told."""
+import pytest
 
-from conftest import need_built
-from lib import paths
+from lib.programs import Bridge, Worker
 
-TESTS = paths.BUILD / "tests" / "integration_topics"
+PARTITIONS = 4  # neither the broker's default nor ours
+BAD_NAME = "not/a/name"
 
 
-def test_against_a_real_kafka(kafka):
-    need_built(TESTS)
-    done = subprocess.run([TESTS], env=dict(os.environ, MILLRACE_TEST_KAFKA=kafka.address),
-                          capture_output=True, text=True, timeout=120)
-    output = done.stdout + done.stderr
-    assert done.returncode == 0 and "SKIPPED" not in output, output
+def start_bridge(run, kafka, topic, **settings):
+    return run(Bridge, kafka.address, topic,
+               **{f"MILLRACE_HTTP_{key}": value for key, value in settings.items()})
+
+
+def start_worker(run, kafka, topic, **settings):
+    return run(Worker, kafka.address, topic, "http://127.0.0.1:1", "nowhere",
+               **{f"MILLRACE_INFLUX_{key}": value for key, value in settings.items()})
+
+
+def test_the_bridges_topic(run, kafka, name):
+    start_bridge(run, kafka, name, TOPIC_PARTITIONS=PARTITIONS).wait_ready()
+    assert kafka.topics()[name] == PARTITIONS
+
+
+def test_the_workers_topics(run, kafka, name):
+    start_worker(run, kafka, f"{name},{name}-2", TOPIC_PARTITIONS=PARTITIONS
+                 ).wait_not_ready("influxdb")
+    made = kafka.topics()
+    assert {made[one] for one in (name, f"{name}.dead", f"{name}-2", f"{name}-2.dead")} == {
+        PARTITIONS}
+
+
+@pytest.mark.parametrize("start", [start_bridge, start_worker])
+def test_a_refusal_is_told(run, kafka, start):
+    reason = start(run, kafka, BAD_NAME).wait_not_ready(f"create topic '{BAD_NAME}': ")
+    assert "topic" in reason
+
+
+@pytest.mark.parametrize("start", [start_bridge, start_worker])
+def test_without_create_they_wait(run, kafka, name, start):
+    one = start(run, kafka, name, TOPIC_CREATE="false")
+    one.wait_not_ready(name)
+    assert name not in kafka.topics()
+    kafka.create_topic(name)
+    kafka.create_topic(f"{name}.dead")
+    if start is start_bridge:
+        one.wait_ready()
+    else:
+        one.wait_not_ready("influxdb")
