@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The reading half of a connection: bytes -> the partial request -> the pipeline. What can't be
  * taken yet waits in `surplus`, and reading stops until it can. Nothing of this answers out of
- * turn: a refusal joins the pipeline like any request, as the last one. */
+ * turn: a refusal joins the pipeline like any request, as the last one.
+ *
+ * A request's time counts from when its last byte came, not from when we got round to it: `surplus`
+ * keeps its time, and for what waits unread in the socket a time is kept before which it can't have
+ * come (struct http_unread). */
 #include <assert.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "net/http_internal.h"
@@ -118,6 +123,46 @@ static size_t parse(struct http_connection *connection, const char *bytes, size_
     return taken;
 }
 
+static void mark_unread(struct http_connection *connection)
+{
+    int bytes = 0;
+    uv_os_fd_t fd;
+    if (uv_fileno((const uv_handle_t *)&connection->tcp, &fd) == 0) {
+        (void)ioctl(fd, FIONREAD, &bytes);
+    }
+    connection->unread.bytes = bytes > 0 ? (size_t)bytes : 0;
+    connection->unread.marked_ms = uv_now(connection->server->loop);
+}
+
+/* Reading stops: from now on bytes may wait in the socket. */
+static void begin_unread(struct http_connection *connection)
+{
+    if (!connection->unread.is_any) {
+        connection->unread.is_any = true;
+        connection->unread.since_ms = uv_now(connection->server->loop);
+        mark_unread(connection);
+    }
+}
+
+/* `len` bytes have just been read. Returns when the first of them can have come at the earliest. */
+static uint64_t take_unread(struct http_connection *connection, size_t len)
+{
+    struct http_unread *unread = &connection->unread;
+    uint64_t came_ms = unread->since_ms;
+    if (!unread->is_any) {
+        return uv_now(connection->server->loop);
+    }
+    if (len < HTTP_READ_BYTES) {
+        unread->is_any = false; /* that was all */
+    } else if (len < unread->bytes) {
+        unread->bytes -= len;
+    } else { /* what follows wasn't there at the mark */
+        unread->since_ms = unread->marked_ms;
+        mark_unread(connection);
+    }
+    return came_ms;
+}
+
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf);
 
 void http_connection_set_reading(struct http_connection *connection, bool wanted)
@@ -129,13 +174,15 @@ void http_connection_set_reading(struct http_connection *connection, bool wanted
     connection->is_reading = wanted;
     if (!wanted) {
         (void)uv_read_stop((uv_stream_t *)&connection->tcp);
+        begin_unread(connection);
     } else if (uv_read_start((uv_stream_t *)&connection->tcp, on_alloc, on_read) != 0) {
         http_connection_close(connection);
     }
 }
 
 /* Reading stops at once: libuv calls back again and again as long as its buffer was filled. */
-static void keep_surplus(struct http_connection *connection, const char *bytes, size_t len)
+static void keep_surplus(struct http_connection *connection, const char *bytes, size_t len,
+                         uint64_t came_ms)
 {
     struct http_server *server = connection->server;
     assert(connection->surplus.len == 0);
@@ -143,7 +190,7 @@ static void keep_surplus(struct http_connection *connection, const char *bytes, 
         http_connection_close(connection);
         return;
     }
-    connection->surplus_came_ms = uv_now(server->loop);
+    connection->surplus_came_ms = came_ms;
     http_connection_count_bytes(connection);
     http_connection_set_reading(connection, false);
     if (server->bytes > (size_t)server->config.in_flight_bytes_max &&
@@ -183,14 +230,15 @@ static void discard(struct http_connection *connection, size_t len)
 
 static void on_bytes(struct http_connection *connection, const char *bytes, size_t len)
 {
+    uint64_t came_ms = take_unread(connection, len);
     size_t taken;
     if (connection->state == HTTP_CONNECTION_LINGERING) {
         discard(connection, len);
         return;
     }
-    taken = parse(connection, bytes, len, uv_now(connection->server->loop));
+    taken = parse(connection, bytes, len, came_ms);
     if (taken < len && connection->state == HTTP_CONNECTION_OPEN && !connection->is_last) {
-        keep_surplus(connection, bytes + taken, len - taken);
+        keep_surplus(connection, bytes + taken, len - taken, came_ms);
     }
 }
 

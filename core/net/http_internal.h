@@ -35,7 +35,7 @@ struct http_request {
     struct http_request *next;          /* in the pipeline, or of the spare ones */
     struct http_reader reader;
     size_t bytes_held; /* as counted in the server's bytes */
-    uint64_t begun_ms; /* when its last byte was read */
+    uint64_t begun_ms; /* when its last byte came */
     bool is_counted;   /* in in_flight: the program has it */
     bool is_continued; /* 100 was sent */
     bool is_answered;
@@ -51,6 +51,14 @@ enum http_connection_state {
     HTTP_CONNECTION_LINGERING, /* the last answer is out, ours is shut: waiting for the client's end
                                 */
     HTTP_CONNECTION_CLOSED,    /* uv_close was called */
+};
+
+/* What waits in the socket while reading is paused, and until all of it has been read. */
+struct http_unread {
+    bool is_any;
+    uint64_t since_ms; /* the next byte can't have come before this */
+    size_t bytes;      /* so many had come at marked_ms; those behind them came later */
+    uint64_t marked_ms;
 };
 
 struct http_connection {
@@ -72,7 +80,8 @@ struct http_connection {
     struct http_request *partial; /* the one being read */
     struct mr_buf surplus;        /* read, but the pipeline is full */
     uint64_t surplus_came_ms;     /* when it was read */
-    struct mr_buf out;            /* answers ready to be sent */
+    struct http_unread unread;
+    struct mr_buf out; /* answers ready to be sent */
     struct mr_buf sending;
     size_t bytes_held; /* of these three, as counted in the server's bytes */
     size_t discarded;  /* while lingering */

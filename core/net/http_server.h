@@ -74,7 +74,7 @@ struct mr_slice http_request_header(const struct http_request *request, const ch
 struct mr_slice http_request_body(const struct http_request *request);
 void *http_request_user(struct http_request *request);
 uint64_t http_request_begun_ms(
-    const struct http_request *request); /* uv_now when its last byte was read */
+    const struct http_request *request); /* uv_now when its last byte came, or earlier */
 
 struct http_answer {
     int status;

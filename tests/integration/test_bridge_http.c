@@ -251,16 +251,26 @@ static void test_a_kafka_that_is_down_is_a_503_and_comes_back(void **state)
     bridge_stop(&f);
 }
 
-/* Sends more than is read ahead; every answer must come within 3 s of the request all the same. */
-static void check_pipelined(struct bridge_fixture *f, int ret_answers[PIPELINED])
+static void put_numbered(int fd, int from, int to)
 {
-    char headers[60];
-    double begun = raw_now_s();
-    int fd = raw_connect(f->port);
-    for (int i = 0; i < PIPELINED; i++) {
+    for (int i = from; i < to; i++) {
+        char headers[60];
         (void)snprintf(headers, sizeof headers, "Idempotency-Key: p%d\r\n", i);
         bridge_put_event(fd, "/v1/c?device=d", headers, "x");
     }
+}
+
+/* Sends more than is read ahead, the last of it when reading has paused; every answer must come
+ * within 3 s of the request all the same. */
+static void check_pipelined(struct bridge_fixture *f, int ret_answers[PIPELINED])
+{
+    double begun = raw_now_s();
+    int fd = raw_connect(f->port);
+    put_numbered(fd, 0, PIPELINE_MAX);
+    while (bridge_metric(f, "millrace_http_in_flight") < PIPELINE_MAX) {
+        assert_true(raw_now_s() - begun < ANSWER_S);
+    }
+    put_numbered(fd, PIPELINE_MAX, PIPELINED);
     for (int i = 0; i < PIPELINED; i++) {
         struct raw_reply reply;
         raw_get_reply(fd, &reply);
@@ -305,9 +315,6 @@ static void test_the_time_of_pipelined_events_counts_from_their_coming(void **st
     mock_kafka_set_rtt(&f.mock, 60000);
     check_pipelined(&f, answers);
     assert_int_equal(answers[0], 504); /* what follows it may have waited in librdkafka's queue */
-    for (int i = PIPELINE_MAX; i < PIPELINED; i++) {
-        assert_int_equal(answers[i], 503); /* not read ahead, so never sent */
-    }
     mock_kafka_set_rtt(&f.mock, 0);
     check_not_stored(&f, answers);
     bridge_stop(&f);
