@@ -4,6 +4,7 @@ refusal of Kafka's is told."""
 import pytest
 
 from lib.programs import Bridge, Worker
+from lib.waiting import wait_for
 
 PARTITIONS = 4  # neither the broker's default nor ours
 BAD_NAME = "not/a/name"
@@ -25,11 +26,11 @@ def test_the_bridges_topic(run, kafka, name):
 
 
 def test_the_workers_topics(run, kafka, name):
-    start_worker(run, kafka, f"{name},{name}-2", TOPIC_PARTITIONS=PARTITIONS
-                 ).wait_not_ready("influxdb")
-    made = kafka.topics()
-    assert {made[one] for one in (name, f"{name}.dead", f"{name}-2", f"{name}-2.dead")} == {
-        PARTITIONS}
+    start_worker(run, kafka, f"{name},{name}-2", TOPIC_PARTITIONS=PARTITIONS)
+    names = {name, f"{name}.dead", f"{name}-2", f"{name}-2.dead"}
+    made = wait_for(lambda: {one: count for one, count in kafka.topics().items() if one in names}
+                    if names <= set(kafka.topics()) else None, 30, f"topics {names}")
+    assert set(made.values()) == {PARTITIONS}
 
 
 @pytest.mark.parametrize("start", [start_bridge, start_worker])
@@ -38,14 +39,18 @@ def test_a_refusal_is_told(run, kafka, start):
     assert "topic" in reason
 
 
-@pytest.mark.parametrize("start", [start_bridge, start_worker])
-def test_without_create_they_wait(run, kafka, name, start):
-    one = start(run, kafka, name, TOPIC_CREATE="false")
-    one.wait_not_ready(name)
+def test_a_bridge_without_create_waits(run, kafka, name):
+    one = start_bridge(run, kafka, name, TOPIC_CREATE="false")
+    one.wait_not_ready(f"'{name}' is missing")
     assert name not in kafka.topics()
     kafka.create_topic(name)
+    one.wait_ready()
+
+
+def test_a_worker_without_create_waits(run, kafka, name):
+    one = start_worker(run, kafka, name, TOPIC_CREATE="false")
+    one.wait_not_ready(f"'{name}' is missing")
+    kafka.create_topic(name)
+    one.wait_not_ready(f"'{name}.dead' is missing")
     kafka.create_topic(f"{name}.dead")
-    if start is start_bridge:
-        one.wait_ready()
-    else:
-        one.wait_not_ready("influxdb")
+    wait_for(lambda: "msg=subscribed" in one.log_text(), 30, "it has subscribed")
