@@ -6,11 +6,7 @@
 #include "kit/buf.h"
 #include "net/http_status.h"
 
-enum {
-    KAFKA_MESSAGE_TOO_LARGE = 10,     /* Kafka protocol, error codes: MESSAGE_TOO_LARGE */
-    KAFKA_RECORD_LIST_TOO_LARGE = 18, /* RECORD_LIST_TOO_LARGE */
-    PROBLEM_BYTES_MAX = 16 * 1024,
-};
+enum { PROBLEM_BYTES_MAX = 16 * 1024 };
 
 static int answer_problem(struct http_request *request, int status, struct mr_slice detail,
                           struct mr_slice id, const char *headers)
@@ -77,20 +73,17 @@ static int answer_busy(struct http_request *request, const struct mr_outcome *ou
     return answer_problem(request, 503, mr_slice_of(detail), mr_slice(NULL, 0), retry);
 }
 
-static int answer_rejected(struct http_request *request, const struct mr_send *send,
-                           const struct mr_outcome *outcome)
+static int answer_rejected(struct http_request *request, const struct mr_outcome *outcome)
 {
     char detail[400];
-    bool is_large =
-        send->error == KAFKA_MESSAGE_TOO_LARGE || send->error == KAFKA_RECORD_LIST_TOO_LARGE;
     (void)snprintf(detail, sizeof detail, "The event can't be stored as it is: %.300s",
                    outcome->reason);
-    return answer_problem(request, is_large ? 413 : 422, mr_slice_of(detail), mr_slice(NULL, 0),
-                          NULL);
+    return answer_problem(request, outcome->too_large ? 413 : 422, mr_slice_of(detail),
+                          mr_slice(NULL, 0), NULL);
 }
 
-int answer_outcome(struct http_request *request, const struct mr_send *send,
-                   const struct mr_outcome *outcome, struct mr_slice id)
+int answer_outcome(struct http_request *request, const struct mr_outcome *outcome,
+                   struct mr_slice id)
 {
     char detail[400];
     switch (outcome->kind) {
@@ -98,7 +91,7 @@ int answer_outcome(struct http_request *request, const struct mr_send *send,
             http_request_answer(request, &(struct http_answer){.status = 202});
             return 202;
         case MR_REJECTED:
-            return answer_rejected(request, send, outcome);
+            return answer_rejected(request, outcome);
         case MR_BUSY:
             return answer_busy(request, outcome);
         case MR_UNKNOWN:

@@ -12,8 +12,8 @@
 #include "net/http_server.h"
 
 /* Each answers the request and returns the status. */
-int answer_outcome(struct http_request *request, const struct mr_send *send,
-                   const struct mr_outcome *outcome, struct mr_slice id);
+int answer_outcome(struct http_request *request, const struct mr_outcome *outcome,
+                   struct mr_slice id);
 int answer_refusal(struct http_request *request, const struct dialect_refusal *refusal);
 int answer_too_late(struct http_request *request, struct mr_slice id);
 

@@ -342,7 +342,7 @@ static int start_threads(struct bridge *bridge, struct mr_error *err)
 static bool is_loopback(const char *host)
 {
     return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
-           strcmp(host, "[::1]") == 0 || strcmp(host, "localhost") == 0;
+           strcmp(host, "localhost") == 0;
 }
 
 static void log_listening(const struct bridge *bridge, uint16_t port_number)

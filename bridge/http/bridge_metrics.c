@@ -54,10 +54,13 @@ void bridge_metrics_init(struct bridge_metrics *metrics)
 
 void bridge_metrics_count(struct bridge_metrics *metrics, int status)
 {
+    char text[16];
     for (unsigned i = 0; i < BRIDGE_STATUSES; i++) {
         if (statuses[i] == status) {
             mr_count(metrics->requests[i], 1);
             return;
         }
     }
+    (void)snprintf(text, sizeof text, "%d", status);
+    mr_count(mr_series_get(&requests_total, (const char *const[]){text}), 1);
 }

@@ -30,7 +30,6 @@ struct dialect_refusal {
 };
 
 struct dialect {
-    const char *name;
     bool (*is_mine)(struct mr_slice path);
 
     /* Fill `event`, which is empty, with what the request says; its data borrows the request's.

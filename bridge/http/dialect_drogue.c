@@ -321,7 +321,6 @@ static int read_request(const struct dialect_request *request, struct mr_event *
 }
 
 const struct dialect dialect_drogue = {
-    .name = "drogue",
     .is_mine = is_mine,
     .read = read_request,
 };

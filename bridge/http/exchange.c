@@ -17,9 +17,11 @@
 
 enum {
     EXCHANGE_MAGIC = 0x58434847,
+    EXCHANGES_MAGIC = 0x58434753,
     SPARE_MAX = 1024,
     ID_BYTES_INLINE = 64,
     CLOCK_STEP_MS = 10, /* answers that are due are looked for no more often */
+    NS_IN_MS = 1000000,
 };
 
 #define TOO_LATE                                                                           \
@@ -32,9 +34,9 @@ struct exchange {
     struct exchanges *owner;
     struct http_request *request; /* NULL once answered */
     struct deadline deadline;     /* of the answer */
-    uint64_t begun_ns;
-    struct exchange *next; /* of the spare ones */
-    struct mr_slice id;    /* in id_inline, or allocated */
+    uint64_t came_ns;             /* uv_hrtime when the request's last byte came */
+    struct exchange *next;        /* of the spare ones */
+    struct mr_slice id;           /* in id_inline, or allocated */
     char id_inline[ID_BYTES_INLINE];
 };
 
@@ -47,7 +49,9 @@ static void count_answer(struct exchanges *exchanges, int status)
 
 void exchange_count_refusal(int status, void *user)
 {
-    count_answer(user, status);
+    struct exchanges *exchanges;
+    MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
+    count_answer(exchanges, status);
 }
 
 static struct exchange *take(struct exchanges *exchanges)
@@ -103,7 +107,7 @@ static void answered(struct exchange *exchange, int status)
     exchange->request = NULL;
     deadline_lift(&exchange->deadline);
     count_answer(exchange->owner, status);
-    mr_observe(exchange->owner->metrics->seconds, (double)(uv_hrtime() - exchange->begun_ns) / 1e9);
+    mr_observe(exchange->owner->metrics->seconds, (double)(uv_hrtime() - exchange->came_ns) / 1e9);
 }
 
 static void on_settled(struct mr_send *send, const struct mr_outcome *outcome)
@@ -113,7 +117,7 @@ static void on_settled(struct mr_send *send, const struct mr_outcome *outcome)
     MAGIC_CHECK(exchange, EXCHANGE_MAGIC);
     exchanges = exchange->owner;
     if (exchange->request != NULL) {
-        answered(exchange, answer_outcome(exchange->request, send, outcome, exchange->id));
+        answered(exchange, answer_outcome(exchange->request, outcome, exchange->id));
     }
     give_back(exchange);
     exchanges->unsettled--;
@@ -127,8 +131,9 @@ static void arm(struct exchanges *exchanges, uint64_t due_ms);
 
 static void on_timer(uv_timer_t *timer)
 {
-    struct exchanges *exchanges = timer->data;
+    struct exchanges *exchanges;
     struct deadline *due;
+    MAGIC_CAST(exchanges, timer->data, EXCHANGES_MAGIC);
     for (size_t i = 0; i < EXCHANGE_WAITS; i++) {
         while ((due = deadlines_take_due(&exchanges->answers[i], uv_now(exchanges->loop))) !=
                NULL) {
@@ -156,13 +161,19 @@ static void arm(struct exchanges *exchanges, uint64_t due_ms)
     (void)uv_timer_start(&exchanges->timer, on_timer, due_ms - now_ms, 0);
 }
 
+/* Since the request's last byte came. */
+static uint64_t gone_ms(const struct exchanges *exchanges, const struct http_request *request)
+{
+    uint64_t now_ms = uv_now(exchanges->loop);
+    uint64_t came_ms = http_request_came_ms(request);
+    return now_ms > came_ms ? now_ms - came_ms : 0;
+}
+
 /* Which list its deadline belongs to; EXCHANGE_WAITS: its time is up, or as good as. */
 static size_t steps_gone(const struct exchanges *exchanges, const struct http_request *request)
 {
-    uint64_t now_ms = uv_now(exchanges->loop);
-    uint64_t begun_ms = http_request_begun_ms(request);
-    uint64_t gone_ms = now_ms > begun_ms ? now_ms - begun_ms : 0;
-    uint64_t steps = (gone_ms * EXCHANGE_WAITS + exchanges->answer_ms - 1) / exchanges->answer_ms;
+    uint64_t steps = (gone_ms(exchanges, request) * EXCHANGE_WAITS + exchanges->answer_ms - 1) /
+                     exchanges->answer_ms;
     return steps < EXCHANGE_WAITS ? (size_t)steps : EXCHANGE_WAITS;
 }
 
@@ -188,7 +199,7 @@ static void send_event(struct exchanges *exchanges, struct http_request *request
     }
     exchange->request = request;
     exchange->send.on_settled = on_settled;
-    exchange->begun_ns = uv_hrtime();
+    exchange->came_ns = uv_hrtime() - gone_ms(exchanges, request) * NS_IN_MS;
     exchanges->unsettled++;
     mr_gauge_add(exchanges->metrics->in_flight, 1);
     set_deadline(exchange);
@@ -238,8 +249,9 @@ static int read_event(struct exchanges *exchanges, struct http_request *request,
 
 void exchange_begin(struct http_request *request, void *user)
 {
-    struct exchanges *exchanges = user;
+    struct exchanges *exchanges;
     struct dialect_refusal refusal = {.status = 503, .detail = TOO_LATE};
+    MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
     mr_count(exchanges->metrics->bytes, http_request_body(request).len);
     if (steps_gone(exchanges, request) == EXCHANGE_WAITS) {
         count_answer(exchanges, answer_refusal(request, &refusal));
@@ -256,7 +268,8 @@ int exchanges_init(struct exchanges *exchanges, uv_loop_t *loop, struct mr_port 
                    const struct bridge_options *options, struct bridge_metrics *metrics,
                    struct mr_error *err)
 {
-    *exchanges = (struct exchanges){.loop = loop, .port = port, .metrics = metrics};
+    *exchanges = (struct exchanges){
+        .magic = EXCHANGES_MAGIC, .loop = loop, .port = port, .metrics = metrics};
     exchanges->event = mr_event_new();
     if (exchanges->event == NULL) {
         return mr_error_set(err, MR_ENOMEM, "out of memory");
@@ -274,6 +287,7 @@ int exchanges_init(struct exchanges *exchanges, uv_loop_t *loop, struct mr_port 
 
 void exchanges_close(struct exchanges *exchanges, uv_close_cb closed)
 {
+    MAGIC_CHECK(exchanges, EXCHANGES_MAGIC);
     assert(exchanges->unsettled == 0);
     while (exchanges->spare != NULL) {
         struct exchange *exchange = exchanges->spare;

@@ -21,6 +21,7 @@ enum { EXCHANGE_WAITS = 32 };
 
 /* The exchanges of one loop. */
 struct exchanges {
+    unsigned magic;
     uv_loop_t *loop;
     struct mr_port *port;
     struct bridge_metrics *metrics;

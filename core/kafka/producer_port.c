@@ -62,6 +62,8 @@ static void settle(struct mr_port *port, struct mr_send *send)
     outcome = (struct mr_outcome){
         .kind = (enum mr_outcome_kind)send->kind,
         .reason = reason_of(send),
+        .too_large =
+            send->kind == MR_REJECTED && send->error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
         .retry_after_ms = send->kind == MR_BUSY ? BUSY_RETRY_MS : 0,
         .partition = send->kind == MR_STORED ? send->partition : -1,
         .offset = send->kind == MR_STORED ? send->offset : -1,

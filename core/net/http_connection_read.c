@@ -51,7 +51,7 @@ static void dispatch(struct http_connection *connection, uint64_t came_ms)
     connection->is_last = !request->reader.keep_alive;
     deadline_lift(&connection->read_deadline);
     append(connection, request);
-    request->begun_ms = came_ms;
+    request->came_ms = came_ms;
     if (server->in_flight >= (size_t)server->config.in_flight_max ||
         server->bytes > (size_t)server->config.in_flight_bytes_max) {
         http_request_refuse(request, 503, "too many requests in hand");

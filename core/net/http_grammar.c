@@ -178,7 +178,6 @@ void http_parse_request_line(struct http_reader *reader, size_t len)
         return;
     }
     target = mr_slice(rest.ptr, (size_t)(space - rest.ptr));
-    reader->target = offset_of(reader, target.ptr);
     reader->target_len = (uint32_t)target.len;
     parse_version(reader, skip(rest, target.len + 1));
     if (reader->state != HTTP_READER_REFUSED) {

@@ -35,7 +35,7 @@ struct http_request {
     struct http_request *next;          /* in the pipeline, or of the spare ones */
     struct http_reader reader;
     size_t bytes_held; /* as counted in the server's bytes */
-    uint64_t begun_ms; /* when its last byte came */
+    uint64_t came_ms;  /* when its last byte came */
     bool is_counted;   /* in in_flight: the program has it */
     bool is_continued; /* 100 was sent */
     bool is_answered;
@@ -43,7 +43,6 @@ struct http_request {
     bool is_http_1_0;
     int status;
     struct mr_buf answer; /* from the fields of the content on */
-    max_align_t user[];
 };
 
 enum http_connection_state {

@@ -87,7 +87,7 @@ void http_reader_reset(struct http_reader *reader)
     begin(reader);
 }
 
-/* 0, or the refusal that stands for a buffer's failure. */
+/* False: refused, for want of memory. */
 static bool store(struct http_reader *reader, struct mr_buf *buf, const char *bytes, size_t len)
 {
     if (buf_add(buf, bytes, len) == 0) {
@@ -388,11 +388,6 @@ static struct mr_slice part(const struct http_reader *reader, uint32_t begin_at,
 struct mr_slice http_reader_method(const struct http_reader *reader)
 {
     return part(reader, 0, reader->method_len);
-}
-
-struct mr_slice http_reader_target(const struct http_reader *reader)
-{
-    return part(reader, reader->target, reader->target_len);
 }
 
 struct mr_slice http_reader_path(const struct http_reader *reader)

@@ -44,7 +44,7 @@ struct http_reader {
     struct http_header headers[HTTP_HEADERS_MAX];
     unsigned header_count;
     uint32_t method_len; /* at the start of `head` */
-    uint32_t target, target_len;
+    uint32_t target_len; /* 0: the request line is still to come */
     bool http_1_0;
     bool keep_alive;      /* RFC 9112 9.3 */
     bool expect_continue; /* RFC 9110 10.1.1 */
@@ -74,10 +74,8 @@ void http_reader_reset(struct http_reader *reader);
  * the request is complete or refused. Out of memory is a refusal with status 503. */
 size_t http_reader_feed(struct http_reader *reader, const char *bytes, size_t len);
 
-/* After the head: the method, the target as it stands, the path and query in it (query absent
- * without "?"). */
+/* After the head: the method, the path and query of the target (query absent without "?"). */
 struct mr_slice http_reader_method(const struct http_reader *reader);
-struct mr_slice http_reader_target(const struct http_reader *reader);
 struct mr_slice http_reader_path(const struct http_reader *reader);
 struct mr_slice http_reader_query(const struct http_reader *reader);
 

@@ -18,7 +18,7 @@ static struct http_request *take_spare(struct http_server *server)
         server->spare_count--;
         return request;
     }
-    request = mem_zalloc(sizeof *request + server->config.user_bytes);
+    request = mem_zalloc(sizeof *request);
     if (request != NULL) {
         http_reader_init(&request->reader, &server->config.limits);
         buf_init(&request->answer, HTTP_ANSWER_BYTES_MAX);
@@ -42,9 +42,6 @@ struct http_request *http_request_new(struct http_connection *connection)
     request->is_answered = false;
     request->is_closing = false;
     request->is_http_1_0 = false;
-    if (server->config.user_bytes > 0) {
-        memset(request->user, 0, server->config.user_bytes);
-    }
     http_request_count_bytes(request);
     return request;
 }
@@ -80,8 +77,7 @@ void http_request_free(struct http_request *request)
 
 void http_request_count_bytes(struct http_request *request)
 {
-    size_t held = sizeof *request + request->server->config.user_bytes +
-                  request->reader.head.capacity + request->reader.body.capacity +
+    size_t held = sizeof *request + request->reader.head.capacity + request->reader.body.capacity +
                   request->answer.capacity;
     request->server->bytes += held;
     request->server->bytes -= request->bytes_held;
@@ -114,15 +110,9 @@ struct mr_slice http_request_body(const struct http_request *request)
     return http_reader_body(&request->reader);
 }
 
-void *http_request_user(struct http_request *request)
+uint64_t http_request_came_ms(const struct http_request *request)
 {
-    MAGIC_CHECK(request, HTTP_REQUEST_MAGIC);
-    return request->user;
-}
-
-uint64_t http_request_begun_ms(const struct http_request *request)
-{
-    return request->begun_ms;
+    return request->came_ms;
 }
 
 /* The fields that describe the content, the program's own, and the content. RFC 9110 8.6: a 204

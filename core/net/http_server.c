@@ -295,16 +295,6 @@ uint16_t http_server_port(const struct http_server *server)
     return server->port;
 }
 
-size_t http_server_connections(const struct http_server *server)
-{
-    return server->connection_count;
-}
-
-size_t http_server_in_flight(const struct http_server *server)
-{
-    return server->in_flight;
-}
-
 void http_server_drain(struct http_server *server, void (*drained)(void *user), void *user)
 {
     MAGIC_CHECK(server, HTTP_SERVER_MAGIC);

@@ -34,7 +34,6 @@ struct http_server_config {
     int64_t request_ms;                  /* from a request's first byte to its last */
     int64_t write_ms;                    /* a client that doesn't read its answer */
     const char *server_name;             /* Server header; NULL: none */
-    size_t user_bytes;                   /* zeroed memory in each request for http_request_user */
     struct mr_series *connections_gauge; /* NULL: none */
     /* Told of each answer that the server gives by itself (a refusal); may be NULL. Gets `user`. */
     void (*on_refusal)(int status, void *user);
@@ -51,8 +50,6 @@ int http_server_open(uv_loop_t *loop, const struct http_server_config *config,
 
 /* The port that is listened on (config's port 0: the system's choice). */
 uint16_t http_server_port(const struct http_server *server);
-size_t http_server_connections(const struct http_server *server);
-size_t http_server_in_flight(const struct http_server *server);
 
 /* Stop accepting; answer what is in hand with "Connection: close"; close idle connections.
  * `drained` is called on the loop when no connection and no unanswered request is left. */
@@ -72,9 +69,8 @@ struct mr_slice http_request_query(
 struct mr_slice http_request_header(const struct http_request *request, const char *name,
                                     unsigned *ret_count);
 struct mr_slice http_request_body(const struct http_request *request);
-void *http_request_user(struct http_request *request);
-uint64_t http_request_begun_ms(
-    const struct http_request *request); /* uv_now when its last byte came, or earlier */
+/* When its last byte came, or earlier (uv_now). */
+uint64_t http_request_came_ms(const struct http_request *request);
 
 struct http_answer {
     int status;

@@ -11,22 +11,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* The host without the brackets of an IPv6 literal. */
-static void bare_host(const struct mr_address *address, char ret_host[MR_HOST_BYTES])
-{
-    size_t len = strlen(address->host);
-    bool has_brackets = len > 2 && address->host[0] == '[' && address->host[len - 1] == ']';
-    (void)snprintf(ret_host, MR_HOST_BYTES, "%.*s", (int)(has_brackets ? len - 2 : len),
-                   address->host + (has_brackets ? 1 : 0));
-}
-
 void listener_format(const struct mr_address *address, char ret_text[LISTENER_TEXT_BYTES])
 {
-    char host[MR_HOST_BYTES];
-    bool is_v6;
-    bare_host(address, host);
-    is_v6 = strchr(host, ':') != NULL;
-    (void)snprintf(ret_text, LISTENER_TEXT_BYTES, "%s%s%s:%u", is_v6 ? "[" : "", host,
+    bool is_v6 = strchr(address->host, ':') != NULL;
+    (void)snprintf(ret_text, LISTENER_TEXT_BYTES, "%s%s%s:%u", is_v6 ? "[" : "", address->host,
                    is_v6 ? "]" : "", (unsigned)address->port);
 }
 
@@ -36,12 +24,10 @@ static int resolve(const struct mr_address *address, struct addrinfo **ret_list,
     struct addrinfo hints = {.ai_family = AF_UNSPEC,
                              .ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    char host[MR_HOST_BYTES];
     char service[8];
     int rc;
-    bare_host(address, host);
     (void)snprintf(service, sizeof service, "%u", (unsigned)address->port);
-    rc = getaddrinfo(host[0] == '\0' ? NULL : host, service, &hints, ret_list);
+    rc = getaddrinfo(address->host[0] == '\0' ? NULL : address->host, service, &hints, ret_list);
     if (rc == EAI_MEMORY) {
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }

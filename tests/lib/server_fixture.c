@@ -57,8 +57,8 @@ static void answer_state(struct server_fixture *f, struct http_request *request)
     }
     len = snprintf(text, sizeof text,
                    "connections=%zu in_flight=%zu bytes=%zu held=%u seen=%u out=%zu paused=%u ",
-                   http_server_connections(server), http_server_in_flight(server), server->bytes,
-                   f->held_count, f->seen, out, paused);
+                   server->connection_count, server->in_flight, server->bytes, f->held_count,
+                   f->seen, out, paused);
     answer_text(request, mr_slice(text, (size_t)len));
 }
 
@@ -145,7 +145,6 @@ struct http_server_config server_config(void)
         .request_ms = 60000,
         .write_ms = 60000,
         .server_name = "test",
-        .user_bytes = 100,
     };
 }
 

@@ -17,7 +17,7 @@
 
 enum mr_outcome_kind {
     MR_STORED,   /* acknowledged by Kafka */
-    MR_REJECTED, /* can never be stored as it is (too large, not an event): `reason` */
+    MR_REJECTED, /* can never be stored as it is (too large, not an event) */
     MR_BUSY,     /* surely not stored; the same event may be sent again after `retry_after_ms` */
     MR_UNKNOWN,  /* may be stored; sending again with the same id may store it twice */
 };
@@ -25,6 +25,7 @@ enum mr_outcome_kind {
 struct mr_outcome {
     enum mr_outcome_kind kind;
     const char *reason;     /* for people; "" when stored; valid during the callback */
+    bool too_large;         /* MR_REJECTED: it is over a limit of size */
     int64_t retry_after_ms; /* MR_BUSY */
     int32_t partition;      /* MR_STORED */
     int64_t offset;         /* MR_STORED; -1: stored by a repeated request, which isn't told it */
