@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "field_names.h"
+#include "consumers/influx/field_names.h"
 
 #include <assert.h>
 #include <string.h>
 
-#include "line_protocol.h"
+#include "consumers/influx/line_protocol.h"
 
 enum { SUFFIX_BYTES_MAX = 16, NO_NAME = UINT16_MAX, KEPT_BYTES_MAX = 64 * 1024 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "gzip.h"
+#include "consumers/influx/gzip.h"
 
 #include <assert.h>
 #include <limits.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "line_protocol.h"
+#include "consumers/influx/line_protocol.h"
 
 #include <assert.h>
 #include <math.h>

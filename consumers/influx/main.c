@@ -2,8 +2,8 @@
 /* millrace-influx: events from Kafka become points in InfluxDB 1.x. */
 #include <millrace/worker.h>
 
-#include "options.h"
-#include "writer.h"
+#include "consumers/influx/influx_options.h"
+#include "consumers/influx/writer.h"
 
 static int open_writer(struct mr_worker *worker, struct mr_error *err)
 {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "mapping.h"
+#include "consumers/influx/mapping.h"
 
 #include <assert.h>
 
+#include "consumers/influx/line_protocol.h"
 #include "event/check.h"
 #include "event/timestamp.h"
 #include "kit/mem.h"
-#include "line_protocol.h"
 
 enum { KEPT_BYTES_MAX = 256 * 1024, NS_PER_MS = 1000000 };
 

@@ -19,8 +19,8 @@
 
 #include <millrace/event.h>
 
+#include "consumers/influx/field_names.h"
 #include "event/json_scan.h"
-#include "field_names.h"
 #include "kit/buf.h"
 
 enum { MAPPING_LINE_BYTES_MAX = 4 * 1024 * 1024 };

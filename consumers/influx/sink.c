@@ -2,7 +2,7 @@
 /* Happy path: probe -> 204 -> open -> writes -> 204 -> stored. What can go wrong: no answer, or one
  * that isn't about the data: closed for wait.min, doubling up to wait.max, then a probe. 400 or
  * 413: this batch waits, the others go on; said loudly, and not ready while it goes on. */
-#include "sink.h"
+#include "consumers/influx/sink.h"
 
 #include <assert.h>
 #include <string.h>
@@ -11,15 +11,14 @@
 #include <millrace/log.h>
 #include <millrace/metrics.h>
 
+#include "consumers/influx/influx_answer.h"
 #include "kit/buf.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
-#include "server_words.h"
 
 enum {
     SINK_MAGIC = 0x53494e4b,
     WRITE_MAGIC = 0x57524954,
-    REASON_BYTES = 512,
     LOG_INTERVAL_MS = 10000,
     RETRY_AFTER_MS_MAX = 5 * 60 * 1000,
     SPREAD_MS = 200, /* batches come back a little after the probe, not all at once */
@@ -45,7 +44,7 @@ struct sink {
     int64_t refused_wait_ms;
     uint64_t refused_not_before_ms;
     uint32_t random;
-    char reason[REASON_BYTES];
+    char reason[INFLUX_REASON_BYTES];
     struct mr_series *seconds;
     struct mr_series *bytes;
     unsigned parts_open;
@@ -68,7 +67,7 @@ static const double bytes_bounds[] = {1024, 4096, 16384, 65536, 262144, 1048576,
 static const struct mr_metric requests_total = {
     .name = "millrace_influx_requests_total",
     .type = MR_COUNTER,
-    .help = "Writes that InfluxDB answered, by HTTP status; \"none\": no answer.",
+    .help = "Writes and probes by the HTTP status of their answer; \"none\": no answer.",
     .labels = {"status"}};
 static const struct mr_metric request_seconds = {
     .name = "millrace_influx_request_seconds",
@@ -224,40 +223,19 @@ static void count_answer(struct sink *sink, const struct write *write,
     mr_count(mr_series_get(&requests_total, labels), 1);
 }
 
-/* "POST http://127.0.0.1:8086/write: 404 database not found: ..." */
-static void describe(const struct sink *sink, const struct mr_http_answer *answer,
-                     const struct mr_error *error, char ret_reason[REASON_BYTES])
+static struct mr_slice shown_url(const struct sink *sink)
 {
-    struct mr_buf words;
-    if (answer == NULL) {
-        (void)snprintf(ret_reason, REASON_BYTES, "%s", error->text);
-        return;
-    }
-    buf_init(&words, 64 * 1024);
-    server_words(answer->body, &words);
-    (void)snprintf(ret_reason, REASON_BYTES, "POST %.*s: %d %.*s",
-                   (int)(sink->url_shown > 150 ? 150 : sink->url_shown), sink->url, answer->status,
-                   MR_SLICE_ARG(buf_slice(&words)));
-    buf_done(&words);
-}
-
-static enum sink_verdict verdict_of(const struct mr_http_answer *answer)
-{
-    if (answer != NULL && answer->status == 204) {
-        return SINK_STORED;
-    }
-    return answer != NULL && (answer->status == 400 || answer->status == 413) ? SINK_REFUSED
-                                                                              : SINK_AWAY;
+    return mr_slice(sink->url, sink->url_shown);
 }
 
 static void probe_answered(struct sink *sink, const struct mr_http_answer *answer,
                            const struct mr_error *error)
 {
-    if (verdict_of(answer) == SINK_STORED) {
+    if (influx_verdict(answer) == INFLUX_STORED) {
         probed(sink);
         return;
     }
-    describe(sink, answer, error, sink->reason);
+    influx_reason(shown_url(sink), answer, error, sink->reason);
     away(sink, false, answer == NULL ? -1 : answer->retry_after_ms);
 }
 
@@ -265,16 +243,16 @@ static void probe_answered(struct sink *sink, const struct mr_http_answer *answe
 static void write_answered(struct sink *sink, const struct write *write,
                            const struct mr_http_answer *answer, const struct mr_error *error)
 {
-    enum sink_verdict verdict = verdict_of(answer);
-    char reason[REASON_BYTES];
+    enum influx_verdict verdict = influx_verdict(answer);
+    char reason[INFLUX_REASON_BYTES];
     int64_t after_ms = 0;
-    if (verdict == SINK_STORED) {
+    if (verdict == INFLUX_STORED) {
         stored(sink);
         write->callback(write->user, verdict, NULL, 0);
         return;
     }
-    describe(sink, answer, error, reason);
-    if (verdict == SINK_REFUSED) {
+    influx_reason(shown_url(sink), answer, error, reason);
+    if (verdict == INFLUX_REFUSED) {
         after_ms = refused(sink, reason);
     } else {
         memcpy(sink->reason, reason, sizeof reason);
@@ -293,7 +271,7 @@ static void on_answer(void *user, const struct mr_http_answer *answer, const str
     MAGIC_CHECK(sink, SINK_MAGIC);
     if (sink->closing) {
         if (write->callback != NULL) {
-            write->callback(write->user, SINK_AWAY, NULL, 0);
+            write->callback(write->user, INFLUX_AWAY, NULL, 0);
         }
     } else {
         count_answer(sink, write, answer);
@@ -418,8 +396,10 @@ int sink_new(struct mr_worker *worker, const struct influx_options *options,
     sink->refused_timer.data = sink;
     sink->parts_open = 3;
     sink->magic = SINK_MAGIC;
-    (void)snprintf(sink->reason, sizeof sink->reason, "POST %.*s: no answer yet",
-                   (int)(sink->url_shown > 150 ? 150 : sink->url_shown), sink->url);
+    (void)snprintf(
+        sink->reason, sizeof sink->reason, "POST %.*s: no answer yet",
+        (int)(sink->url_shown > INFLUX_URL_BYTES_SHOWN ? INFLUX_URL_BYTES_SHOWN : sink->url_shown),
+        sink->url);
     mr_worker_set_ready(worker, "influxdb", sink->reason);
     (void)uv_timer_start(&sink->probe_timer, on_probe_timer, 0, 0);
     *ret_sink = sink;

@@ -6,8 +6,10 @@
  *
  *   open     it answers: writes may be sent
  *   closed   it didn't: nothing is sent until the wait is over; then
- *   probing  one empty write asks whether it is back. It stores nothing, but is refused for the
- * same reasons as a real one: credentials, a missing database, a server that is away
+ *   probing  one empty write asks whether it is back
+ *
+ * An empty write stores nothing, but is refused for the same reasons as a real one: credentials, a
+ * missing database, a server that is away.
  *
  * It begins with a probe, so that readiness is known before the first event. */
 
@@ -16,21 +18,16 @@
 
 #include <millrace/worker.h>
 
-#include "options.h"
+#include "consumers/influx/influx_answer.h"
+#include "consumers/influx/influx_options.h"
 
 struct sink;
-
-enum sink_verdict {
-    SINK_STORED,  /* 204 */
-    SINK_REFUSED, /* 400, 413: it is there, but will not have this */
-    SINK_AWAY,    /* everything else, and no answer at all */
-};
 
 enum sink_state { SINK_OPEN, SINK_CLOSED, SINK_PROBING };
 
 /* `reason` (of a refusal or failure) and `after_ms`, when to try again, are for mr_batch_wait.
- * After sink_close the outcome is SINK_AWAY with a NULL reason: settle nothing any more. */
-typedef void (*sink_cb)(void *user, enum sink_verdict verdict, const char *reason,
+ * After sink_close the outcome is INFLUX_AWAY with a NULL reason: settle nothing any more. */
+typedef void (*sink_cb)(void *user, enum influx_verdict verdict, const char *reason,
                         int64_t after_ms);
 
 /* `on_change` tells of each change of state, from the loop. Errors: MR_EINVAL (the URL), MR_ENOMEM,

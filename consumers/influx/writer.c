@@ -3,7 +3,7 @@
  * (or several, one after another, over request.bytes) -> 204 -> its deliveries are done. What can
  * go wrong: InfluxDB is away or refuses the request, or memory is short: what is left of the batch
  * waits, and comes again as another batch. Writing a point twice is harmless. */
-#include "writer.h"
+#include "consumers/influx/writer.h"
 
 #include <assert.h>
 #include <string.h>
@@ -11,11 +11,11 @@
 #include <millrace/log.h>
 #include <millrace/metrics.h>
 
-#include "gzip.h"
+#include "consumers/influx/gzip.h"
+#include "consumers/influx/mapping.h"
+#include "consumers/influx/sink.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
-#include "mapping.h"
-#include "sink.h"
 
 enum { WRITER_MAGIC = 0x57525445, JOB_MAGIC = 0x574a4f42, LOG_INTERVAL_MS = 10000 };
 
@@ -35,7 +35,6 @@ struct job {
 
 struct writer {
     unsigned magic;
-    struct mr_worker *worker;
     const struct influx_options *options;
     struct sink *sink;
     struct mapping *mapping;
@@ -182,7 +181,8 @@ static int make_body(struct job *job)
     return rc;
 }
 
-static void on_written(void *user, enum sink_verdict verdict, const char *reason, int64_t after_ms);
+static void on_written(void *user, enum influx_verdict verdict, const char *reason,
+                       int64_t after_ms);
 
 /* Make the next request of the job. */
 static void job_begin(struct job *job)
@@ -264,7 +264,8 @@ static void job_stored(struct job *job)
     }
 }
 
-static void on_written(void *user, enum sink_verdict verdict, const char *reason, int64_t after_ms)
+static void on_written(void *user, enum influx_verdict verdict, const char *reason,
+                       int64_t after_ms)
 {
     struct job *job;
     struct writer *writer;
@@ -276,7 +277,7 @@ static void on_written(void *user, enum sink_verdict verdict, const char *reason
         job_free(job);
         return;
     }
-    if (verdict == SINK_STORED) {
+    if (verdict == INFLUX_STORED) {
         job_stored(job);
     } else {
         job_wait(job, reason, after_ms);
@@ -314,7 +315,6 @@ int writer_new(struct mr_worker *worker, const struct influx_options *options,
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
     writer->magic = WRITER_MAGIC;
-    writer->worker = worker;
     writer->options = options;
     writer->points = mr_series_get(&points_total, NULL);
     buf_init(&writer->lines,

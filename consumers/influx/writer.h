@@ -6,7 +6,7 @@
 
 #include <millrace/worker.h>
 
-#include "options.h"
+#include "consumers/influx/influx_options.h"
 
 struct writer;
 

@@ -14,7 +14,6 @@
 
 enum {
     TOPICS_MAGIC = 0x70b1c5,
-    NAMES_MAX = 4,
     METADATA_TIMEOUT_MS = 2000,
     CREATE_TIMEOUT_MS =
         5000, /* bounds topics_stop too; what takes longer is found by a later look */
@@ -26,7 +25,7 @@ enum {
 struct topics {
     unsigned magic;
     rd_kafka_t *rk;
-    char *names[NAMES_MAX];
+    char *names[TOPICS_NAMES_MAX];
     bool create;
     int partitions;
     int replication;
@@ -63,7 +62,7 @@ static const struct rd_kafka_metadata_topic *find(const struct rd_kafka_metadata
 
 /* Which names are missing. Listing everything is the one request that can't make a topic come into
  * being. Errors: MR_ENET. */
-static int list_missing(struct topics *topics, const char *ret_missing[NAMES_MAX],
+static int list_missing(struct topics *topics, const char *ret_missing[TOPICS_NAMES_MAX],
                         size_t *ret_count, struct mr_error *err)
 {
     const struct rd_kafka_metadata *metadata;
@@ -73,7 +72,7 @@ static int list_missing(struct topics *topics, const char *ret_missing[NAMES_MAX
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return unreachable(err, error);
     }
-    for (size_t i = 0; i < NAMES_MAX && topics->names[i] != NULL; i++) {
+    for (size_t i = 0; i < TOPICS_NAMES_MAX && topics->names[i] != NULL; i++) {
         if (find(metadata, topics->names[i]) == NULL) {
             ret_missing[count++] = topics->names[i];
         }
@@ -176,7 +175,7 @@ static int create(struct topics *topics, const char *const *names, size_t count,
                   struct mr_error *err)
 {
     char errstr[ERRSTR_BYTES];
-    rd_kafka_NewTopic_t *new_topics[NAMES_MAX];
+    rd_kafka_NewTopic_t *new_topics[TOPICS_NAMES_MAX];
     size_t made = 0;
     int rc = 0;
     if (is_embedded_broker(topics->rk)) {
@@ -203,7 +202,7 @@ static int create(struct topics *topics, const char *const *names, size_t count,
 
 static int look(struct topics *topics, struct mr_error *err)
 {
-    const char *missing[NAMES_MAX];
+    const char *missing[TOPICS_NAMES_MAX];
     size_t count = 0;
     int rc = list_missing(topics, missing, &count, err);
     if (rc != 0 || count == 0) {
@@ -240,7 +239,7 @@ static void on_closed(uv_handle_t *handle)
     stopped = topics->stopped;
     user = topics->stopped_user;
     topics->magic = 0;
-    for (size_t i = 0; i < NAMES_MAX; i++) {
+    for (size_t i = 0; i < TOPICS_NAMES_MAX; i++) {
         mem_free(topics->names[i]);
     }
     mem_free(topics);
@@ -304,7 +303,7 @@ int topics_ensure(uv_loop_t *loop, rd_kafka_t *rk, const struct topics_spec *spe
         return mr_error_set(err, MR_ENOMEM, "topics");
     }
     topics->magic = TOPICS_MAGIC;
-    for (size_t i = 0; i < NAMES_MAX && spec->names[i] != NULL; i++) {
+    for (size_t i = 0; i < TOPICS_NAMES_MAX && spec->names[i] != NULL; i++) {
         topics->names[i] = mem_strdup(spec->names[i]);
         if (topics->names[i] == NULL) {
             for (size_t j = 0; j < i; j++) {

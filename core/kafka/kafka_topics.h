@@ -3,8 +3,8 @@
 #define KAFKA_KAFKA_TOPICS_H
 
 /* Topics at start: look, create if missing and allowed. Asynchronous: librdkafka's blocking calls
- * run in libuv's thread pool. Tried again (0.5 s, growing to 5 s) until it succeeds or is stopped.
- */
+ * run in libuv's thread pool. Tried again until it succeeds or is stopped: every 0.5 s while Kafka
+ * is away, otherwise after 0.5 s, growing to 5 s. */
 
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
@@ -12,8 +12,10 @@
 
 #include <millrace/error.h>
 
+enum { TOPICS_NAMES_MAX = 32 };
+
 struct topics_spec {
-    const char *names[4]; /* NULL where unused; copied */
+    const char *names[TOPICS_NAMES_MAX]; /* NULL behind the last; copied */
     bool create;
     int partitions;  /* 0: the broker's default */
     int replication; /* 0: the broker's default */

@@ -20,8 +20,8 @@ struct producer_spec {
 };
 
 /* Start. Connecting, looking for the topic (and creating it) and probing go on in the background;
- * `readiness` says when. Errors: MR_ECONFIG (librdkafka refuses a setting), MR_ENOMEM, MR_EKAFKA.
- */
+ * `readiness` says when. Errors: MR_ECONFIG (librdkafka refuses a setting), MR_ENOMEM, MR_EKAFKA,
+ * MR_EIO (no descriptor). */
 int producer_new(uv_loop_t *home, const struct producer_spec *spec,
                  struct mr_producer **ret_producer, struct mr_error *err);
 

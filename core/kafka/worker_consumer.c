@@ -14,7 +14,7 @@
 #include "kafka/kafka_log.h"
 #include "kafka/worker_internal.h"
 
-enum { ERRSTR_BYTES = 512, VALUE_BYTES = 512, START_EARLIEST = 0 };
+enum { ERRSTR_BYTES = 512, VALUE_BYTES = 512, START_EARLIEST = 0 /* of the choices of `start` */ };
 
 /* --- opening --- */
 
@@ -117,7 +117,8 @@ int consumer_open(struct mr_worker *worker, struct mr_error *err)
     rd_kafka_conf_t *conf;
     int rc = make_conf(worker, &conf, err);
     if (rc != 0) {
-        return mr_error_wrap(err, "kafka");
+        (void)mr_error_wrap(err, "kafka");
+        return rc;
     }
     worker->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, errstr, sizeof(errstr));
     if (worker->rk == NULL) {

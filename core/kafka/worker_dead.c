@@ -137,7 +137,7 @@ static void on_settled(struct mr_send *send, const struct mr_outcome *outcome)
             delivery->state = DELIVERY_IN_BATCH; /* freed with the batch */
         }
         tell_if_none_is_left(partition->worker);
-        partition_unref(partition);
+        partition_reap(partition);
     } else if (outcome->kind == MR_STORED) {
         stored(delivery);
     } else {

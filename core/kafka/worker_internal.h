@@ -105,7 +105,6 @@ struct mr_batch {
     unsigned magic;
     struct partition *partition;
     struct mr_batch *next; /* in worker->over */
-    void *user;
     size_t count;
     size_t unsettled;
     bool has_done;
@@ -202,8 +201,8 @@ struct mr_worker {
         bool is_regex;
         bool subscribed;
         bool trouble;          /* an error has said so since */
-        struct topics *ensure; /* looking for a few of the names */
-        size_t ensured;        /* names that are known to be there */
+        struct topics *ensure; /* looking for the names and their dead-letter topics */
+        bool ensured;          /* they are there */
         bool stopping;         /* `ensure` is */
     } topics;
 
@@ -299,7 +298,8 @@ bool worker_topics_stop(struct mr_worker *worker); /* true: nothing is under way
 int worker_dead_topic(const struct mr_worker *worker, const char *topic, struct mr_buf *buf);
 
 /* worker_partition.c */
-struct partition *partition_new(struct mr_worker *worker, const char *topic, int32_t number);
+/* The one that is there already, or a new one. NULL: out of memory. */
+struct partition *partition_open(struct mr_worker *worker, const char *topic, int32_t number);
 struct partition *partition_find(struct mr_worker *worker, const char *topic, int32_t number);
 /* Takes `record` over, unless it returns false: out of memory, to be offered again. The partition
  * may have been given up for another one: look for it anew. */
@@ -312,9 +312,10 @@ bool partition_is_drained(const struct partition *partition);
 void partition_give_up(struct partition *partition);
 /* The same partition with new books; the old ones are given up. NULL: out of memory, no change. */
 struct partition *partition_renew(struct partition *partition);
-void partition_unref(struct partition *partition); /* free an orphan that nothing points to */
+void partition_reap(struct partition *partition); /* free it if it is an orphan in no use */
 void partition_tell_in_flight(struct partition *partition);
-void partition_is_done_with(struct partition *partition, struct mr_delivery *delivery);
+/* It no longer counts for the partition's memory. */
+void partition_release(struct partition *partition, struct mr_delivery *delivery);
 
 /* worker_metrics.c */
 void worker_metrics_open(struct partition *partition);

@@ -23,7 +23,7 @@ struct worker_loop_spec {
 };
 
 /* Subscribe and run; ops->open has been called when this returns.
- * Errors: MR_ECONFIG, MR_ENOMEM, MR_EKAFKA, and what ops->open returned. */
+ * Errors: MR_ECONFIG, MR_ENOMEM, MR_EIO (no descriptor), and what ops->open returned. */
 int worker_loop_start(uv_loop_t *loop, const struct worker_loop_spec *spec,
                       struct mr_worker **ret_worker, struct mr_error *err);
 

@@ -41,7 +41,7 @@ static void take_up(struct partition *partition)
     worker->partitions = partition;
 }
 
-struct partition *partition_new(struct mr_worker *worker, const char *topic, int32_t number)
+struct partition *partition_open(struct mr_worker *worker, const char *topic, int32_t number)
 {
     struct partition *partition = partition_find(worker, topic, number);
     if (partition == NULL) {
@@ -84,7 +84,7 @@ static void unlink_from(struct partition **list, struct partition *partition)
     *list = partition->next;
 }
 
-void partition_unref(struct partition *partition)
+void partition_reap(struct partition *partition)
 {
     if (partition->state == PARTITION_ORPHAN && partition->batch == NULL &&
         partition->sending == 0) {
@@ -300,7 +300,7 @@ static struct mr_delivery *pop_front(struct partition *partition)
     return delivery;
 }
 
-void partition_is_done_with(struct partition *partition, struct mr_delivery *delivery)
+void partition_release(struct partition *partition, struct mr_delivery *delivery)
 {
     partition->held_count--;
     partition->held_bytes -= delivery->bytes + WORKER_RECORD_OVERHEAD;
@@ -338,7 +338,7 @@ void partition_give_up(struct partition *partition)
     partition->state = PARTITION_ORPHAN;
     partition->next = worker->orphans;
     worker->orphans = partition;
-    partition_unref(partition);
+    partition_reap(partition);
     worker_tell_sink(worker);
 }
 

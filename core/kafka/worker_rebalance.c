@@ -40,7 +40,7 @@ static void assign(struct mr_worker *worker, const rd_kafka_topic_partition_list
     rd_kafka_topic_partition_list_t *kept = rd_kafka_topic_partition_list_new(list->cnt + 1);
     for (int i = 0; i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *row = &list->elems[i];
-        if (partition_new(worker, row->topic, row->partition) != NULL) {
+        if (partition_open(worker, row->topic, row->partition) != NULL) {
             (void)rd_kafka_topic_partition_list_add(kept, row->topic, row->partition);
         } else {
             mr_log(MR_LOG_ERROR, "out of memory: partition left out", MR_STR("topic", row->topic),

@@ -59,7 +59,7 @@ void delivery_settle(struct mr_delivery *delivery, struct mr_series *outcome)
     struct partition *partition = delivery->partition;
     if (partition->state != PARTITION_ORPHAN) {
         ledger_settle(&partition->ledger, delivery->message->offset);
-        partition_is_done_with(partition, delivery);
+        partition_release(partition, delivery);
         partition_tell_in_flight(partition);
         mr_count(outcome, 1);
         worker_soon(partition->worker);
@@ -211,12 +211,6 @@ struct mr_delivery *mr_batch_at(struct mr_batch *batch, size_t index)
     return index < batch->count ? batch->deliveries[index] : NULL;
 }
 
-struct mr_worker *mr_batch_worker(const struct mr_batch *batch)
-{
-    MAGIC_CHECK(batch, BATCH_MAGIC);
-    return batch->partition->worker;
-}
-
 const char *mr_batch_topic(const struct mr_batch *batch)
 {
     MAGIC_CHECK(batch, BATCH_MAGIC);
@@ -227,18 +221,6 @@ int32_t mr_batch_partition(const struct mr_batch *batch)
 {
     MAGIC_CHECK(batch, BATCH_MAGIC);
     return batch->partition->number;
-}
-
-void mr_batch_set_user(struct mr_batch *batch, void *user)
-{
-    MAGIC_CHECK(batch, BATCH_MAGIC);
-    batch->user = user;
-}
-
-void *mr_batch_user(const struct mr_batch *batch)
-{
-    MAGIC_CHECK(batch, BATCH_MAGIC);
-    return batch->user;
 }
 
 struct mr_event *mr_delivery_event(struct mr_delivery *delivery)
@@ -320,7 +302,7 @@ static void leave_batch(struct mr_delivery *delivery)
             partition_push_front(partition, delivery);
         } else {
             if (partition->state == PARTITION_DRAINING) {
-                partition_is_done_with(partition, delivery);
+                partition_release(partition, delivery);
                 mr_count(partition->metrics.given_up, 1);
             }
             delivery_free(delivery);
@@ -339,7 +321,7 @@ static void end_batch(struct mr_batch *batch)
     }
     partition->batch = NULL;
     if (partition->state == PARTITION_ORPHAN) {
-        partition_unref(partition);
+        partition_reap(partition);
     } else {
         if (batch->hold_ms > 0) {
             partition->hold_until_ms = worker_now_ms(worker) + batch->hold_ms;

@@ -7,7 +7,7 @@
 
 #include "kafka/worker_internal.h"
 
-enum { NAMES_AN_ENSURE = 4 };
+_Static_assert(2 * WORKER_TOPICS_MAX <= TOPICS_NAMES_MAX, "each topic and its dead letters");
 
 static int add_name(struct mr_worker *worker, const char *name, size_t len, struct mr_error *err)
 {
@@ -128,33 +128,32 @@ static void on_state(void *user, const struct mr_error *missing)
         readiness_set(worker->spec.readiness, "topic", false, "%s", missing->text);
         return;
     }
-    worker->topics.ensured += NAMES_AN_ENSURE;
+    worker->topics.ensured = true;
     worker->topics.stopping = true;
     topics_stop(worker->topics.ensure, on_stopped, worker);
 }
 
-/* Look for the next few names. Without memory: again in the next run. */
-static void ensure_next(struct mr_worker *worker)
+/* Without memory: again in the next run. */
+static void ensure(struct mr_worker *worker)
 {
     const struct mr_worker_loop_options *options = worker->spec.options;
     struct topics_spec spec = {.create = options->topic_create,
                                .partitions = (int)options->topic_partitions,
                                .replication = (int)options->topic_replication};
-    struct mr_buf names[NAMES_AN_ENSURE];
+    struct mr_buf names[TOPICS_NAMES_MAX];
+    size_t count = wanted_count(worker);
     int failed = 0;
-    for (size_t i = 0; i < NAMES_AN_ENSURE; i++) {
+    for (size_t i = 0; i < count; i++) {
         buf_init(&names[i], WORKER_NAME_BYTES_MAX);
-        if (worker->topics.ensured + i < wanted_count(worker)) {
-            failed |= wanted_name(worker, worker->topics.ensured + i, &names[i]);
-            spec.names[i] = names[i].ptr;
-        }
+        failed |= wanted_name(worker, i, &names[i]);
+        spec.names[i] = names[i].ptr;
     }
     worker->topics.stopping = false;
     if (failed == 0) {
         (void)topics_ensure(worker->loop, worker->rk, &spec, on_state, worker,
                             &worker->topics.ensure, NULL);
     }
-    for (size_t i = 0; i < NAMES_AN_ENSURE; i++) {
+    for (size_t i = 0; i < count; i++) {
         buf_done(&names[i]);
     }
 }
@@ -187,10 +186,10 @@ void worker_topics_run(struct mr_worker *worker)
         worker->topics.ensure != NULL) {
         return;
     }
-    if (worker->topics.ensured < wanted_count(worker)) {
-        ensure_next(worker);
-    } else {
+    if (worker->topics.ensured) {
         subscribe(worker);
+    } else {
+        ensure(worker);
     }
 }
 

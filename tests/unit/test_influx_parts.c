@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "consumers/influx/gzip.h"
-#include "consumers/influx/options.h"
-#include "consumers/influx/server_words.h"
+#include "consumers/influx/influx_answer.h"
+#include "consumers/influx/influx_options.h"
 #include "kit/mem.h"
 #include "lib/heap.h"
 
@@ -134,7 +134,7 @@ static void expect_words(const char *body, const char *expected)
     struct mr_buf out;
     buf_init(&out, 1 << 16);
     (void)buf_add_str(&out, "x");
-    server_words(mr_slice_of(body), &out);
+    influx_words(mr_slice_of(body), &out);
     assert_int_equal(out.len, strlen(expected) + 1);
     assert_memory_equal(out.ptr + 1, expected, out.len - 1);
     buf_done(&out);
@@ -143,7 +143,7 @@ static void expect_words(const char *body, const char *expected)
 static void the_servers_words_are_found(void **state)
 {
     char large[1000];
-    char expected[SERVER_WORDS_BYTES_MAX + 1];
+    char expected[INFLUX_WORDS_BYTES_MAX + 1];
     (void)state;
     expect_words("{\"error\":\"database not found: \\\"nope\\\"\"}\n",
                  "database not found: \"nope\"");

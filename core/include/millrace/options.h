@@ -31,7 +31,7 @@ enum { MR_HOST_BYTES = 256 };
 
 struct mr_address {
     char host[MR_HOST_BYTES]; /* a name or an address; IPv6 without brackets */
-    uint16_t port; /* 0: the system picks one (tests) */
+    uint16_t port;            /* 0: the system picks one (tests) */
 };
 
 enum mr_option_flags {

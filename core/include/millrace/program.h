@@ -34,7 +34,9 @@ struct mr_program_spec {
     int (*start)(struct mr_program *program, struct mr_error *err);
     /* Take nothing in, finish, then mr_program_drained(). */
     void (*drain)(struct mr_program *program);
-    void (*stop)(struct mr_program *program); /* close every handle; after a failed start() too */
+    /* Close every handle; after a failed start() too. What isn't closed 5 s later is cut off: the
+     * process ends, with status 1. */
+    void (*stop)(struct mr_program *program);
 };
 
 /* Flags: --config FILE (default /etc/millrace/<name>.conf if it exists), --check, --help,
@@ -47,14 +49,15 @@ MR_API const void *mr_program_options(const struct mr_program *program);
 MR_API void mr_program_set_state(struct mr_program *program, void *state);
 MR_API void *mr_program_state(const struct mr_program *program);
 
-/* A condition of readiness (a literal name); `reason` is NULL when it holds. Main loop. */
+/* A condition of readiness (a literal name; at most 16 of them); `reason` is NULL when it holds.
+ * Main loop. */
 MR_API void mr_program_set_ready(struct mr_program *program, const char *condition,
                                  const char *reason);
 
 /* The program's one producer, made at the first call from [kafka], [kafka.producer] and `options`
  * (which the program's own struct contains); closed by the frame after stop(). `ret_producer` may
  * be NULL: the main loop sends through mr_program_port. Main loop. Errors: MR_ECONFIG, MR_ENOMEM,
- * MR_EKAFKA. */
+ * MR_EKAFKA, MR_EIO. */
 MR_API int mr_program_producer(struct mr_program *program,
                                const struct mr_producer_options *options,
                                struct mr_producer **ret_producer, struct mr_error *err);

@@ -35,7 +35,7 @@ struct mr_delivery; /* one record and its settlement */
 
 struct mr_worker_ops {
     /* Before the first batch. Anything kept is given to mr_worker_set_state. An error ends the
-     * program with its text. May be NULL. */
+     * program with its text, without close(). May be NULL. */
     int (*open)(struct mr_worker *worker, struct mr_error *err);
 
     /* A batch; settle its deliveries now or later, in any order, on the worker's loop. Another
@@ -44,7 +44,8 @@ struct mr_worker_ops {
 
     /* After the last batch: all deliveries are settled, or the drain's deadline has passed and
      * those that are not settled will be delivered again to another member. None may be settled
-     * after it. uv handles may be closed here; the loop runs until they are. May be NULL. */
+     * after it. uv handles may be closed here; the loop runs until they are, at most 5 s: then the
+     * process is ended. May be NULL. */
     void (*close)(struct mr_worker *worker);
 };
 
@@ -76,14 +77,9 @@ MR_API void mr_worker_set_ready(struct mr_worker *worker, const char *condition,
 
 /* A batch has at least one delivery and lives until the last of them is settled. */
 MR_API size_t mr_batch_count(const struct mr_batch *batch);
-MR_API struct mr_delivery *mr_batch_at(struct mr_batch *batch, size_t index);
-MR_API struct mr_worker *mr_batch_worker(const struct mr_batch *batch);
+MR_API struct mr_delivery *mr_batch_at(struct mr_batch *batch, size_t index); /* NULL: no more */
 MR_API const char *mr_batch_topic(const struct mr_batch *batch);
 MR_API int32_t mr_batch_partition(const struct mr_batch *batch);
-
-/* The author's pointer of a batch, NULL at first. */
-MR_API void mr_batch_set_user(struct mr_batch *batch, void *user);
-MR_API void *mr_batch_user(const struct mr_batch *batch);
 
 /* A delivery lives until it is settled. Its event is complete (mr_event_check). */
 MR_API struct mr_event *mr_delivery_event(struct mr_delivery *delivery);

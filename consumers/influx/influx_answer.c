@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server_words.h"
+#include "consumers/influx/influx_answer.h"
+
+#include <stdio.h>
 
 #include "event/json_scan.h"
 #include "kit/utf8.h"
+
+enum { WORDS_BYTES_MAX = 64 * 1024 }; /* while they are taken out of an answer */
 
 static int error_member(struct mr_slice body, struct mr_buf *out)
 {
@@ -36,18 +40,43 @@ static void make_text(struct mr_buf *out, size_t begin)
     }
 }
 
-void server_words(struct mr_slice body, struct mr_buf *out)
+void influx_words(struct mr_slice body, struct mr_buf *out)
 {
     size_t begin = out->len;
     if (error_member(body, out) != 0) {
         (void)buf_add(out, body.ptr,
-                      body.len < SERVER_WORDS_BYTES_MAX ? body.len : SERVER_WORDS_BYTES_MAX);
+                      body.len < INFLUX_WORDS_BYTES_MAX ? body.len : INFLUX_WORDS_BYTES_MAX);
     }
-    if (out->len - begin > SERVER_WORDS_BYTES_MAX) {
-        out->len = begin + SERVER_WORDS_BYTES_MAX;
+    if (out->len - begin > INFLUX_WORDS_BYTES_MAX) {
+        out->len = begin + INFLUX_WORDS_BYTES_MAX;
     }
     while (out->len > begin && (unsigned char)out->ptr[out->len - 1] <= ' ') {
         out->len--;
     }
     make_text(out, begin);
+}
+
+enum influx_verdict influx_verdict(const struct mr_http_answer *answer)
+{
+    if (answer != NULL && answer->status == 204) {
+        return INFLUX_STORED;
+    }
+    return answer != NULL && (answer->status == 400 || answer->status == 413) ? INFLUX_REFUSED
+                                                                              : INFLUX_AWAY;
+}
+
+void influx_reason(struct mr_slice url, const struct mr_http_answer *answer,
+                   const struct mr_error *error, char ret_reason[INFLUX_REASON_BYTES])
+{
+    struct mr_buf words;
+    if (answer == NULL) {
+        (void)snprintf(ret_reason, INFLUX_REASON_BYTES, "%s", error->text);
+        return;
+    }
+    url.len = url.len > INFLUX_URL_BYTES_SHOWN ? INFLUX_URL_BYTES_SHOWN : url.len;
+    buf_init(&words, WORDS_BYTES_MAX);
+    influx_words(answer->body, &words);
+    (void)snprintf(ret_reason, INFLUX_REASON_BYTES, "POST %.*s: %d %.*s", MR_SLICE_ARG(url),
+                   answer->status, MR_SLICE_ARG(buf_slice(&words)));
+    buf_done(&words);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "options.h"
+#include "consumers/influx/influx_options.h"
 
 #include <stddef.h>
 #include <string.h>
