@@ -69,13 +69,6 @@ static const struct known_attribute {
      "a timestamp such as 2010-01-31T12:00:00Z (RFC 3339)"},
 };
 
-static int fail_no_memory(struct mr_error *err)
-{
-    (void)mr_error_set(err, MR_ENOMEM, "out of memory");
-    (void)mr_error_retriable(err);
-    return MR_ENOMEM;
-}
-
 /* ---- Life ------------------------------------------------------------------------------------ */
 
 struct mr_event *mr_event_new(void)
@@ -190,7 +183,7 @@ static int reserve_attribute(struct mr_event *event, struct mr_error *err)
     attributes =
         mem_realloc(is_inline ? NULL : event->attributes, capacity * sizeof *event->attributes);
     if (attributes == NULL) {
-        return fail_no_memory(err);
+        return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
     if (is_inline) {
         memcpy(attributes, event->inline_attributes, sizeof event->inline_attributes);
@@ -379,7 +372,7 @@ static int copy_bytes(struct mr_event *event, struct mr_attribute *attribute, bo
     }
     copy = event_alloc(event, value_len + name_len);
     if (copy == NULL) {
-        return fail_no_memory(err);
+        return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
     event->copied += value_len + name_len;
     if (value_len > 0) {
@@ -575,7 +568,7 @@ int mr_event_canonical(struct mr_event *event, const struct mr_attribute *attrib
     }
     buf_done(&made);
     if (rc != 0) {
-        return fail_no_memory(err);
+        return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
     *ret_text = text;
     return 0;

@@ -55,13 +55,6 @@ static int fail_member(struct decoder *decoder, const char *what)
     return at_position(decoder, MR_ENOTEVENT);
 }
 
-static int fail_no_memory(struct decoder *decoder)
-{
-    (void)mr_error_set(decoder->err, MR_ENOMEM, "out of memory");
-    (void)mr_error_retriable(decoder->err);
-    return MR_ENOMEM;
-}
-
 /* ---- Attributes ---- */
 
 static int put(struct decoder *decoder, const struct mr_attribute *attribute)
@@ -91,7 +84,7 @@ static int take_text(struct decoder *decoder, const struct json_scan *scan,
     }
     text = event_alloc(decoder->event, scan->raw.len);
     if (text == NULL) {
-        return fail_no_memory(decoder);
+        return mr_error_set(decoder->err, MR_ENOMEM, "out of memory");
     }
     *ret_text = mr_slice(text, json_scan_unescape_to(scan, text));
     return 0;
@@ -199,7 +192,7 @@ static int set_data_base64(struct decoder *decoder)
     }
     bytes = event_alloc(decoder->event, text.len / 4 * 3);
     if (bytes == NULL) {
-        return fail_no_memory(decoder);
+        return mr_error_set(decoder->err, MR_ENOMEM, "out of memory");
     }
     if (base64_decode_to(text, bytes, &len, decoder->err) != 0) {
         (void)mr_error_wrap(decoder->err, "json: member \"data_base64\"");

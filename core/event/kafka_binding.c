@@ -231,9 +231,7 @@ static int lower_name(struct mr_event *event, struct mr_slice *name, struct mr_e
     }
     copy = event_alloc(event, name->len);
     if (copy == NULL) {
-        (void)mr_error_set(err, MR_ENOMEM, "out of memory");
-        (void)mr_error_retriable(err);
-        return MR_ENOMEM;
+        return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
     for (i = 0; i < name->len; i++) {
         copy[i] = ascii_lower(name->ptr[i]);

@@ -131,9 +131,7 @@ char *buf_take(struct mr_buf *buf, size_t *ret_len)
 int buf_check(const struct mr_buf *buf, struct mr_error *err)
 {
     if (buf->failed == MR_ENOMEM) {
-        (void)mr_error_set(err, MR_ENOMEM, "out of memory");
-        (void)mr_error_retriable(err);
-        return MR_ENOMEM;
+        return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
     if (buf->failed != 0) {
         return mr_error_set(err, MR_ELIMIT, "more than %zu bytes", buf->bytes_max);

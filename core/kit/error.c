@@ -14,7 +14,7 @@ int mr_error_set(struct mr_error *err, enum mr_code code, const char *format, ..
         return (int)code;
     }
     err->code = code;
-    err->retriable = false;
+    err->retriable = code == MR_ENOMEM;
     va_start(args, format);
     (void)vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);

@@ -22,6 +22,18 @@ static void test_context_climbs(void **state)
     assert_true(err.retriable);
 }
 
+static void test_out_of_memory_is_always_retriable(void **state)
+{
+    struct mr_error err;
+    (void)state;
+    assert_int_equal(mr_error_set(&err, MR_ENOMEM, "out of memory"), MR_ENOMEM);
+    assert_true(err.retriable);
+    assert_int_equal(mr_error_wrap(&err, "influx"), MR_ENOMEM);
+    assert_true(err.retriable);
+    assert_int_equal(mr_error_set(&err, MR_ELIMIT, "x"), MR_ELIMIT); /* the same struct again */
+    assert_false(err.retriable);
+}
+
 static void test_long_texts_are_cut_and_terminated(void **state)
 {
     struct mr_error err;
@@ -48,6 +60,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_context_climbs),
+        cmocka_unit_test(test_out_of_memory_is_always_retriable),
         cmocka_unit_test(test_long_texts_are_cut_and_terminated),
         cmocka_unit_test(test_a_null_error_only_loses_the_text),
     };

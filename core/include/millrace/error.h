@@ -42,7 +42,8 @@ struct mr_error {
     char text[MR_ERROR_TEXT_BYTES]; /* always terminated; cut, never overrun */
 };
 
-/* Fill `err` (may be NULL) and return `code`. Not retriable unless mr_error_retriable() follows. */
+/* Fill `err` (may be NULL) and return `code`. MR_ENOMEM is retriable; the others are not unless
+ * mr_error_retriable() follows. */
 MR_API int mr_error_set(struct mr_error *err, enum mr_code code, const char *format, ...)
     MR_PRINTF(3, 4);
 
