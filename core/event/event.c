@@ -13,6 +13,7 @@
 #include "event/timestamp.h"
 #include "kit/buf.h"
 #include "kit/mem.h"
+#include "kit/utf8.h"
 
 enum {
     INLINE_ATTRIBUTES = 16,
@@ -198,15 +199,12 @@ static int reserve_attribute(struct mr_event *event, struct mr_error *err)
 /* The beginning of `text`, in quotes, as far as it may be shown to people: whole characters. */
 static const char *shown(struct mr_slice text, char room[SHOWN_BYTES_MAX + 8])
 {
-    size_t len = text.len < SHOWN_BYTES_MAX ? text.len : SHOWN_BYTES_MAX;
+    struct mr_slice begin = utf8_cut(text, SHOWN_BYTES_MAX);
     if (!check_string(text)) {
         return "(not text)";
     }
-    while (len < text.len && ((unsigned char)text.ptr[len] & 0xc0) == 0x80) {
-        len--;
-    }
-    (void)snprintf(room, SHOWN_BYTES_MAX + 8, "\"%.*s%s\"", (int)len, text.len == 0 ? "" : text.ptr,
-                   len < text.len ? "..." : "");
+    (void)snprintf(room, SHOWN_BYTES_MAX + 8, "\"%.*s%s\"", (int)begin.len,
+                   begin.len == 0 ? "" : begin.ptr, begin.len < text.len ? "..." : "");
     return room;
 }
 

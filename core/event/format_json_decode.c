@@ -8,6 +8,7 @@
 #include "event/event_internal.h"
 #include "event/format_json.h"
 #include "event/json_scan.h"
+#include "kit/utf8.h"
 
 enum {
     NAME_BYTES_SHOWN_MAX = 64,
@@ -43,15 +44,8 @@ static int fail(struct decoder *decoder, const char *what)
 
 static int fail_member(struct decoder *decoder, const char *what)
 {
-    size_t len = decoder->name.len;
-    if (len > NAME_BYTES_SHOWN_MAX) {
-        len = NAME_BYTES_SHOWN_MAX;
-        while (len > 0 && ((unsigned char)decoder->name.ptr[len] & 0xC0U) == 0x80U) {
-            len--;
-        }
-    }
-    (void)mr_error_set(decoder->err, MR_ENOTEVENT, "member \"%.*s\": %s", (int)len,
-                       decoder->name.ptr, what);
+    struct mr_slice name = utf8_cut(decoder->name, NAME_BYTES_SHOWN_MAX);
+    (void)mr_error_set(decoder->err, MR_ENOTEVENT, "member \"%.*s\": %s", MR_SLICE_ARG(name), what);
     return at_position(decoder, MR_ENOTEVENT);
 }
 

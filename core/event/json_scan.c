@@ -395,7 +395,7 @@ void json_scan_position(const struct json_scan *scan, size_t *ret_line, size_t *
         if (*at == '\n') {
             line++;
             column = 1;
-        } else if (((unsigned char)*at & 0xC0U) != 0x80U) {
+        } else if (!utf8_is_continuation((unsigned char)*at)) {
             column++;
         }
     }

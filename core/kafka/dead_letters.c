@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "event/timestamp.h"
+#include "kit/utf8.h"
 
 #define PREFIX  "millrace_dead_"
 #define REPLAYS PREFIX "replays"
@@ -57,14 +58,7 @@ static size_t header_bytes(const struct kafka_header *header)
 /* At most FIELD_BYTES_MAX bytes of `string`, not ending inside a UTF-8 sequence. */
 static struct mr_slice bounded(const char *string)
 {
-    struct mr_slice slice = mr_slice_of(string);
-    if (slice.len > FIELD_BYTES_MAX) {
-        slice.len = FIELD_BYTES_MAX;
-        while (slice.len > 0 && ((unsigned char)slice.ptr[slice.len] & 0xc0) == 0x80) {
-            slice.len--;
-        }
-    }
-    return slice;
+    return utf8_cut(mr_slice_of(string), FIELD_BYTES_MAX);
 }
 
 /* Our headers with every number at its longest. */

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <millrace/slice.h>
+
 static inline bool utf8_is_continuation(unsigned char byte)
 {
     return (byte & 0xC0U) == 0x80U;
@@ -40,6 +42,19 @@ static inline size_t utf8_sequence(const char *bytes, size_t left)
         return 0;
     }
     return len;
+}
+
+/* The longest beginning of `text` (UTF-8) of at most `bytes_max` bytes that doesn't end inside a
+ * sequence. */
+static inline struct mr_slice utf8_cut(struct mr_slice text, size_t bytes_max)
+{
+    if (text.len > bytes_max) {
+        text.len = bytes_max;
+        while (text.len > 0 && utf8_is_continuation((unsigned char)text.ptr[text.len])) {
+            text.len--;
+        }
+    }
+    return text;
 }
 
 #endif
