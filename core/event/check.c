@@ -8,6 +8,7 @@
 
 #include <millrace/event.h>
 
+#include "kit/ascii.h"
 #include "kit/utf8.h"
 
 /* What a byte may be part of. */
@@ -18,40 +19,32 @@ enum {
     C_AT = 8,
     C_SLASH = 16,
     C_QUESTION = 32,
-    C_TCHAR = 64, /* RFC 9110 5.6.2 */
 
     C_REG_NAME = C_UNRESERVED | C_SUB_DELIM,
     C_USERINFO = C_REG_NAME | C_COLON,
-    C_SEGMENT_NC = C_REG_NAME | C_AT, /* pchar without ":" */
     C_PATH = C_REG_NAME | C_COLON | C_AT | C_SLASH,
     C_QUERY = C_PATH | C_QUESTION,
 };
 
-#define ALPHA_DIGIT (C_UNRESERVED | C_TCHAR)
 static const unsigned char classes[256] = {
-    ['0' ... '9'] = ALPHA_DIGIT,
-    ['A' ... 'Z'] = ALPHA_DIGIT,
-    ['a' ... 'z'] = ALPHA_DIGIT,
-    ['-'] = C_UNRESERVED | C_TCHAR,
-    ['.'] = C_UNRESERVED | C_TCHAR,
-    ['_'] = C_UNRESERVED | C_TCHAR,
-    ['~'] = C_UNRESERVED | C_TCHAR,
-    ['!'] = C_SUB_DELIM | C_TCHAR,
-    ['$'] = C_SUB_DELIM | C_TCHAR,
-    ['&'] = C_SUB_DELIM | C_TCHAR,
-    ['\''] = C_SUB_DELIM | C_TCHAR,
-    ['*'] = C_SUB_DELIM | C_TCHAR,
-    ['+'] = C_SUB_DELIM | C_TCHAR,
+    ['0' ... '9'] = C_UNRESERVED,
+    ['A' ... 'Z'] = C_UNRESERVED,
+    ['a' ... 'z'] = C_UNRESERVED,
+    ['-'] = C_UNRESERVED,
+    ['.'] = C_UNRESERVED,
+    ['_'] = C_UNRESERVED,
+    ['~'] = C_UNRESERVED,
+    ['!'] = C_SUB_DELIM,
+    ['$'] = C_SUB_DELIM,
+    ['&'] = C_SUB_DELIM,
+    ['\''] = C_SUB_DELIM,
+    ['*'] = C_SUB_DELIM,
+    ['+'] = C_SUB_DELIM,
     ['('] = C_SUB_DELIM,
     [')'] = C_SUB_DELIM,
     [','] = C_SUB_DELIM,
     [';'] = C_SUB_DELIM,
     ['='] = C_SUB_DELIM,
-    ['#'] = C_TCHAR,
-    ['%'] = C_TCHAR,
-    ['^'] = C_TCHAR,
-    ['`'] = C_TCHAR,
-    ['|'] = C_TCHAR,
     [':'] = C_COLON,
     ['@'] = C_AT,
     ['/'] = C_SLASH,
@@ -75,7 +68,7 @@ static bool is_alpha(char c)
 
 static bool is_hex(char c)
 {
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+    return ascii_hex_value(c) >= 0;
 }
 
 /* `text` before and, through `ret_rest`, from the first byte that is one of `stops`. */
@@ -337,7 +330,7 @@ bool check_uri_reference(struct mr_slice text)
 
 static size_t skip_token(struct mr_slice text, size_t at)
 {
-    while (at < text.len && is_of(text.ptr[at], C_TCHAR)) {
+    while (at < text.len && ascii_is_token_char((unsigned char)text.ptr[at])) {
         at++;
     }
     return at;

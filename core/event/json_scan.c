@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "event/check.h"
+#include "kit/ascii.h"
 #include "kit/utf8.h"
 
 /* What json_scan.state says: what may come next, after white space. */
@@ -118,11 +119,7 @@ static int hex4(const char *at, const char *end)
         return -1;
     }
     for (int i = 0; i < 4; i++) {
-        char c = at[i];
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
+        int digit = ascii_hex_value(at[i]);
         if (digit < 0) {
             return -1;
         }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "event/percent.h"
 
+#include "kit/ascii.h"
+
 static const char digits[] = "0123456789ABCDEF";
 
 static bool is_unreserved(char c)
@@ -36,18 +38,6 @@ int percent_encode(struct mr_slice text, struct mr_buf *out)
     return 0;
 }
 
-/* The value of a hexadecimal digit, or -1. */
-static int digit_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'A' && c <= 'F') {
-        return c - 'A' + 10;
-    }
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int check_escapes(struct mr_slice text, size_t *ret_len, struct mr_error *err)
 {
     size_t len = 0;
@@ -55,8 +45,8 @@ static int check_escapes(struct mr_slice text, size_t *ret_len, struct mr_error 
         if (text.ptr[i] != '%') {
             continue;
         }
-        if (text.len - i < 3 || digit_value(text.ptr[i + 1]) < 0 ||
-            digit_value(text.ptr[i + 2]) < 0) {
+        if (text.len - i < 3 || ascii_hex_value(text.ptr[i + 1]) < 0 ||
+            ascii_hex_value(text.ptr[i + 2]) < 0) {
             return mr_error_set(err, MR_EFORMAT,
                                 "\"%%\" at byte %zu is not followed by two hexadecimal digits", i);
         }
@@ -82,7 +72,8 @@ int percent_decode(struct mr_slice text, bool plus_is_space, struct mr_buf *out,
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
         if (c == '%') {
-            *at++ = (char)(digit_value(text.ptr[i + 1]) << 4 | digit_value(text.ptr[i + 2]));
+            *at++ =
+                (char)(ascii_hex_value(text.ptr[i + 1]) << 4 | ascii_hex_value(text.ptr[i + 2]));
             i += 2;
         } else {
             *at++ = c == '+' && plus_is_space ? ' ' : c;

@@ -2,7 +2,7 @@
 #ifndef KIT_ASCII_H
 #define KIT_ASCII_H
 
-/* Case as protocols have it: of A to Z alone, in every locale. */
+/* Characters as protocols have them: case of A to Z alone, and the same in every locale. */
 
 #include <stdbool.h>
 
@@ -11,6 +11,29 @@
 static inline char ascii_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* The value of a hexadecimal digit in either case, or -1. */
+static inline int ascii_hex_value(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* tchar of a token (RFC 9110 5.6.2). */
+static inline bool ascii_is_token_char(unsigned char c)
+{
+    static const bool is_token_char[256] = {
+        ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['!'] = true,
+        ['#'] = true,         ['$'] = true,         ['%'] = true,         ['&'] = true,
+        ['\''] = true,        ['*'] = true,         ['+'] = true,         ['-'] = true,
+        ['.'] = true,         ['^'] = true,         ['_'] = true,         ['`'] = true,
+        ['|'] = true,         ['~'] = true,
+    };
+    return is_token_char[c];
 }
 
 /* `text` begins with `start`, whatever their case. */

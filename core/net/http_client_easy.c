@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "kit/ascii.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
 
@@ -43,9 +44,7 @@ static bool is_token(const char *text)
         return false;
     }
     for (; *text != '\0'; text++) {
-        char c = *text;
-        if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-              strchr("!#$%&'*+-.^_`|~", c) != NULL)) {
+        if (!ascii_is_token_char((unsigned char)*text)) {
             return false;
         }
     }

@@ -20,11 +20,6 @@ static bool is_one_of(unsigned char c, const char *set)
     return c != '\0' && strchr(set, c) != NULL;
 }
 
-bool http_is_token_char(unsigned char c)
-{
-    return is_alpha(c) || is_digit(c) || is_one_of(c, "!#$%&'*+-.^_`|~");
-}
-
 /* What a path and a query are made of (RFC 3986 3.3, 3.4); percent-encoding is checked by whoever
  * decodes it. */
 static bool is_target_char(unsigned char c)
@@ -159,7 +154,7 @@ static void parse_target(struct http_reader *reader, struct mr_slice target)
 void http_parse_request_line(struct http_reader *reader, size_t len)
 {
     struct mr_slice rest = line_of(reader, len);
-    size_t method_len = span(rest, http_is_token_char);
+    size_t method_len = span(rest, ascii_is_token_char);
     struct mr_slice target;
     const char *space;
     if (method_len == 0 || method_len == rest.len || rest.ptr[method_len] != ' ') {
@@ -200,7 +195,7 @@ static struct mr_slice trim(struct mr_slice text)
 void http_parse_field_line(struct http_reader *reader, size_t len)
 {
     struct mr_slice line = line_of(reader, len);
-    size_t name_len = span(line, http_is_token_char);
+    size_t name_len = span(line, ascii_is_token_char);
     struct mr_slice value;
     if (line.ptr[0] == ' ' || line.ptr[0] == '\t') {
         http_refuse(reader, 400, "a folded header line");

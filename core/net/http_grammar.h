@@ -9,9 +9,6 @@
 
 #include "net/http_reader.h"
 
-/* tchar of a token (RFC 9110 5.6.2). */
-bool http_is_token_char(unsigned char c);
-
 /* What may stand in a field value: VCHAR, obs-text, SP, HTAB (RFC 9110 5.5). */
 static inline bool http_is_field_char(unsigned char c)
 {

@@ -198,17 +198,6 @@ static size_t feed_content(struct http_reader *reader, const char *bytes, size_t
     return taken;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* The size is read; `c` is what follows it. */
 static void end_of_size(struct http_reader *reader, char c)
 {
@@ -230,7 +219,7 @@ static void end_of_size(struct http_reader *reader, char c)
 
 static void feed_chunk_size(struct http_reader *reader, char c)
 {
-    int digit = hex_digit(c);
+    int digit = ascii_hex_value(c);
     if (digit < 0) {
         end_of_size(reader, c);
         return;
@@ -280,7 +269,7 @@ static void feed_ignored(struct http_reader *reader, char c, enum position after
 
 static void feed_trailer_name(struct http_reader *reader, char c)
 {
-    if (http_is_token_char((unsigned char)c)) {
+    if (ascii_is_token_char((unsigned char)c)) {
         reader->position = AT_TRAILER_NAME;
     } else if (c == ':' && reader->position == AT_TRAILER_NAME) {
         reader->position = AT_TRAILER_VALUE;
