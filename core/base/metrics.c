@@ -6,19 +6,18 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <millrace/log.h>
 
 #include "base/metrics.h"
 #include "kit/mem.h"
+#include "kit/number.h"
 #include "kit/utf8.h"
 
 enum {
     FIRST_CAPACITY = 64,
     LABELS_BYTES_MAX = 4096, /* of one series, escaped */
-    NUMBER_BYTES = 40,
     DROPPED_INTERVAL_MS = 60 * 1000,
 };
 
@@ -240,16 +239,14 @@ void mr_observe(struct mr_series *histogram, double value)
     }
 }
 
-/* The shortest of two forms that reads back as the same number. */
+/* With Prometheus's words for what is no number; a sum of both infinities is none either. */
 static void format_double(double value, char text[static NUMBER_BYTES])
 {
-    if (isinf(value)) {
-        (void)snprintf(text, NUMBER_BYTES, "%s", value > 0 ? "+Inf" : "-Inf");
-        return;
-    }
-    (void)snprintf(text, NUMBER_BYTES, "%.15g", value);
-    if (strtod(text, NULL) < value || strtod(text, NULL) > value) {
-        (void)snprintf(text, NUMBER_BYTES, "%.17g", value);
+    if (!number_format(value, text)) {
+        (void)snprintf(text, NUMBER_BYTES, "%s",
+                       isnan(value) ? "NaN"
+                       : value > 0  ? "+Inf"
+                                    : "-Inf");
     }
 }
 

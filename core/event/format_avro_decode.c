@@ -11,7 +11,7 @@
 #include "event/event_internal.h"
 #include "event/format_avro.h"
 #include "event/json_scan.h"
-#include "event/number.h"
+#include "kit/number.h"
 
 enum {
     CONFLUENT_MAGIC = 0x00,

@@ -161,6 +161,8 @@ static void test_values_at_their_ends(void **state)
     mr_observe(mr_series_get(&bare_latency, NULL), HUGE_VAL);
     assert_line(written(), "millrace_bare_seconds_sum +Inf");
     assert_line(written(), "millrace_bare_seconds_count 2");
+    mr_observe(mr_series_get(&bare_latency, NULL), -HUGE_VAL);
+    assert_line(written(), "millrace_bare_seconds_sum NaN");
 }
 
 static void test_one_series_for_one_set_of_labels(void **state)

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "event/number.h"
+#include "kit/number.h"
 
 static void test_known_numbers(void **state)
 {

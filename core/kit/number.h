@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef EVENT_NUMBER_H
-#define EVENT_NUMBER_H
+#ifndef KIT_NUMBER_H
+#define KIT_NUMBER_H
 
-/* Doubles as JSON numbers (RFC 8259 6). Pure; the process's locale doesn't matter. */
+/* Doubles as text: as JSON numbers (RFC 8259 6), which Prometheus reads too. Pure; the process's
+ * locale doesn't matter. */
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "event/number.h"
+#include "kit/number.h"
 
 #include <assert.h>
 #include <locale.h>
