@@ -252,7 +252,7 @@ static int check_known(const struct known_attribute *known, const struct mr_attr
     return 0;
 }
 
-/* Name and value by themselves. */
+/* Name and value by themselves. Errors: MR_EFORMAT. */
 static int check_attribute(const struct mr_attribute *attribute,
                            const struct known_attribute *known, struct mr_error *err)
 {
@@ -339,12 +339,15 @@ static void append(struct mr_event *event, const struct mr_attribute *attribute,
 int event_put(struct mr_event *event, const struct mr_attribute *attribute, struct mr_error *err)
 {
     const struct known_attribute *known = find_known(attribute->name);
-    int rc = check_attribute(attribute, known, err);
-    if (rc != 0) {
-        return rc;
+    int rc;
+    if (check_attribute(attribute, known, err) != 0) {
+        if (err != NULL) {
+            err->code = MR_ENOTEVENT; /* the record's mistake, not a caller's */
+        }
+        return MR_ENOTEVENT;
     }
     if (find_set(event, known, attribute->name) != NULL) {
-        return mr_error_set(err, MR_EFORMAT, "attribute %.*s: it is there twice",
+        return mr_error_set(err, MR_ENOTEVENT, "attribute %.*s: it is there twice",
                             MR_SLICE_ARG(attribute->name));
     }
     rc = check_limits(event, attribute, NULL, err);

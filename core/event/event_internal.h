@@ -11,7 +11,9 @@
 
 /* As mr_event_set and its kin by attribute->type, with the same checks, but name and bytes are
  * borrowed: the record they come from must outlive the event's use of them. A name that is already
- * set is an error here (a format must not say a thing twice): MR_EFORMAT. */
+ * set is an error here: a format must not say a thing twice. Errors: MR_ENOTEVENT (where
+ * mr_event_set says MR_EFORMAT, and a second time), MR_ELIMIT, MR_ENOMEM. The event is unchanged
+ * then. */
 int event_put(struct mr_event *event, const struct mr_attribute *attribute, struct mr_error *err);
 
 /* `len` bytes that live until mr_event_clear or mr_event_free. Errors: NULL when out of memory.

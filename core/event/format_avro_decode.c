@@ -219,13 +219,7 @@ static int put(struct reader *reader, struct mr_event *event, const struct mr_at
     if (rc != 0) {
         (void)mr_error_wrap(reader->err, "avro: at byte %zu", position(reader));
     }
-    if (rc != MR_EFORMAT) {
-        return rc;
-    }
-    if (reader->err != NULL) {
-        reader->err->code = MR_ENOTEVENT;
-    }
-    return MR_ENOTEVENT;
+    return rc;
 }
 
 /* The union of an attribute's value; `ret_is_null`: the attribute is absent. */

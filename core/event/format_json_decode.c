@@ -54,16 +54,7 @@ static int fail_member(struct decoder *decoder, const char *what)
 static int put(struct decoder *decoder, const struct mr_attribute *attribute)
 {
     int rc = event_put(decoder->event, attribute, decoder->err);
-    if (rc != 0) {
-        (void)at_position(decoder, rc);
-    }
-    if (rc == MR_EFORMAT) {
-        rc = MR_ENOTEVENT;
-        if (decoder->err != NULL) {
-            decoder->err->code = MR_ENOTEVENT;
-        }
-    }
-    return rc;
+    return rc == 0 ? 0 : at_position(decoder, rc);
 }
 
 /* The text of the scanner's string or name: borrowed, or in the event's memory if it has escapes.

@@ -248,14 +248,7 @@ static int put(struct mr_event *event, struct mr_slice name, struct mr_slice val
     if (rc != 0 || value.ptr == NULL) {
         return rc; /* a null header is no attribute */
     }
-    rc = event_put(event, &attribute, err);
-    if (rc == MR_EFORMAT) {
-        if (err != NULL) {
-            err->code = MR_ENOTEVENT;
-        }
-        rc = MR_ENOTEVENT;
-    }
-    return rc;
+    return event_put(event, &attribute, err);
 }
 
 /* ["3.2. Binary Content Mode"] The content-type header is datacontenttype; its mirror is heard only

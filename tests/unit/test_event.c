@@ -362,16 +362,18 @@ static void test_put_borrows_and_refuses_a_second_time(void **state)
     assert_int_equal(event_put(event, &attribute, &err), 0);
     assert_ptr_equal(mr_event_at(event, 0)->name.ptr, bytes);
     assert_ptr_equal(mr_event_string(event, "device").ptr, bytes + 6);
-    assert_int_equal(event_put(event, &attribute, &err), MR_EFORMAT);
+    assert_int_equal(event_put(event, &attribute, &err), MR_ENOTEVENT);
     assert_string_equal(err.text, "attribute device: it is there twice");
     attribute.name = MR_SLICE("id");
     assert_int_equal(event_put(event, &attribute, &err), 0);
-    assert_int_equal(event_put(event, &attribute, &err), MR_EFORMAT);
+    assert_int_equal(event_put(event, &attribute, &err), MR_ENOTEVENT);
     attribute.name = MR_SLICE("time");
-    assert_int_equal(event_put(event, &attribute, &err), MR_EFORMAT);
+    assert_int_equal(event_put(event, &attribute, &err), MR_ENOTEVENT);
     attribute.name = MR_SLICE("source");
     attribute.type = MR_VALUE_INTEGER;
-    assert_int_equal(event_put(event, &attribute, &err), MR_EFORMAT);
+    assert_int_equal(event_put(event, &attribute, &err), MR_ENOTEVENT);
+    assert_int_equal(err.code, MR_ENOTEVENT);
+    assert_int_equal(event_put(event, &attribute, NULL), MR_ENOTEVENT);
     assert_int_equal(mr_event_count(event), 2);
 }
 
