@@ -125,7 +125,7 @@ static int write_key(const struct mr_event *event, struct kafka_writer *writer,
     return buf_check(&writer->key, err);
 }
 
-int kafka_binding_write(struct mr_event *event, enum event_encoding encoding,
+int kafka_binding_write(const struct mr_event *event, enum event_encoding encoding,
                         struct kafka_writer *writer, struct kafka_record *ret_record,
                         struct mr_error *err)
 {

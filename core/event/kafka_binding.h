@@ -48,7 +48,7 @@ void kafka_writer_done(struct kafka_writer *writer);
  * tombstone). Header names are ce_<name> (Kafka binding 3.2.3.1); datacontenttype is `content-type`
  * in binary mode and ce_datacontenttype beside a structured value. Errors: MR_ENOTEVENT, MR_ELIMIT,
  * MR_ENOMEM. */
-int kafka_binding_write(struct mr_event *event, enum event_encoding encoding,
+int kafka_binding_write(const struct mr_event *event, enum event_encoding encoding,
                         struct kafka_writer *writer, struct kafka_record *ret_record,
                         struct mr_error *err);
 

@@ -260,7 +260,7 @@ static void begin(struct mr_port *port, struct mr_send *send)
     port->pending++;
 }
 
-void mr_send(struct mr_port *port, struct mr_send *send, struct mr_event *event)
+void mr_send(struct mr_port *port, struct mr_send *send, const struct mr_event *event)
 {
     struct kafka_record record;
     struct mr_error err = {0};

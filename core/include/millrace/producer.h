@@ -69,6 +69,6 @@ MR_API extern const struct mr_option mr_producer_options[];
 /* Send `event` to the producer's topic. The event is copied: it may be freed or changed at once.
  * Never fails and never calls back before it returns: a full queue is MR_BUSY, an unfit event
  * MR_REJECTED, both through the callback. A missing `partitionkey` is not added. */
-MR_API void mr_send(struct mr_port *port, struct mr_send *send, struct mr_event *event);
+MR_API void mr_send(struct mr_port *port, struct mr_send *send, const struct mr_event *event);
 
 #endif
