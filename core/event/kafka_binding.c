@@ -14,7 +14,7 @@ enum {
     /* Three for each byte of application and device. */
     KEY_BYTES_MAX = 4 * MR_EVENT_ATTRIBUTES_BYTES_MAX,
     /* Names with "ce_" and terminator, and the texts of values that are no strings. */
-    NAMES_BYTES_MAX = 4 * MR_EVENT_ATTRIBUTES_BYTES_MAX,
+    TEXTS_BYTES_MAX = 4 * MR_EVENT_ATTRIBUTES_BYTES_MAX,
     SUFFIX_BYTES_SHOWN_MAX = 32,
 };
 
@@ -34,18 +34,18 @@ void kafka_writer_init(struct kafka_writer *writer, size_t value_bytes_max)
 {
     buf_init(&writer->value, value_bytes_max);
     buf_init(&writer->key, KEY_BYTES_MAX);
-    buf_init(&writer->names, NAMES_BYTES_MAX);
+    buf_init(&writer->texts, TEXTS_BYTES_MAX);
 }
 
 void kafka_writer_done(struct kafka_writer *writer)
 {
     buf_done(&writer->value);
     buf_done(&writer->key);
-    buf_done(&writer->names);
+    buf_done(&writer->texts);
 }
 
-/* What the attribute's header takes in writer->names. */
-static size_t names_size(const struct mr_attribute *attribute)
+/* What the attribute's header takes in writer->texts. */
+static size_t texts_size(const struct mr_attribute *attribute)
 {
     size_t size = PREFIX_LEN + attribute->name.len + 1;
     if (attribute->type == MR_VALUE_INTEGER) {
@@ -57,22 +57,22 @@ static size_t names_size(const struct mr_attribute *attribute)
 }
 
 /* All at once, so that the headers may point into it while it is filled. */
-static int reserve_names(const struct mr_event *event, struct mr_buf *names)
+static int reserve_texts(const struct mr_event *event, struct mr_buf *texts)
 {
     size_t size = 0;
     for (size_t i = 0; i < mr_event_count(event); i++) {
-        size += names_size(mr_event_at(event, i));
+        size += texts_size(mr_event_at(event, i));
     }
-    return buf_reserve(names, size);
+    return buf_reserve(texts, size);
 }
 
-static const char *write_name(struct mr_slice name, struct mr_buf *names)
+static const char *write_name(struct mr_slice name, struct mr_buf *texts)
 {
-    size_t begin = names->len;
-    (void)buf_add(names, prefix, PREFIX_LEN);
-    (void)buf_add_slice(names, name);
-    (void)buf_add_char(names, '\0');
-    return names->ptr + begin;
+    size_t begin = texts->len;
+    (void)buf_add(texts, prefix, PREFIX_LEN);
+    (void)buf_add_slice(texts, name);
+    (void)buf_add_char(texts, '\0');
+    return texts->ptr + begin;
 }
 
 static void add_header(struct kafka_writer *writer, struct kafka_record *record, const char *name,
@@ -87,8 +87,8 @@ static int write_headers(const struct mr_event *event, bool is_binary, struct ka
 {
     const struct mr_slice datacontenttype = MR_SLICE("datacontenttype");
     struct mr_slice type = MR_SLICE(EVENT_AVRO_MEDIA_TYPE);
-    if (reserve_names(event, &writer->names) != 0) {
-        return buf_check(&writer->names, err);
+    if (reserve_texts(event, &writer->texts) != 0) {
+        return buf_check(&writer->texts, err);
     }
     if (is_binary) {
         type = mr_event_string(event, "datacontenttype");
@@ -99,14 +99,14 @@ static int write_headers(const struct mr_event *event, bool is_binary, struct ka
     for (size_t i = 0; i < mr_event_count(event); i++) {
         const struct mr_attribute *attribute = mr_event_at(event, i);
         if (!is_binary || !mr_slice_is(attribute->name, datacontenttype)) {
-            const char *name = write_name(attribute->name, &writer->names);
+            const char *name = write_name(attribute->name, &writer->texts);
             struct mr_slice text = {0};
-            (void)event_write_canonical(attribute, &writer->names, &text); /* there is room */
+            (void)event_write_canonical(attribute, &writer->texts, &text); /* there is room */
             add_header(writer, record, name, text);
         }
     }
     record->headers = writer->headers;
-    return buf_check(&writer->names, err);
+    return buf_check(&writer->texts, err);
 }
 
 static int write_key(const struct mr_event *event, struct kafka_writer *writer,
@@ -137,7 +137,7 @@ int kafka_binding_write(const struct mr_event *event, enum event_encoding encodi
 
     buf_clear(&writer->value);
     buf_clear(&writer->key);
-    buf_clear(&writer->names);
+    buf_clear(&writer->texts);
     rc = mr_event_check(event, err);
     if (rc == 0 && is_binary && data.len > writer->value.bytes_max) {
         rc = mr_error_set(err, MR_ELIMIT, "more than %zu bytes", writer->value.bytes_max);
@@ -285,8 +285,8 @@ static struct mr_slice format_suffix(struct mr_slice type)
     return suffix;
 }
 
-/* Printable ASCII, as all media types are: fit for an error's text. */
-static bool is_token(struct mr_slice text)
+/* Printable ASCII without blanks, as all media types are: fit for an error's text. */
+static bool is_printable(struct mr_slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] < '!' || text.ptr[i] > '~') {
@@ -307,7 +307,7 @@ static int read_structured(struct mr_slice value, struct mr_slice type, struct m
     if (suffix.len == 0 || ascii_same(suffix, MR_SLICE("+json"))) {
         return event_json_decode(value, event, err);
     }
-    if (suffix.len > SUFFIX_BYTES_SHOWN_MAX || !is_token(suffix)) {
+    if (suffix.len > SUFFIX_BYTES_SHOWN_MAX || !is_printable(suffix)) {
         suffix = MR_SLICE("...");
     }
     return mr_error_set(err, MR_ENOTEVENT,

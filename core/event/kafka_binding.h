@@ -33,7 +33,7 @@ struct kafka_record {
 struct kafka_writer {
     struct mr_buf value;
     struct mr_buf key;
-    struct mr_buf names; /* "ce_time\0ce_id\0..." */
+    struct mr_buf texts; /* "ce_time\0ce_id\0...", and the values that are no strings, as text */
     struct kafka_header headers[KAFKA_HEADERS_MAX];
 };
 

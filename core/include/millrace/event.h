@@ -88,14 +88,16 @@ MR_API int mr_event_check(const struct mr_event *event, struct mr_error *err);
 
 /* What a bridge knows of a device: extensions `application` and `device`, `source` =
  * /application/device (each part percent-encoded), `subject` = the channel. All three must be
- * non-empty CloudEvents strings. Errors: as mr_event_set. */
+ * non-empty CloudEvents strings. Errors: MR_EFORMAT, MR_ELIMIT, MR_ENOMEM. The event may have some
+ * of these attributes then. */
 MR_API int mr_event_from_device(struct mr_event *event, struct mr_slice application,
                                 struct mr_slice device, struct mr_slice channel,
                                 struct mr_error *err);
 
 /* Set what is required or usual and still missing: `id` a new UUIDv7, `time` now (UTC,
- * nanoseconds), `type` MR_EVENT_TYPE, `specversion` 1.0; then mr_event_check. Errors: as
- * mr_event_set, MR_ENOTEVENT. */
+ * nanoseconds), `type` MR_EVENT_TYPE, `specversion` 1.0; then mr_event_check. Errors: MR_ELIMIT,
+ * MR_ENOMEM, MR_ENOTEVENT (only `source` can be missing). The event may have some or all of what
+ * was to be set then; calling again goes on with the rest. */
 #define MR_EVENT_TYPE "io.millrace.event.v1"
 MR_API int mr_event_complete(struct mr_event *event, struct mr_error *err);
 

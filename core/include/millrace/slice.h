@@ -21,7 +21,8 @@ struct mr_slice {
     }
 #define MR_SLICE(literal) ((struct mr_slice)MR_SLICE_INIT(literal))
 
-/* For printf's "%.*s": MR_SLICE_ARG(slice). */
+/* For printf's "%.*s": MR_SLICE_ARG(slice). It is for people: beyond 4096 bytes nothing is shown,
+ * nor behind a NUL byte. */
 #define MR_SLICE_ARG(slice) (int)((slice).len > 4096 ? 4096 : (slice).len), (slice).ptr
 
 static inline struct mr_slice mr_slice(const void *ptr, size_t len)
