@@ -31,12 +31,12 @@ struct relay {
 
 struct link;
 
-/* One direction: what `from` says is written to its peer. */
+/* One direction: what is read here is written to the peer. */
 struct side {
     struct link *link;
     struct side *peer;
     uv_tcp_t tcp;
-    uv_write_t write; /* of bytes read here, to the peer */
+    uv_write_t write;
     char *chunk;
 };
 

@@ -66,7 +66,7 @@ static enum json_token open_level(struct json_scan *scan, bool is_object)
     unsigned bit = 1U << level % 8;
     unsigned bits;
     if (level == JSON_DEPTH_MAX) {
-        return fail(scan, scan->at, "nested deeper than 128");
+        return fail(scan, scan->at, "nested too deeply");
     }
     bits = scan->is_object[level / 8];
     scan->is_object[level / 8] = (unsigned char)(is_object ? bits | bit : bits & ~bit);

@@ -26,7 +26,7 @@ static bool is_nested_too_deep(struct mr_slice text)
     while (json_scan_next(&scan) < JSON_SCAN_END) {
     }
     return scan.error != NULL && json_scan_error(&scan, &err) == MR_EFORMAT &&
-           strstr(err.text, "nested deeper") != NULL;
+           strstr(err.text, "nested too deeply") != NULL;
 }
 
 static void compare_verdicts(struct mr_slice text)

@@ -296,7 +296,7 @@ static void test_depth(void **state)
     while (json_scan_next(&scan) == JSON_SCAN_ARRAY_BEGIN) {
     }
     assert_int_equal(json_scan_error(&scan, &err), MR_EFORMAT);
-    assert_string_equal(err.text, "line 1, column 129: nested deeper than 128");
+    assert_string_equal(err.text, "line 1, column 129: nested too deeply");
 }
 
 /* Objects and arrays in every order down to 12 levels: the closing one must match. */
