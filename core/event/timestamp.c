@@ -178,23 +178,30 @@ static int check_leap_second(const struct parts *parts, struct mr_error *err)
 static int parse(struct mr_slice text, struct parts *ret_parts, struct mr_error *err)
 {
     struct cursor cursor = {text.ptr, text.len == 0 ? text.ptr : text.ptr + text.len};
-    int rc = take_date(&cursor, ret_parts, err);
+    struct parts parts = {0};
+    int rc = take_date(&cursor, &parts, err);
     if (rc != 0) {
         return rc;
     }
     if (!take_char(&cursor, 'T') && !take_char(&cursor, 't')) {
         return bad(err, "expected 'T' after the date");
     }
-    rc = take_time(&cursor, ret_parts, err);
+    rc = take_time(&cursor, &parts, err);
     if (rc == 0) {
-        rc = take_offset(&cursor, ret_parts, err);
+        rc = take_offset(&cursor, &parts, err);
     }
-    return rc != 0 ? rc : check_leap_second(ret_parts, err);
+    if (rc == 0) {
+        rc = check_leap_second(&parts, err);
+    }
+    if (rc == 0) {
+        *ret_parts = parts;
+    }
+    return rc;
 }
 
 bool timestamp_is_valid(struct mr_slice text)
 {
-    struct parts parts = {0};
+    struct parts parts;
     return parse(text, &parts, NULL) == 0;
 }
 
@@ -213,7 +220,7 @@ static bool join(int64_t seconds, int64_t ns, int64_t *ret_ns)
 
 int timestamp_parse(struct mr_slice text, int64_t *ret_ns, struct mr_error *err)
 {
-    struct parts parts = {0};
+    struct parts parts;
     int64_t seconds;
     int64_t ns;
     int rc = parse(text, &parts, err);

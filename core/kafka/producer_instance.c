@@ -66,6 +66,7 @@ static int create_rk(struct mr_producer *producer, rd_kafka_t **ret_rk, struct m
 {
     char errstr[ERRSTR_BYTES];
     rd_kafka_conf_t *conf;
+    rd_kafka_t *rk;
     int rc =
         kafka_conf_make(producer->spec.conf, KAFKA_PRODUCER, producer->spec.program, &conf, err);
     if (rc != 0) {
@@ -77,12 +78,13 @@ static int create_rk(struct mr_producer *producer, rd_kafka_t **ret_rk, struct m
         return rc;
     }
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
-    *ret_rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, errstr, sizeof errstr);
-    if (*ret_rk == NULL) {
+    rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, errstr, sizeof errstr);
+    if (rk == NULL) {
         bool is_conf = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__INVALID_ARG;
         rd_kafka_conf_destroy(conf);
         return mr_error_set(err, is_conf ? MR_ECONFIG : MR_EKAFKA, "kafka producer: %s", errstr);
     }
+    *ret_rk = rk;
     return 0;
 }
 
