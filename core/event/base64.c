@@ -116,21 +116,3 @@ int base64_decode_to(struct mr_slice text, char *to, size_t *ret_len, struct mr_
     *ret_len = (size_t)(at - (unsigned char *)to);
     return 0;
 }
-
-int base64_decode(struct mr_slice text, struct mr_buf *out, struct mr_error *err)
-{
-    size_t len = 0;
-    int rc;
-    if (buf_reserve(out, text.len / 4 * 3) != 0) {
-        return buf_check(out, err);
-    }
-    if (text.len == 0) {
-        return 0;
-    }
-    /* Less than one group, which is refused, reserves nothing: no buffer to point into. */
-    rc = base64_decode_to(text, out->ptr == NULL ? NULL : out->ptr + out->len, &len, err);
-    if (rc == 0) {
-        out->len += len;
-    }
-    return rc;
-}

@@ -9,12 +9,9 @@
 /* Errors: as buf_add. */
 int base64_encode(struct mr_slice bytes, struct mr_buf *out);
 
-/* Strict: no white space, padding required, unused bits zero. `out` keeps its length on failure.
- * Errors: MR_EFORMAT, as buf_add. */
-int base64_decode(struct mr_slice text, struct mr_buf *out, struct mr_error *err);
-
-/* The same into memory of at least text.len / 4 * 3 bytes, which may be the text's own.
- * Errors: MR_EFORMAT; the memory may have been written to then. */
+/* Into memory of at least text.len / 4 * 3 bytes, which may be the text's own. Strict: no white
+ * space, padding required, unused bits zero. Errors: MR_EFORMAT; the memory may have been written
+ * to then, `ret_len` is untouched. */
 int base64_decode_to(struct mr_slice text, char *to, size_t *ret_len, struct mr_error *err);
 
 #endif

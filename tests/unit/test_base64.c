@@ -37,19 +37,20 @@ static void test_vectors_both_ways(void **state)
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(vectors); i++) {
         struct mr_buf buf;
+        char bytes[64];
+        size_t len = SIZE_MAX;
         buf_init(&buf, 1000);
         assert_int_equal(buf_add_str(&buf, "> "), 0);
         assert_int_equal(base64_encode(vectors[i].bytes, &buf), 0);
         assert_int_equal(buf.len, vectors[i].text.len + 2);
         assert_memory_equal(buf.ptr + 2, vectors[i].text.ptr, vectors[i].text.len);
-        buf_clear(&buf);
-        assert_int_equal(base64_decode(vectors[i].text, &buf, NULL), 0);
-        assert_true(mr_slice_is(buf_slice(&buf), vectors[i].bytes));
         buf_done(&buf);
+        assert_int_equal(base64_decode_to(vectors[i].text, bytes, &len, NULL), 0);
+        assert_true(mr_slice_is(mr_slice(bytes, len), vectors[i].bytes));
     }
 }
 
-static void test_malformed_text_is_refused_and_adds_nothing(void **state)
+static void test_malformed_text_is_refused(void **state)
 {
     static const struct mr_slice bad[] = {
         MR_SLICE_INIT("Z"),           MR_SLICE_INIT("Zg"),         MR_SLICE_INIT("Zg="),
@@ -63,14 +64,12 @@ static void test_malformed_text_is_refused_and_adds_nothing(void **state)
     };
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(bad); i++) {
-        struct mr_buf buf;
         struct mr_error err;
-        buf_init(&buf, 1000);
-        assert_int_equal(base64_decode(bad[i], &buf, &err), MR_EFORMAT);
+        char bytes[12];
+        size_t len = SIZE_MAX;
+        assert_int_equal(base64_decode_to(bad[i], bytes, &len, &err), MR_EFORMAT);
         assert_int_equal(err.code, MR_EFORMAT);
-        assert_int_equal(buf.len, 0);
-        assert_int_equal(buf.failed, 0);
-        buf_done(&buf);
+        assert_int_equal(len, SIZE_MAX);
     }
 }
 
@@ -117,20 +116,13 @@ static void test_decoding_in_place(void **state)
 static void test_the_buffers_bound_and_the_heap(void **state)
 {
     struct mr_buf buf;
-    struct mr_error err;
     (void)state;
     buf_init(&buf, 8);
     assert_int_equal(base64_encode(MR_SLICE("foobar"), &buf), 0);
     assert_int_equal(base64_encode(MR_SLICE("f"), &buf), MR_ELIMIT);
-    assert_int_equal(base64_decode(MR_SLICE("Zm9v"), &buf, &err), MR_ELIMIT);
-    assert_int_equal(err.code, MR_ELIMIT);
     buf_done(&buf);
     heap_fail_at(1);
     assert_int_equal(base64_encode(MR_SLICE("f"), &buf), MR_ENOMEM);
-    buf_clear(&buf);
-    heap_fail_at(1);
-    assert_int_equal(base64_decode(MR_SLICE("Zm9v"), &buf, &err), MR_ENOMEM);
-    assert_int_equal(err.code, MR_ENOMEM);
     assert_int_equal(heap_alive(), 0);
     heap_restore();
 }
@@ -139,7 +131,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors_both_ways),
-        cmocka_unit_test(test_malformed_text_is_refused_and_adds_nothing),
+        cmocka_unit_test(test_malformed_text_is_refused),
         cmocka_unit_test(test_exactly_the_alphabet_is_taken),
         cmocka_unit_test(test_decoding_in_place),
         cmocka_unit_test(test_the_buffers_bound_and_the_heap),
