@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "program/settings.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,6 +43,18 @@ static const struct mr_option frame_rows[FRAME_TABLE_ROWS] = {
      .offset = offsetof(struct frame_options, shutdown_deadline_ms)},
     MR_OPTION_END};
 
+/* The frame's own option, in the copy of the table that may be changed. */
+static struct mr_option *frame_option(struct settings *settings, const char *section,
+                                      const char *key)
+{
+    struct mr_option *option = settings->frame_table;
+    while (strcmp(option->section, section) != 0 || strcmp(option->key, key) != 0) {
+        option++;
+        assert(option->key != NULL);
+    }
+    return option;
+}
+
 int settings_init(struct settings *settings, const struct mr_program_spec *spec,
                   struct mr_error *err)
 {
@@ -53,7 +66,7 @@ int settings_init(struct settings *settings, const struct mr_program_spec *spec,
                             OPTIONS_GROUPS_MAX - 1);
     }
     memcpy(settings->frame_table, frame_rows, sizeof frame_rows);
-    settings->frame_table[2].initial = spec->admin_listen;
+    frame_option(settings, "admin", "listen")->initial = spec->admin_listen;
     for (size_t i = 0; i < spec->group_count; i++) {
         settings->groups[i] = spec->groups[i];
     }
