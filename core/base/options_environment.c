@@ -10,8 +10,26 @@
 
 enum { NAME_BYTES = OPTIONS_NAME_BYTES * 2 };
 
-/* The longest first. */
-static const char *const passthrough_sections[] = {"kafka.producer", "kafka.consumer", "kafka"};
+static bool append_environment(char *out, size_t size, size_t *len, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*len + 1 >= size) {
+            return false;
+        }
+        out[(*len)++] = (char)(*text == '.' ? '_' : toupper((unsigned char)*text));
+    }
+    out[*len] = '\0';
+    return true;
+}
+
+bool option_environment_name(const char *section, const char *key, char *ret_name, size_t size)
+{
+    size_t len = 0;
+    return append_environment(ret_name, size, &len, PREFIX) &&
+           append_environment(ret_name, size, &len, section) &&
+           append_environment(ret_name, size, &len, "_") &&
+           append_environment(ret_name, size, &len, key);
+}
 
 static struct row *row_of_variable(struct options *options, const char *name)
 {
@@ -76,7 +94,7 @@ static bool take_passthrough_variable(struct options *options, const struct plac
                                       const char *value)
 {
     char key[NAME_BYTES];
-    for (size_t i = 0; i < MR_COUNT_OF(passthrough_sections); i++) {
+    for (size_t i = 0; i < PASSTHROUGH_SECTIONS; i++) {
         char prefix[NAME_BYTES];
         size_t len;
         size_t at = 0;
@@ -170,7 +188,7 @@ static struct row *row_of_flag(struct options *options, const char *name)
 static bool take_passthrough_flag(struct options *options, const struct place *place,
                                   const char *name, const char *value)
 {
-    for (size_t i = 0; i < MR_COUNT_OF(passthrough_sections); i++) {
+    for (size_t i = 0; i < PASSTHROUGH_SECTIONS; i++) {
         size_t len = strlen(passthrough_sections[i]);
         if (strncmp(name, passthrough_sections[i], len) == 0 && name[len] == '.' &&
             name[len + 1] != '\0') {

@@ -58,14 +58,13 @@ static void line_problem(struct reader *reader, const char *text)
 static void unknown_section(struct reader *reader, const char *section)
 {
     char hint[OPTIONS_HINT_BYTES];
-    static const char *const kafka[] = {"kafka", "kafka.producer", "kafka.consumer"};
     char best[OPTIONS_NAME_BYTES * 2] = "";
     const struct options *options = reader->options;
     for (size_t i = 0; i < options->row_count; i++) {
         options_nearer(section, options->rows[i].section, best);
     }
-    for (size_t i = 0; i < MR_COUNT_OF(kafka); i++) {
-        options_nearer(section, kafka[i], best);
+    for (size_t i = 0; i < PASSTHROUGH_SECTIONS; i++) {
+        options_nearer(section, passthrough_sections[i], best);
     }
     options_problemf(reader->options, "%s: [%s]: unknown section%s", reader->place.origin, section,
                      options_hint("[", best, "]", hint));

@@ -89,12 +89,19 @@ bool options_without_suffix(const char *name, const char *suffix, char *ret_name
  * it is near to `name`, and nearer than `best`. */
 void options_nearer(const char *name, const char *candidate, char *best);
 
-/* options_passthrough.c. A value is taken from a file for "X.file" if X is a password, user name,
+/* options_passthrough.c. The sections' names, the longest first. */
+enum { PASSTHROUGH_SECTIONS = 3 };
+extern const char *const passthrough_sections[PASSTHROUGH_SECTIONS];
+
+/* A value is taken from a file for "X.file" if X is a password, user name,
  * secret or PEM: librdkafka has keys of its own that end with ".file". */
 bool passthrough_section(const char *section);
 void passthrough_apply(struct options *options, const char *section, const char *key,
                        const struct place *place, const char *value);
 void passthrough_free(struct options *options);
+
+/* options_environment.c: "MILLRACE_HTTP_TOPIC_CREATE". False if it doesn't fit. */
+bool option_environment_name(const char *section, const char *key, char *ret_name, size_t size);
 
 /* options_file.c: as options_read_file, from memory; `name` is for messages. */
 void options_read_bytes(struct options *options, const char *name, struct mr_slice bytes);
@@ -115,13 +122,7 @@ int option_value_parse(const struct mr_option *option, const char *text,
 void option_value_store(const struct mr_option *option, const struct option_value *value,
                         void *field);
 
-/* "a duration such as 250ms, 3s or 5m, between 100ms and 1h". Errors: as buf_add. */
-int option_write_expected(const struct mr_option *option, struct mr_buf *out);
-
-/* The same for a table's cell: "duration, 100ms to 1h". */
+/* What is expected, for a table's cell: "duration, 100ms to 1h". */
 void option_write_kind(const struct mr_option *option, struct mr_buf *out);
-
-/* "MILLRACE_HTTP_TOPIC_CREATE". False if it doesn't fit. */
-bool option_environment_name(const char *section, const char *key, char *ret_name, size_t size);
 
 #endif

@@ -8,10 +8,17 @@
 
 enum { FIRST_CAPACITY = 16 };
 
+const char *const passthrough_sections[PASSTHROUGH_SECTIONS] = {"kafka.producer", "kafka.consumer",
+                                                                "kafka"};
+
 bool passthrough_section(const char *section)
 {
-    return strcmp(section, "kafka") == 0 || strcmp(section, "kafka.producer") == 0 ||
-           strcmp(section, "kafka.consumer") == 0;
+    for (size_t i = 0; i < PASSTHROUGH_SECTIONS; i++) {
+        if (strcmp(section, passthrough_sections[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void entry_free(struct passthrough *entry)

@@ -224,7 +224,8 @@ static void write_choices(const char *choices, struct mr_buf *out)
     }
 }
 
-int option_write_expected(const struct mr_option *option, struct mr_buf *out)
+/* "a duration such as 250ms, 3s or 5m, between 100ms and 1h" */
+static void write_expected(const struct mr_option *option, struct mr_buf *out)
 {
     switch (option->type) {
         case MR_OPTION_STRING:
@@ -252,7 +253,6 @@ int option_write_expected(const struct mr_option *option, struct mr_buf *out)
             (void)buf_add_str(out, "an address such as 127.0.0.1:8080 or [::1]:8080");
             break;
     }
-    return out->failed;
 }
 
 void option_write_kind(const struct mr_option *option, struct mr_buf *out)
@@ -293,7 +293,7 @@ static int refuse(const struct mr_option *option, const char *text, struct mr_er
     char given[SHOWN_BYTES_MAX + 4];
     int rc;
     buf_init(&expected, EXPECTED_BYTES_MAX);
-    (void)option_write_expected(option, &expected);
+    write_expected(option, &expected);
     if (buf_add_char(&expected, '\0') != 0) {
         rc = buf_check(&expected, err);
     } else if (option->flags & MR_OPTION_SECRET) {
@@ -346,25 +346,4 @@ void option_value_store(const struct mr_option *option, const struct option_valu
             *(struct mr_address *)field = value->address;
             break;
     }
-}
-
-static bool append_environment(char *out, size_t size, size_t *len, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (*len + 1 >= size) {
-            return false;
-        }
-        out[(*len)++] = (char)(*text == '.' ? '_' : toupper((unsigned char)*text));
-    }
-    out[*len] = '\0';
-    return true;
-}
-
-bool option_environment_name(const char *section, const char *key, char *ret_name, size_t size)
-{
-    size_t len = 0;
-    return append_environment(ret_name, size, &len, "MILLRACE_") &&
-           append_environment(ret_name, size, &len, section) &&
-           append_environment(ret_name, size, &len, "_") &&
-           append_environment(ret_name, size, &len, key);
 }
