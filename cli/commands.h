@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/options.h"
+#include "kafka/kafka_conf.h"
 
 struct command {
     const char *name;    /* "tail"; its options' section, too */
@@ -18,8 +19,8 @@ struct command {
     const char *positional; /* the option that a bare word sets, or NULL */
     const char
         *short_flags; /* "n=count,f=follow": -n COUNT is --count=COUNT; booleans need no value */
-    /* Returns the exit status: 0 fine, 1 failed. */
-    int (*run)(const void *options, const struct options *set);
+    /* Returns the exit status: 0 fine, 1 failed. Both are checked already. */
+    int (*run)(const void *options, const struct kafka_conf *kafka);
 };
 
 extern const struct command command_dev;

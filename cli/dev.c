@@ -12,8 +12,9 @@
 
 #include "cli/commands.h"
 #include "cli/relay.h"
+#include "kit/magic.h"
 
-enum { TOPICS_MAX = 64, TOPIC_BYTES_MAX = 249, ERROR_BYTES = 512 };
+enum { DEV_MAGIC = 0x64657663, TOPICS_MAX = 64, TOPIC_BYTES_MAX = 249, ERROR_BYTES = 512 };
 
 struct dev_options {
     struct mr_address listen;
@@ -22,6 +23,7 @@ struct dev_options {
 };
 
 struct dev {
+    unsigned magic;
     uv_loop_t loop;
     uv_signal_t on_term;
     uv_signal_t on_int;
@@ -136,8 +138,9 @@ static int start_cluster(struct dev *dev, const struct dev_options *wanted)
 
 static void on_signal(uv_signal_t *handle, int signum)
 {
-    struct dev *dev = handle->data;
+    struct dev *dev;
     (void)signum;
+    MAGIC_CAST(dev, handle->data, DEV_MAGIC);
     relay_close(dev->relay);
     uv_close((uv_handle_t *)&dev->on_term, NULL);
     uv_close((uv_handle_t *)&dev->on_int, NULL);
@@ -179,12 +182,12 @@ static int serve(struct dev *dev, const struct dev_options *wanted)
     return 0;
 }
 
-static int run(const void *opts, const struct options *set)
+static int run(const void *opts, const struct kafka_conf *kafka)
 {
     const struct dev_options *wanted = opts;
-    struct dev dev = {0};
+    struct dev dev = {.magic = DEV_MAGIC};
     int status = 1;
-    (void)set;
+    (void)kafka;
 
     if (uv_loop_init(&dev.loop) == 0) {
         if (start_cluster(&dev, wanted) == 0) {
@@ -198,6 +201,7 @@ static int run(const void *opts, const struct options *set)
     if (dev.rk != NULL) {
         rd_kafka_destroy(dev.rk);
     }
+    dev.magic = 0;
     return status;
 }
 

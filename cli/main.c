@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "cli/commands.h"
-#include "kafka/kafka_conf.h"
 #include "kit/mem.h"
 
 extern char **environ;
@@ -182,7 +181,7 @@ static int run(const struct command *command, const struct options_spec *spec, i
         fprintf(stderr, "usage: millrace %s %s\n", command->name, command->usage);
         status = 2;
     } else {
-        status = command->run(target, set);
+        status = command->run(target, &kafka);
     }
     options_free(set);
     mem_free(target);

@@ -5,8 +5,8 @@
  * Happy path: look up the partitions -> read each from the chosen offset into one queue -> print ->
  * end when every partition has said "end of partition", or go on with --follow. What can go wrong:
  * Kafka can't be reached or the topic isn't there (status 1, with the reason); a record is no event
- * (said on standard error, with its place, and gone past); the reader of our output has gone (end).
- */
+ * (said on standard error, with its place, and gone past); memory runs out (status 1, with the
+ * place that was reached); the reader of our output has gone (end). */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <signal.h>
@@ -84,19 +84,16 @@ static int fail(const char *what, const char *why)
     return 1;
 }
 
-static int connect_to_kafka(struct tail *tail, const struct options *set)
+static int connect_to_kafka(struct tail *tail, const struct kafka_conf *kafka)
 {
-    struct kafka_conf conf = {0};
     struct mr_error err;
     char error[ERROR_BYTES];
     rd_kafka_conf_t *made;
 
-    conf.settings = options_passthrough(set, &conf.count);
-    if (kafka_conf_make(&conf, KAFKA_CONSUMER, "millrace-tail", &made, &err) != 0) {
+    if (kafka_conf_make(kafka, KAFKA_CONSUMER, "millrace-tail", &made, &err) != 0) {
         return fail("configuration", err.text);
     }
     (void)rd_kafka_conf_set(made, "enable.partition.eof", "true", NULL, 0);
-    (void)rd_kafka_conf_set(made, "allow.auto.create.topics", "false", NULL, 0);
     (void)rd_kafka_conf_set(made, "log.queue", "false", NULL, 0);
     (void)rd_kafka_conf_set(made, "log_level", "0", NULL, 0);
     tail->rk = rd_kafka_new(RD_KAFKA_CONSUMER, made, error, sizeof error);
@@ -128,7 +125,9 @@ static int look_up_partitions(struct tail *tail)
                                               : "has no partitions");
     }
     if (tail->partitions > PARTITIONS_MAX) {
-        return fail(tail->options->topic, "has more partitions than this can read (10000)");
+        fprintf(stderr, "millrace tail: %s: has more partitions than this can read (%d)\n",
+                tail->options->topic, PARTITIONS_MAX);
+        return 1;
     }
     tail->ended = mem_zalloc((size_t)tail->partitions * sizeof *tail->ended);
     return tail->ended != NULL ? 0 : fail(tail->options->topic, "out of memory");
@@ -159,17 +158,27 @@ static void print_record(struct tail *tail, const rd_kafka_message_t *message)
 {
     struct kafka_record record;
     struct mr_error err;
+    int rc;
     buf_clear(&tail->line);
-    if (kafka_message_record(message, &tail->headers, &record, &err) != 0 ||
-        kafka_binding_read(&record, tail->event, &err) != 0 ||
-        event_json_encode(tail->event, &tail->line, &err) != 0) {
-        tail->refused++;
-        fprintf(stderr, "millrace tail: %s [%" PRId32 "] at offset %" PRId64 ": %s\n",
-                tail->options->topic, message->partition, message->offset, err.text);
+    rc = kafka_message_record(message, &tail->headers, &record, &err);
+    if (rc == 0) {
+        rc = kafka_binding_read(&record, tail->event, &err);
+    }
+    if (rc == 0) {
+        rc = event_json_encode(tail->event, &tail->line, &err);
+    }
+    if (rc == 0) {
+        fwrite(tail->line.ptr, 1, tail->line.len, stdout);
+        (void)putchar('\n');
         return;
     }
-    fwrite(tail->line.ptr, 1, tail->line.len, stdout);
-    (void)putchar('\n');
+    fprintf(stderr, "millrace tail: %s [%" PRId32 "] at offset %" PRId64 ": %s\n",
+            tail->options->topic, message->partition, message->offset, err.text);
+    if (rc == MR_ENOMEM) {
+        tail->failed = true; /* it may well be an event */
+    } else {
+        tail->refused++;
+    }
 }
 
 static void on_message(struct tail *tail, const rd_kafka_message_t *message)
@@ -243,7 +252,7 @@ static void close_all(struct tail *tail)
     mem_free(tail->ended);
 }
 
-static int run(const void *opts, const struct options *set)
+static int run(const void *opts, const struct kafka_conf *kafka)
 {
     struct tail tail = {.options = opts};
     int status = 1;
@@ -252,8 +261,10 @@ static int run(const void *opts, const struct options *set)
     (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
     buf_init(&tail.line, LINE_BYTES_MAX);
     tail.event = mr_event_new();
-    if (tail.event != NULL && connect_to_kafka(&tail, set) == 0 && look_up_partitions(&tail) == 0 &&
-        start_reading(&tail) == 0) {
+    if (tail.event == NULL) {
+        (void)fail(tail.options->topic, "out of memory");
+    } else if (connect_to_kafka(&tail, kafka) == 0 && look_up_partitions(&tail) == 0 &&
+               start_reading(&tail) == 0) {
         status = read_all(&tail);
     }
     close_all(&tail);
