@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* `millrace COMMAND`: finds the command, reads its options as the programs read theirs (flags,
- * environment, --config FILE) and runs it. Exit status: 0 fine, 1 failed, 2 usage or configuration.
- */
+/* `millrace COMMAND`: finds the command, reads its options (flags, environment, --config FILE) and
+ * runs it. Exit status: 0 fine, 1 failed, 2 usage or configuration. */
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -14,7 +13,7 @@
 
 extern char **environ;
 
-enum { HELP_BYTES_MAX = 256 * 1024, NAME_BYTES_MAX = 128 };
+enum { TEXT_BYTES_MAX = 256 * 1024, NAME_BYTES_MAX = 128 };
 
 static const struct command *const commands[] = {&command_dev, &command_tail};
 
@@ -27,19 +26,43 @@ static void print_usage(FILE *to)
     fprintf(to, "\n`millrace COMMAND --help` says more.\n");
 }
 
+/* Print `text` and give it back. */
+static int print(struct mr_buf *text)
+{
+    bool is_whole = text->failed == 0;
+    if (is_whole) {
+        fwrite(text->ptr, 1, text->len, stdout);
+    } else {
+        fprintf(stderr, "millrace: out of memory\n");
+    }
+    buf_done(text);
+    return fflush(stdout) == 0 && is_whole ? 0 : 1;
+}
+
 static int print_help(const struct command *command, const struct options_spec *spec)
 {
     struct mr_buf help;
-    int rc;
-    buf_init(&help, HELP_BYTES_MAX);
-    rc = options_write_help(spec, &help);
-    if (rc == 0) {
-        printf("usage: millrace %s %s\n\n%s\n%s\n", command->name, command->usage, command->summary,
-               command->text == NULL ? "" : command->text);
-        fwrite(help.ptr, 1, help.len, stdout);
-    }
-    buf_done(&help);
-    return rc == 0 ? 0 : 1;
+    buf_init(&help, TEXT_BYTES_MAX);
+    (void)buf_addf(&help, "usage: millrace %s %s [--config FILE]\n\n%s\n%s\n", command->name,
+                   command->usage, command->summary, command->text == NULL ? "" : command->text);
+    (void)buf_add_str(
+        &help,
+        "  --config FILE  read FILE; none is read unless given\n"
+        "  --markdown     print this command's part of docs/CONFIGURATION.md and end\n"
+        "  --help         print this and end\n\n"
+        "Each option is a line \"key = value\" under its [section] in the file, a "
+        "variable\nMILLRACE_SECTION_KEY in the environment, or a flag here; the later "
+        "wins.\n");
+    (void)options_write_help(spec, &help);
+    return print(&help);
+}
+
+static int print_markdown(const struct options_spec *spec)
+{
+    struct mr_buf markdown;
+    buf_init(&markdown, TEXT_BYTES_MAX);
+    (void)options_write_markdown(spec, &markdown);
+    return print(&markdown);
 }
 
 static const struct command *find_command(const char *name)
@@ -148,10 +171,10 @@ static void read_arguments(const struct command *command, struct options *set, i
     }
 }
 
-static bool wants_help(int argc, char **argv)
+static bool is_among(const char *flag, int argc, char **argv)
 {
     for (int i = 0; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+        if (strcmp(argv[i], flag) == 0) {
             return true;
         }
     }
@@ -192,6 +215,7 @@ int main(int argc, char **argv)
 {
     const struct command *command;
     const struct options_spec *spec;
+    char program[NAME_BYTES_MAX];
 
     (void)signal(SIGPIPE, SIG_IGN);
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
@@ -208,14 +232,18 @@ int main(int argc, char **argv)
         print_usage(stderr);
         return 2;
     }
+    (void)snprintf(program, sizeof program, "millrace %s", command->name);
     spec = &(struct options_spec){
-        .program = "millrace",
+        .program = program,
         .section = command->name,
         .groups = &(struct mr_option_group){.table = command->options, .base = 0},
         .group_count = 1,
     };
-    if (wants_help(argc - 2, argv + 2)) {
+    if (is_among("--help", argc - 2, argv + 2) || is_among("-h", argc - 2, argv + 2)) {
         return print_help(command, spec);
+    }
+    if (is_among("--markdown", argc - 2, argv + 2)) {
+        return print_markdown(spec);
     }
     return run(command, spec, argc - 2, argv + 2);
 }

@@ -278,7 +278,7 @@ const struct command command_tail = {
     .text =
         "Any encoding that millrace reads: Avro or JSON structured mode, binary mode, framed by a "
         "schema registry or not.\nWhat is no event is said on standard error. Nothing is "
-        "committed.\n",
+        "committed.\n[kafka] and [kafka.consumer] go to librdkafka word for word.\n",
     .options = options,
     .options_size = sizeof(struct tail_options),
     .positional = "topic",

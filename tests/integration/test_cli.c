@@ -212,6 +212,44 @@ static void test_mistakes_are_named_and_end_with_status_2(void **state)
     assert_non_null(strstr(output, "'tali'"));
 }
 
+static void test_help_and_markdown_name_every_option(void **state)
+{
+    static char output[OUTPUT_BYTES];
+    char name[] = "millrace", tail_command[] = "tail", help[] = "--help", markdown[] = "--markdown";
+    char *for_help[] = {name, tail_command, help, NULL};
+    char *for_markdown[] = {name, tail_command, markdown, NULL};
+    (void)state;
+    assert_int_equal(run_program(for_help, output, NULL), 0);
+    assert_non_null(strstr(output, "\n  --config FILE "));
+    assert_non_null(strstr(output, "\n  --tail.from-beginning=BOOLEAN"));
+    assert_int_equal(run_program(for_markdown, output, NULL), 0);
+    assert_int_equal(strncmp(output, "## millrace tail\n", 17), 0);
+    assert_non_null(strstr(output, "\n| `from-beginning` |"));
+}
+
+/* A command knows its own section and librdkafka's. */
+static void test_a_file_is_read_if_it_is_given(void **state)
+{
+    static char output[OUTPUT_BYTES];
+    char path[] = "/tmp/test_cli_XXXXXX", config[64];
+    char name[] = "millrace", tail_command[] = "tail", dev_command[] = "dev", flag[] = "--config";
+    char *in_two[] = {name, tail_command, flag, path, NULL};
+    char *in_one[] = {name, dev_command, config, NULL};
+    static const char text[] = "[kafka]\nbootstrap.servers = x:1\n[tail]\ncount = many\n";
+    int fd = mkstemp(path);
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+    (void)close(fd);
+    (void)snprintf(config, sizeof config, "--config=%s", path);
+    assert_int_equal(run_program(in_two, output, NULL), 2);
+    assert_non_null(strstr(output, ":4: [tail] count: "));
+    assert_null(strstr(output, "[kafka]"));
+    assert_int_equal(run_program(in_one, output, NULL), 2);
+    assert_non_null(strstr(output, ":3: [tail]: unknown section"));
+    (void)unlink(path);
+}
+
 static void test_the_version_is_told(void **state)
 {
     static char output[OUTPUT_BYTES];
@@ -288,6 +326,8 @@ int main(void)
         cmocka_unit_test(test_tail_reads_all_headers),
         cmocka_unit_test(test_tail_begins_count_records_before_the_end),
         cmocka_unit_test(test_mistakes_are_named_and_end_with_status_2),
+        cmocka_unit_test(test_help_and_markdown_name_every_option),
+        cmocka_unit_test(test_a_file_is_read_if_it_is_given),
         cmocka_unit_test(test_the_version_is_told),
         cmocka_unit_test(test_tail_says_that_kafka_is_away),
         cmocka_unit_test(test_dev_is_a_broker_until_it_is_told_to_end),
