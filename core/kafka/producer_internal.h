@@ -42,6 +42,7 @@ enum send_error {
     SEND_CLOSING = -1002,
     SEND_NO_INSTANCE = -1003,
     SEND_NO_MEMORY = -1004,
+    SEND_INFERRED = -1005,
 };
 
 struct instance {

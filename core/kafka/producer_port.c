@@ -48,6 +48,8 @@ static const char *reason_of(const struct mr_send *send)
             return "the connection to Kafka is being made anew";
         case SEND_NO_MEMORY:
             return "out of memory";
+        case SEND_INFERRED:
+            return "Kafka has acknowledged only what was sent after it";
         default:
             return rd_kafka_err2str((rd_kafka_resp_err_t)send->error);
     }

@@ -28,7 +28,7 @@ struct mr_outcome {
     bool too_large;         /* MR_REJECTED: it is over a limit of size */
     int64_t retry_after_ms; /* MR_BUSY */
     int32_t partition;      /* MR_STORED */
-    int64_t offset;         /* MR_STORED; -1: stored by a repeated request, which isn't told it */
+    int64_t offset;         /* MR_STORED */
 };
 
 struct mr_producer;
