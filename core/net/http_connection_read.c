@@ -123,14 +123,20 @@ static size_t parse(struct http_connection *connection, const char *bytes, size_
     return taken;
 }
 
-static void mark_unread(struct http_connection *connection)
+/* What waits in the socket. */
+static size_t count_unread(const struct http_connection *connection)
 {
     int bytes = 0;
     uv_os_fd_t fd;
     if (uv_fileno((const uv_handle_t *)&connection->tcp, &fd) == 0) {
         (void)ioctl(fd, FIONREAD, &bytes);
     }
-    connection->unread.bytes = bytes > 0 ? (size_t)bytes : 0;
+    return bytes > 0 ? (size_t)bytes : 0;
+}
+
+static void mark_unread(struct http_connection *connection)
+{
+    connection->unread.bytes = count_unread(connection);
     connection->unread.marked_ms = uv_now(connection->server->loop);
 }
 
@@ -142,6 +148,12 @@ static void begin_unread(struct http_connection *connection)
         connection->unread.since_ms = uv_now(connection->server->loop);
         mark_unread(connection);
     }
+}
+
+/* Reading goes on: what comes from now on has not waited. */
+static void end_unread(struct http_connection *connection)
+{
+    connection->unread.is_any = connection->unread.is_any && count_unread(connection) > 0;
 }
 
 /* `len` bytes have just been read. Returns when the first of them can have come at the earliest. */
@@ -175,7 +187,10 @@ void http_connection_set_reading(struct http_connection *connection, bool wanted
     if (!wanted) {
         (void)uv_read_stop((uv_stream_t *)&connection->tcp);
         begin_unread(connection);
-    } else if (uv_read_start((uv_stream_t *)&connection->tcp, on_alloc, on_read) != 0) {
+        return;
+    }
+    end_unread(connection);
+    if (uv_read_start((uv_stream_t *)&connection->tcp, on_alloc, on_read) != 0) {
         http_connection_close(connection);
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The program millrace-http between plain sockets and the mock cluster. */
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -320,6 +321,34 @@ static void test_the_time_of_pipelined_events_counts_from_their_coming(void **st
     bridge_stop(&f);
 }
 
+/* After a pause of reading, with nothing left unread, time begins anew with the next request. */
+static void test_a_full_pipeline_long_ago_costs_no_time(void **state)
+{
+    static const char *const extra[] = {"--http.answer.timeout=300ms", "--http.pipeline.max=2",
+                                        NULL};
+    enum { ROUNDS = 3, BURST = 2 };
+    struct bridge_fixture f;
+    int fd;
+    (void)state;
+    bridge_start(&f, extra);
+    fd = raw_connect(f.port);
+    bridge_put_event(fd, "/v1/c?device=d", "", "warm");
+    raw_expect(fd, 202, "");
+    for (int round = 0; round < ROUNDS; round++) {
+        double end;
+        put_numbered(fd, 0, BURST);
+        for (int i = 0; i < BURST; i++) {
+            raw_expect(fd, 202, "");
+        }
+        end = raw_now_s() + 2 * 0.3; /* longer than answer.timeout */
+        while (raw_now_s() < end) {
+            (void)poll(NULL, 0, 10);
+        }
+    }
+    (void)close(fd);
+    bridge_stop(&f);
+}
+
 static void test_pipelined_events_are_answered_in_time_while_kafka_is_down(void **state)
 {
     struct bridge_fixture f;
@@ -508,6 +537,7 @@ int main(void)
         cmocka_unit_test(test_an_answer_in_time_does_not_end_the_send),
         cmocka_unit_test(test_a_kafka_that_is_down_is_a_503_and_comes_back),
         cmocka_unit_test(test_the_time_of_pipelined_events_counts_from_their_coming),
+        cmocka_unit_test(test_a_full_pipeline_long_ago_costs_no_time),
         cmocka_unit_test(test_pipelined_events_are_answered_in_time_while_kafka_is_down),
         cmocka_unit_test(test_a_full_queue_is_a_503_at_once),
         cmocka_unit_test(test_what_is_wrong_is_said),
