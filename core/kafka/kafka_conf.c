@@ -71,6 +71,14 @@ static const struct setting consumer_defaults[] = {
     {NULL, NULL},
 };
 
+/* As those, where librdkafka knows them. */
+static const struct setting consumer_defaults_if_known[] = {
+    /* Since 2.2.0. A partition whose queue was full is fetched again this long after there is room;
+     * with the default of 1 s, as before 2.2.0, a worker that is quicker than that stands still. */
+    {"fetch.queue.backoff.ms", "20"},
+    {NULL, NULL},
+};
+
 /* What a promise rests on, or what our event loop can't do: key, reason. */
 static const struct setting refused[] = {
     {"acks", "millrace acknowledges only what all in-sync replicas have; it can't be changed"},
@@ -288,6 +296,13 @@ static int set_all(rd_kafka_conf_t *conf, const struct setting *settings, struct
     return rc;
 }
 
+static void set_known(rd_kafka_conf_t *conf, const struct setting *settings)
+{
+    for (const struct setting *row = settings; row->key != NULL; row++) {
+        (void)rd_kafka_conf_set(conf, row->key, row->value, NULL, 0);
+    }
+}
+
 static int set_users(rd_kafka_conf_t *rk_conf, const struct kafka_conf *conf, enum kafka_side side,
                      struct mr_error *err)
 {
@@ -321,6 +336,9 @@ int kafka_conf_make(const struct kafka_conf *conf, enum kafka_side side, const c
     int rc = set_all(rk_conf, common_defaults, err);
     if (rc == 0) {
         rc = set_all(rk_conf, side == KAFKA_PRODUCER ? producer_defaults : consumer_defaults, err);
+    }
+    if (side == KAFKA_CONSUMER) {
+        set_known(rk_conf, consumer_defaults_if_known);
     }
     if (rc == 0) {
         rc = set(rk_conf, "client.id", program, err);

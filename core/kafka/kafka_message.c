@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kafka/kafka_message.h"
 
+#include <string.h>
+
 #include "kit/mem.h"
 
 enum { HEADERS_FIRST = 32 };
@@ -45,4 +47,47 @@ int kafka_message_record(const rd_kafka_message_t *message, struct kafka_message
     record.headers = headers->rows;
     *ret_record = record;
     return 0;
+}
+
+static size_t record_bytes(const struct kafka_record *record)
+{
+    size_t bytes = record->key.len + record->value.len;
+    for (size_t i = 0; i < record->header_count; i++) {
+        bytes += strlen(record->headers[i].name) + 1 + record->headers[i].value.len;
+    }
+    return bytes;
+}
+
+/* Absent stays absent. */
+static struct mr_slice put(char **to, struct mr_slice from)
+{
+    struct mr_slice copy = {from.ptr == NULL ? NULL : *to, from.len};
+    if (from.len > 0) {
+        memcpy(*to, from.ptr, from.len);
+        *to += from.len;
+    }
+    return copy;
+}
+
+struct kafka_record *kafka_record_copy(const struct kafka_record *record)
+{
+    size_t rows = record->header_count * sizeof(struct kafka_header);
+    struct kafka_record *copy = mem_alloc(sizeof *copy + rows + record_bytes(record) + 1);
+    struct kafka_header *headers;
+    char *to;
+    if (copy == NULL) {
+        return NULL;
+    }
+    headers = (struct kafka_header *)(copy + 1);
+    to = (char *)(headers + record->header_count);
+    copy->key = put(&to, record->key);
+    copy->value = put(&to, record->value);
+    for (size_t i = 0; i < record->header_count; i++) {
+        const char *name = record->headers[i].name;
+        headers[i].name = put(&to, mr_slice(name, strlen(name) + 1)).ptr;
+        headers[i].value = put(&to, record->headers[i].value);
+    }
+    copy->headers = headers;
+    copy->header_count = record->header_count;
+    return copy;
 }

@@ -55,6 +55,12 @@ static const char *reason_of(const struct mr_send *send)
     }
 }
 
+static bool is_too_large(const struct mr_send *send)
+{
+    return send->kind != MR_STORED && (send->error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+                                       send->error == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE);
+}
+
 static void settle(struct mr_port *port, struct mr_send *send)
 {
     char *text;
@@ -64,8 +70,7 @@ static void settle(struct mr_port *port, struct mr_send *send)
     outcome = (struct mr_outcome){
         .kind = (enum mr_outcome_kind)send->kind,
         .reason = reason_of(send),
-        .too_large =
-            send->kind == MR_REJECTED && send->error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+        .too_large = is_too_large(send),
         .retry_after_ms = send->kind == MR_BUSY ? BUSY_RETRY_MS : 0,
         .partition = send->kind == MR_STORED ? send->partition : -1,
         .offset = send->kind == MR_STORED ? send->offset : -1,

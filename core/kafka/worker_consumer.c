@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Happy path: librdkafka's threads put records and rebalances on the consumer's queue, commit
- * results and log lines on ours; whenever one of them was empty and is not any more, they write to
- * an eventfd, which wakes the loop; the run empties both. What can go wrong: Kafka is away, a topic
- * is missing, something is not allowed: the conditions "kafka", "topic" and "group" say so until it
- * is over. A fatal error (another member with the same group.instance.id) ends the membership: the
- * program stays up and not ready, for the operator to see, because starting anew by itself would
- * only throw the other one out in turn. */
+/* Happy path: librdkafka's threads put the records of a partition on its own queue, rebalances on
+ * the consumer's, commit results and log lines on ours; whenever one of them was empty and is not
+ * any more, they write to an eventfd, which wakes the loop; the run empties them. A partition with
+ * enough in memory isn't read: its queue fills up, and librdkafka stops fetching by itself
+ * (queued.min.messages, queued.max.messages.kbytes). rd_kafka_pause_partitions would throw away
+ * what had been fetched, and librdkafka 2.0.2 may repeat or skip records around it. What can go
+ * wrong: Kafka is away, a
+ * topic is missing, something is not allowed: the conditions "kafka", "topic" and "group" say so
+ * until it is over. A fatal error (another member with the same group.instance.id) ends the
+ * membership: the program stays up and not ready, for the operator to see, because starting anew by
+ * itself would only throw the other one out in turn. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,10 +131,10 @@ int consumer_open(struct mr_worker *worker, struct mr_error *err)
     }
     (void)rd_kafka_poll_set_consumer(worker->rk);
     worker->max_poll_interval_ms = max_poll_interval_ms(worker->rk);
-    worker->records = rd_kafka_queue_get_consumer(worker->rk);
+    worker->events = rd_kafka_queue_get_consumer(worker->rk);
     worker->answers = rd_kafka_queue_new(worker->rk);
     (void)rd_kafka_set_log_queue(worker->rk, worker->answers);
-    rd_kafka_queue_io_event_enable(worker->records, worker->event_fd, &one, sizeof(one));
+    rd_kafka_queue_io_event_enable(worker->events, worker->event_fd, &one, sizeof(one));
     rd_kafka_queue_io_event_enable(worker->answers, worker->event_fd, &one, sizeof(one));
     return 0;
 }
@@ -143,9 +147,9 @@ void consumer_destroy(struct mr_worker *worker)
     if (worker->rk == NULL) {
         return;
     }
-    rd_kafka_queue_io_event_enable(worker->records, -1, NULL, 0);
+    rd_kafka_queue_io_event_enable(worker->events, -1, NULL, 0);
     rd_kafka_queue_io_event_enable(worker->answers, -1, NULL, 0);
-    rd_kafka_queue_destroy(worker->records);
+    rd_kafka_queue_destroy(worker->events);
     rd_kafka_queue_destroy(worker->answers);
     if (worker->stop.keeps_consumer) {
         kept_consumer = worker->rk;
@@ -224,6 +228,9 @@ static void on_error(struct mr_worker *worker, rd_kafka_event_t *event)
             tell_topic(worker, reason);
             break;
         case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+        case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
+        case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
+        case RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED:
             readiness_set(worker->spec.readiness, "group", false, "%s", reason);
             break;
         default:
@@ -231,48 +238,13 @@ static void on_error(struct mr_worker *worker, rd_kafka_event_t *event)
     }
 }
 
-static void all_is_well(struct mr_worker *worker)
-{
-    tell_kafka(worker, NULL);
-    if (worker->topics.trouble) {
-        worker->topics.trouble = false;
-        readiness_set(worker->spec.readiness, "topic", true, NULL);
-    }
-}
-
-/* Returns false if there is no memory for it: it must be offered again before any other. */
-static bool on_record(struct mr_worker *worker, rd_kafka_event_t *event,
-                      const rd_kafka_message_t *message)
-{
-    struct partition *partition =
-        message == NULL
-            ? NULL
-            : partition_find(worker, rd_kafka_topic_name(message->rkt), message->partition);
-    if (partition == NULL || partition->state != PARTITION_ACTIVE || partition->gone) {
-        rd_kafka_event_destroy(event);
-        return true;
-    }
-    all_is_well(worker);
-    return partition_receive(partition, event, message);
-}
-
-/* Takes the event over. Returns false if there was no memory for a record: nothing more may be
- * taken from the queue before it. */
-static bool on_event(struct mr_worker *worker, rd_kafka_event_t *event)
+/* Takes the event over. */
+static void on_event(struct mr_worker *worker, rd_kafka_event_t *event)
 {
     switch (rd_kafka_event_type(event)) {
-        case RD_KAFKA_EVENT_FETCH: {
-            const rd_kafka_message_t *message = rd_kafka_event_message_next(event);
-            if (!on_record(worker, event, message)) {
-                worker->stalled = event;
-                worker->stalled_message = message;
-                return false;
-            }
-            return true;
-        }
         case RD_KAFKA_EVENT_REBALANCE:
             rebalance_add(worker, event);
-            return true;
+            return;
         case RD_KAFKA_EVENT_OFFSET_COMMIT:
             commit_answered(worker, event);
             break;
@@ -282,11 +254,10 @@ static bool on_event(struct mr_worker *worker, rd_kafka_event_t *event)
         case RD_KAFKA_EVENT_LOG:
             kafka_log_event(event);
             break;
-        default:
+        default: /* a record of a partition that is not ours any more */
             break;
     }
     rd_kafka_event_destroy(event);
-    return true;
 }
 
 static void drain_queue(struct mr_worker *worker, rd_kafka_queue_t *queue)
@@ -296,10 +267,7 @@ static void drain_queue(struct mr_worker *worker, rd_kafka_queue_t *queue)
         if (event == NULL) {
             return;
         }
-        if (!on_event(worker, event)) {
-            worker_at(worker, worker_now_ms(worker) + WORKER_MEMORY_RETRY_MS);
-            return;
-        }
+        on_event(worker, event);
     }
     worker_soon(worker); /* there may be more, and nothing will tell us so */
 }
@@ -307,15 +275,94 @@ static void drain_queue(struct mr_worker *worker, rd_kafka_queue_t *queue)
 void consumer_drain(struct mr_worker *worker)
 {
     drain_queue(worker, worker->answers);
-    if (worker->stalled != NULL) {
-        rd_kafka_event_t *event = worker->stalled;
-        if (!on_record(worker, event, worker->stalled_message)) {
-            worker_at(worker, worker_now_ms(worker) + WORKER_MEMORY_RETRY_MS);
-            return;
-        }
-        worker->stalled = NULL;
+    drain_queue(worker, worker->events);
+}
+
+/* --- records --- */
+
+void consumer_open_queue(struct partition *partition)
+{
+    static const uint64_t one = 1;
+    partition->queue =
+        rd_kafka_queue_get_partition(partition->worker->rk, partition->topic, partition->number);
+    if (partition->queue != NULL) {
+        rd_kafka_queue_forward(partition->queue, NULL); /* not to the consumer's queue */
+        rd_kafka_queue_io_event_enable(partition->queue, partition->worker->event_fd, &one,
+                                       sizeof(one));
     }
-    drain_queue(worker, worker->records);
+}
+
+void consumer_close_queue(struct partition *partition)
+{
+    if (partition->stalled != NULL) {
+        rd_kafka_event_destroy(partition->stalled);
+        partition->stalled = NULL;
+    }
+    if (partition->queue != NULL) {
+        rd_kafka_queue_io_event_enable(partition->queue, -1, NULL, 0);
+        rd_kafka_queue_destroy(partition->queue);
+        partition->queue = NULL;
+    }
+}
+
+/* Takes the record over. Returns whose it is; NULL: no memory. */
+static struct partition *on_record(struct partition *partition, rd_kafka_event_t *event,
+                                   const rd_kafka_message_t *message)
+{
+    if (message == NULL || partition->gone) {
+        rd_kafka_event_destroy(event);
+        return partition;
+    }
+    tell_kafka(partition->worker, NULL);
+    return partition_receive(partition, event, message);
+}
+
+/* The record that there was no memory for, or the next event. NULL: none. */
+static rd_kafka_event_t *next_event(struct partition *partition,
+                                    const rd_kafka_message_t **ret_message)
+{
+    rd_kafka_event_t *event = partition->stalled;
+    if (event != NULL) {
+        partition->stalled = NULL;
+        *ret_message = partition->stalled_message;
+        return event;
+    }
+    event = rd_kafka_queue_poll(partition->queue, 0);
+    if (event != NULL && rd_kafka_event_type(event) == RD_KAFKA_EVENT_FETCH) {
+        *ret_message = rd_kafka_event_message_next(event);
+    }
+    return event;
+}
+
+struct partition *consumer_read(struct partition *partition)
+{
+    struct mr_worker *worker = partition->worker;
+    for (unsigned i = 0; i < WORKER_EVENTS_A_RUN_MAX; i++) {
+        const rd_kafka_message_t *message = NULL;
+        rd_kafka_event_t *event;
+        struct partition *taker;
+        if (partition->queue == NULL || partition_is_full(partition)) {
+            return partition; /* what is settled asks for a run */
+        }
+        event = next_event(partition, &message);
+        if (event == NULL) {
+            return partition;
+        }
+        if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_FETCH) {
+            on_event(worker, event);
+            continue;
+        }
+        taker = on_record(partition, event, message);
+        if (taker == NULL) {
+            partition->stalled = event;
+            partition->stalled_message = message;
+            worker_at(worker, worker_now_ms(worker) + WORKER_MEMORY_RETRY_MS);
+            return partition;
+        }
+        partition = taker;
+    }
+    worker_soon(worker); /* there may be more, and nothing will tell us so */
+    return partition;
 }
 
 /* --- is Kafka there? --- */
@@ -333,6 +380,32 @@ static void probe(uv_work_t *work)
     }
 }
 
+static bool is_there(const struct rd_kafka_metadata *metadata, const char *name)
+{
+    for (int i = 0; i < metadata->topic_cnt; i++) {
+        if (strcmp(metadata->topics[i].topic, name) == 0) {
+            return metadata->topics[i].err == RD_KAFKA_RESP_ERR_NO_ERROR;
+        }
+    }
+    return false;
+}
+
+/* Trouble with a topic is over when Kafka knows all of them again. */
+static void look_at_topics(struct mr_worker *worker, const struct rd_kafka_metadata *metadata)
+{
+    bool are_there = worker->topics.trouble;
+    for (size_t i = 0; i < worker->topics.count && !worker->topics.is_regex; i++) {
+        are_there = are_there && is_there(metadata, worker->topics.names[i]);
+    }
+    for (const struct partition *p = worker->partitions; p != NULL; p = p->next) {
+        are_there = are_there && !p->gone;
+    }
+    if (are_there) {
+        worker->topics.trouble = false;
+        readiness_set(worker->spec.readiness, "topic", true, NULL);
+    }
+}
+
 static void after_probe(uv_work_t *work, int status)
 {
     struct mr_worker *worker;
@@ -344,6 +417,7 @@ static void after_probe(uv_work_t *work, int status)
                            : rd_kafka_err2str(worker->probe.error));
     if (worker->probe.metadata != NULL) {
         rebalance_reopen(worker, worker->probe.metadata);
+        look_at_topics(worker, worker->probe.metadata);
         rd_kafka_metadata_destroy(worker->probe.metadata);
         worker->probe.metadata = NULL;
     }

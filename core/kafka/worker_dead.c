@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Happy path: a record can never succeed -> it is written as a dead letter -> the producer, made
  * with the first one, sends it -> Kafka has it -> the record is settled. What can go wrong: Kafka
- * is away or doesn't answer (sent again, later and later; a second copy harms nobody); Kafka
- * refuses the letter (sent again cut to the least, then again and again, loudly: a record is not
- * lost because nobody wants it). Until then the record counts as in flight, and a partition with
+ * is away or doesn't answer (sent again, later and later; a second copy harms nobody); Kafka finds
+ * it, or another in its request, too large (sent again by itself, then cut to the least); Kafka
+ * refuses it for another reason (again and again, loudly: a record is not lost because nobody wants
+ * it). Until then the record counts as in flight, and a partition with
  * many of them makes no more batches. */
 #include "kafka/worker_internal.h"
 #include "kit/clock.h"
 
 enum {
-    BATCH_OVERHEAD = 1024, /* of the protocol, around key, value and headers */
-    QUEUE_BYTES_MAX = 16 * 1024 * 1024,
+    BATCH_OVERHEAD = 1024,              /* of the protocol, around key, value and headers */
+    QUEUE_BYTES_MAX = 64 * 1024 * 1024, /* and so of a letter, whatever Kafka takes */
     QUEUE_EVENTS_MAX = 10000,
 };
 
@@ -19,6 +20,7 @@ enum {
 static size_t letter_bytes_max(const struct mr_producer *producer)
 {
     size_t bytes = producer_message_bytes_max(producer);
+    bytes = bytes < QUEUE_BYTES_MAX ? bytes : QUEUE_BYTES_MAX;
     return bytes > BATCH_OVERHEAD ? bytes - BATCH_OVERHEAD : 0;
 }
 
@@ -86,7 +88,7 @@ static void again(struct mr_delivery *delivery, const char *reason)
     readiness_set(worker->spec.readiness, "dead-letters", false, "%s", reason);
     mr_log_limited(MR_LOG_ERROR, WORKER_LOG_INTERVAL_MS, "dead letter not stored, tried again",
                    MR_STR("topic", partition->topic), MR_INT("partition", partition->number),
-                   MR_INT("offset", delivery->message->offset), MR_STR("reason", reason));
+                   MR_INT("offset", delivery->offset), MR_STR("reason", reason));
     link_waiting(worker, delivery);
     worker_soon(worker);
 }
@@ -113,12 +115,22 @@ static void stored(struct mr_delivery *delivery)
     struct mr_worker *worker = partition->worker;
     mr_log_limited(MR_LOG_WARN, WORKER_LOG_INTERVAL_MS, "dead-lettered",
                    MR_STR("topic", partition->topic), MR_INT("partition", partition->number),
-                   MR_INT("offset", delivery->message->offset), MR_STR("code", delivery->dead.code),
+                   MR_INT("offset", delivery->offset), MR_STR("code", delivery->dead.code),
                    MR_STR("text", delivery->dead.text));
     tell_well(worker);
     worker_metrics_dead(partition, delivery->dead.code == NULL ? "" : delivery->dead.code);
     partition->dying--;
     delivery_settle(delivery, partition->metrics.dead);
+}
+
+/* Kafka refuses whole requests: which of its letters is the one too large shows only when each is
+ * sent by itself. */
+static void note_refusal(struct mr_delivery *delivery, const struct mr_outcome *outcome)
+{
+    if (outcome->kind == MR_REJECTED || (outcome->too_large && delivery->dead.alone)) {
+        delivery->dead.rejected = true;
+    }
+    delivery->dead.alone = delivery->dead.alone || outcome->too_large;
 }
 
 static void on_settled(struct mr_send *send, const struct mr_outcome *outcome)
@@ -129,6 +141,7 @@ static void on_settled(struct mr_send *send, const struct mr_outcome *outcome)
     partition = delivery->partition;
     partition->sending--;
     partition->worker->dead.sending--;
+    partition->worker->dead.is_alone = false;
     worker_soon(partition->worker);
     if (partition->state == PARTITION_ORPHAN) {
         if (delivery->batch == NULL) {
@@ -141,7 +154,7 @@ static void on_settled(struct mr_send *send, const struct mr_outcome *outcome)
     } else if (outcome->kind == MR_STORED) {
         stored(delivery);
     } else {
-        delivery->dead.rejected = delivery->dead.rejected || outcome->kind == MR_REJECTED;
+        note_refusal(delivery, outcome);
         again(delivery, outcome->reason);
     }
 }
@@ -156,14 +169,19 @@ static int write_letter(struct mr_delivery *delivery, struct kafka_record *ret_r
         .text = delivery->dead.text,
         .topic = partition->topic,
         .partition = partition->number,
-        .offset = delivery->message->offset,
-        .timestamp_ms = rd_kafka_message_timestamp(delivery->message, NULL),
+        .offset = delivery->offset,
+        .timestamp_ms = delivery->timestamp_ms,
         .group = worker->group,
         .attempts = delivery->attempt,
         .first_ms = delivery->first_ms,
         .last_ms = delivery->dead.last_ms,
     };
-    int rc = kafka_message_record(delivery->message, &worker->headers, &letter.original, err);
+    int rc = 0;
+    if (delivery->dead.copy != NULL) {
+        letter.original = *delivery->dead.copy;
+    } else {
+        rc = kafka_message_record(delivery->message, &worker->headers, &letter.original, err);
+    }
     if (rc != 0) {
         return rc;
     }
@@ -191,6 +209,7 @@ static int send_letter(struct mr_delivery *delivery, struct mr_error *err)
         delivery->state = DELIVERY_SENDING;
         partition->sending++;
         worker->dead.sending++;
+        worker->dead.is_alone = delivery->dead.alone;
         delivery->dead.send.on_settled = on_settled;
         producer_send_record(worker->dead.port, &delivery->dead.send, topic.ptr, &record);
     } else {
@@ -200,11 +219,25 @@ static int send_letter(struct mr_delivery *delivery, struct mr_error *err)
     return rc;
 }
 
+/* A letter may wait for long, and must not hold the whole fetch that its record came with. */
+static void copy_record(struct mr_delivery *delivery)
+{
+    struct kafka_record record;
+    if (kafka_message_record(delivery->message, &delivery->partition->worker->headers, &record,
+                             NULL) == 0) {
+        delivery->dead.copy = kafka_record_copy(&record);
+    }
+    if (delivery->dead.copy != NULL) {
+        delivery_release_record(delivery);
+    }
+}
+
 /* A text for which there is no memory is lost, the record isn't. */
 void dead_begin(struct mr_delivery *delivery, const char *code, const char *text)
 {
     struct partition *partition = delivery->partition;
     delivery_release_event(delivery);
+    copy_record(delivery);
     delivery->dead.code = mem_strdup(code == NULL ? "" : code);
     delivery->dead.text = mem_strdup(text == NULL ? "" : text);
     delivery->dead.last_ms = clock_wall_ms();
@@ -235,8 +268,14 @@ void dead_run(struct mr_worker *worker)
 {
     int64_t now = worker_now_ms(worker);
     struct mr_delivery *delivery;
-    while (worker->phase < WORKER_CLOSING && (delivery = take_due(worker, now)) != NULL) {
+    while (worker->phase < WORKER_CLOSING && !worker->dead.is_alone &&
+           (delivery = take_due(worker, now)) != NULL) {
         struct mr_error err = {0};
+        if (delivery->dead.alone && worker->dead.sending > 0) {
+            delivery->next = worker->dead.first; /* when those are settled */
+            worker->dead.first = delivery;
+            return;
+        }
         if (send_letter(delivery, &err) != 0) {
             again(delivery, err.text);
         }

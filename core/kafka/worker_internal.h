@@ -39,12 +39,13 @@
 enum {
     WORKER_TOPICS_MAX = 16,            /* names in `topic` */
     WORKER_NAME_BYTES_MAX = 1024,      /* of a topic's name with its suffix */
-    WORKER_EVENTS_A_RUN_MAX = 2000,    /* records and events taken from the queue in one run */
+    WORKER_EVENTS_A_RUN_MAX = 2000,    /* records or events taken from one queue in one run */
     WORKER_DEAD_A_PARTITION_MAX = 100, /* dead letters on their way; no more batches meanwhile */
     WORKER_UNCOMMITTED_MAX = 100000,   /* offsets behind one that is not settled, of a partition */
     WORKER_WAIT_MIN_MS = 10,           /* of mr_wait: no spinning */
-    WORKER_EVENTS_SPARE_MAX = 10000,   /* struct mr_event kept for the next batch */
-    WORKER_NET_MS = 1000,              /* a run at least so often, whatever else happens */
+    WORKER_WAIT_MAX_MS = 24 * 60 * 60 * 1000,
+    WORKER_EVENTS_SPARE_MAX = 10000, /* struct mr_event kept for the next batch */
+    WORKER_NET_MS = 1000,            /* a run at least so often, whatever else happens */
     WORKER_MEMORY_RETRY_MS = 100,
     WORKER_COMMIT_WAIT_MS = 5000,  /* for the last commit of a partition */
     WORKER_COMMIT_GRACE_MS = 2000, /* for it, after the deadline of the stop */
@@ -84,8 +85,10 @@ struct mr_delivery {
     struct partition *partition;
     struct mr_batch *batch;   /* that points to it; NULL while pending and after the batch */
     struct mr_delivery *next; /* of the partition's or the worker's list that it is in */
-    rd_kafka_event_t *record; /* owns `message` */
+    rd_kafka_event_t *record; /* owns `message`; NULL: it is over, or dead.copy has it */
     const rd_kafka_message_t *message;
+    int64_t offset;
+    int64_t timestamp_ms;   /* of the record; -1: none */
     struct mr_event *event; /* while in a batch */
     size_t bytes;           /* key and value */
     int64_t arrived_ms;     /* loop time */
@@ -97,6 +100,8 @@ struct mr_delivery {
         int64_t last_ms;  /* wall clock of the last attempt */
         int64_t again_ms; /* loop time */
         unsigned tries;
+        struct kafka_record *copy; /* NULL: there was no memory for one */
+        bool alone; /* Kafka refused it, or another with it, as too large: to be sent by itself */
         bool rejected; /* Kafka did not take it whole: cut to the least */
     } dead;
 };
@@ -122,7 +127,6 @@ enum partition_state {
 
 struct partition_metrics {
     struct mr_series *received;
-    struct mr_series *repeated;
     struct mr_series *done;
     struct mr_series *dead;
     struct mr_series *skipped;
@@ -142,6 +146,9 @@ struct partition {
     struct partition *next;
     char *topic;
     int32_t number;
+    rd_kafka_queue_t *queue;   /* its records; NULL: given up */
+    rd_kafka_event_t *stalled; /* a record there was no memory for */
+    const rd_kafka_message_t *stalled_message;
     struct ledger ledger;
     struct mr_delivery *first; /* pending, by offset */
     struct mr_delivery *last;
@@ -149,11 +156,8 @@ struct partition {
     size_t pending_bytes; /* keys and values */
     size_t held_count;    /* pending, in a batch, dying: what memory is bounded by */
     size_t held_bytes;    /* with overhead */
-    int64_t latest_ms;    /* the latest timestamp of a record received; -1: none */
     bool gone;            /* Kafka had no such partition at gone_ms: perhaps it comes back anew */
     int64_t gone_ms;
-    bool paused;  /* as librdkafka was told */
-    bool resumed; /* and nothing new has come since */
     bool waiting; /* the sink is away */
     char wait_reason[WORKER_REASON_BYTES];
     int64_t hold_until_ms;
@@ -183,10 +187,8 @@ struct mr_worker {
     char *group;
 
     rd_kafka_t *rk;
-    rd_kafka_queue_t *records; /* the consumer's queue */
+    rd_kafka_queue_t *events;  /* the consumer's queue: rebalances, errors */
     rd_kafka_queue_t *answers; /* commits, logs; rebalances while closing */
-    rd_kafka_event_t *stalled; /* a record there was no memory for */
-    const rd_kafka_message_t *stalled_message;
     int64_t max_poll_interval_ms;
     int event_fd;
     uv_poll_t poll;
@@ -208,8 +210,7 @@ struct mr_worker {
 
     struct partition *partitions;
     struct partition *orphans;
-    struct partition *last_received; /* the last record's; NULL: look for it */
-    struct mr_batch *over;           /* batches whose last delivery is settled */
+    struct mr_batch *over; /* batches whose last delivery is settled */
     struct mr_event *spare[WORKER_EVENTS_SPARE_MAX];
     size_t spare_count;
     struct kafka_message_headers headers; /* of the record at hand */
@@ -240,7 +241,8 @@ struct mr_worker {
         struct dead_writer writer;
         struct mr_delivery *first; /* to be sent (again) */
         size_t sending;
-        bool refused; /* the readiness condition is false */
+        bool is_alone; /* the one that is being sent */
+        bool refused;  /* the readiness condition is false */
         bool abandoned;
     } dead;
 
@@ -285,7 +287,13 @@ void worker_at(struct mr_worker *worker, int64_t at_ms); /* within a run */
 
 /* worker_consumer.c */
 int consumer_open(struct mr_worker *worker, struct mr_error *err);
-void consumer_drain(struct mr_worker *worker);
+void consumer_drain(struct mr_worker *worker); /* all queues but the partitions' */
+/* Watch a partition's own queue, and stop it. Without memory for the handle librdkafka ends. */
+void consumer_open_queue(struct partition *partition);
+void consumer_close_queue(struct partition *partition);
+/* Take records of the partition while there is room for them. Returns the partition, or the one
+ * that has taken its place. */
+struct partition *consumer_read(struct partition *partition);
 void consumer_probe(struct mr_worker *worker);
 void consumer_destroy(struct mr_worker *worker); /* blocking; any thread */
 
@@ -301,10 +309,12 @@ int worker_dead_topic(const struct mr_worker *worker, const char *topic, struct 
 /* The one that is there already, or a new one. NULL: out of memory. */
 struct partition *partition_open(struct mr_worker *worker, const char *topic, int32_t number);
 struct partition *partition_find(struct mr_worker *worker, const char *topic, int32_t number);
-/* Takes `record` over, unless it returns false: out of memory, to be offered again. The partition
- * may have been given up for another one: look for it anew. */
-bool partition_receive(struct partition *partition, rd_kafka_event_t *record,
-                       const rd_kafka_message_t *message);
+/* No more may be in memory: reading pauses, what comes waits in librdkafka's queue. */
+bool partition_is_full(const struct partition *partition);
+/* Takes `record` over. Returns the partition, or the one that has taken its place. NULL: out of
+ * memory, to be offered again. */
+struct partition *partition_receive(struct partition *partition, rd_kafka_event_t *record,
+                                    const rd_kafka_message_t *message);
 void partition_push_front(struct partition *partition, struct mr_delivery *delivery);
 void partition_run(struct partition *partition);
 void partition_drain(struct partition *partition); /* no more batches; drop what waits */
@@ -326,6 +336,7 @@ void worker_metrics_dead(struct partition *partition, const char *code);
 /* worker_settle.c */
 void delivery_free(struct mr_delivery *delivery);
 void delivery_release_event(struct mr_delivery *delivery);
+void delivery_release_record(struct mr_delivery *delivery);
 /* The record is settled for good: books, metrics, memory. */
 void delivery_settle(struct mr_delivery *delivery, struct mr_series *outcome);
 void worker_end_batches(struct mr_worker *worker);

@@ -156,10 +156,6 @@ static void begin_ending(struct mr_worker *worker)
     while (worker->rebalance.count > 0) {
         rd_kafka_event_destroy(worker->rebalance.events[--worker->rebalance.count]);
     }
-    if (worker->stalled != NULL) {
-        rd_kafka_event_destroy(worker->stalled);
-        worker->stalled = NULL;
-    }
     if (worker->spec.ops->close != NULL) {
         worker->spec.ops->close(worker);
     }
@@ -247,8 +243,11 @@ static void run_stop(struct mr_worker *worker)
 
 static void run_partitions(struct mr_worker *worker)
 {
-    /* An author's batch() can't take partitions away: that happens in the run only. */
-    for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
+    struct partition *next;
+    /* One may be replaced by another, which comes first in the list. An author's batch() can't take
+     * partitions away: that happens in the run only. */
+    for (struct partition *p = worker->partitions; p != NULL; p = next) {
+        next = p->next;
         partition_run(p);
     }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The books, as they are shown. For every partition and at every moment:
- *     received = done + dead + skipped + given up + in flight + pending
- * Repeated records are not received a second time. */
+ *     received = done + dead + skipped + given up + in flight + pending */
 #include <stdio.h>
 
 #include "kafka/worker_internal.h"
@@ -17,11 +16,6 @@ static const struct mr_metric received = {.name = "millrace_worker_received_tota
                                           .type = MR_COUNTER,
                                           .help = "Records taken from Kafka.",
                                           .labels = BY_PARTITION};
-static const struct mr_metric repeated = {
-    .name = "millrace_worker_repeated_total",
-    .type = MR_COUNTER,
-    .help = "Records that came once more within one assignment, and were dropped.",
-    .labels = BY_PARTITION};
 static const struct mr_metric settled = {
     .name = "millrace_worker_settled_total",
     .type = MR_COUNTER,
@@ -68,7 +62,6 @@ void worker_metrics_open(struct partition *partition)
     const char *labels[MR_METRIC_LABELS_MAX] = {partition->topic, number, NULL};
     (void)snprintf(number, sizeof(number), "%d", (int)partition->number);
     metrics->received = mr_series_get(&received, labels);
-    metrics->repeated = mr_series_get(&repeated, labels);
     metrics->in_flight = mr_series_get(&in_flight, labels);
     metrics->pending = mr_series_get(&pending, labels);
     metrics->paused = mr_series_get(&paused, labels);

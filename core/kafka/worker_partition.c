@@ -2,9 +2,8 @@
 /* Happy path: a record comes -> it is new to the ledger -> it waits -> enough have come, or the
  * oldest has waited long enough, and no batch is in flight -> the records become events -> the
  * author has the batch. What can go wrong: a record is no event (dead-lettered), or a null value
- * (skipped); too much is in memory (reading pauses, until less than half is); the same record comes
- * again, as librdkafka 2.0.2 may do after a pause (dropped); the topic is deleted and made anew
- * beneath us, or truncated (its offsets begin again: new books are opened). */
+ * (skipped); too much is in memory (reading pauses); the topic is deleted and made anew beneath us,
+ * or truncated (its offsets begin again: new books are opened). */
 #include <stdio.h>
 #include <string.h>
 
@@ -28,7 +27,6 @@ static struct partition *make(struct mr_worker *worker, const char *topic, int32
     partition->worker = worker;
     partition->number = number;
     partition->state = worker->phase == WORKER_RUNNING ? PARTITION_ACTIVE : PARTITION_DRAINING;
-    partition->latest_ms = -1;
     ledger_init(&partition->ledger);
     return partition;
 }
@@ -37,6 +35,7 @@ static void take_up(struct partition *partition)
 {
     struct mr_worker *worker = partition->worker;
     worker_metrics_open(partition);
+    consumer_open_queue(partition);
     partition->next = worker->partitions;
     worker->partitions = partition;
 }
@@ -55,16 +54,10 @@ struct partition *partition_open(struct mr_worker *worker, const char *topic, in
 
 struct partition *partition_find(struct mr_worker *worker, const char *topic, int32_t number)
 {
-    struct partition *p = worker->last_received; /* records come in runs */
-    if (p != NULL && p->number == number && strcmp(p->topic, topic) == 0) {
-        return p;
+    struct partition *p = worker->partitions;
+    while (p != NULL && (p->number != number || strcmp(p->topic, topic) != 0)) {
+        p = p->next;
     }
-    for (p = worker->partitions; p != NULL; p = p->next) {
-        if (p->number == number && strcmp(p->topic, topic) == 0) {
-            break;
-        }
-    }
-    worker->last_received = p;
     return p;
 }
 
@@ -111,44 +104,12 @@ static void drop_pending(struct partition *partition)
     partition->waiting = false;
 }
 
-/* --- pausing --- */
-
-static void set_paused(struct partition *partition, bool paused)
-{
-    rd_kafka_t *rk = partition->worker->rk;
-    rd_kafka_topic_partition_list_t *list;
-    rd_kafka_resp_err_t error;
-    if (partition->paused == paused) {
-        return; /* resuming what is not paused can rewind it (librdkafka < 2.4.0) */
-    }
-    list = rd_kafka_topic_partition_list_new(1);
-    (void)rd_kafka_topic_partition_list_add(list, partition->topic, partition->number);
-    error = paused ? rd_kafka_pause_partitions(rk, list) : rd_kafka_resume_partitions(rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        mr_log_limited(MR_LOG_ERROR, WORKER_LOG_INTERVAL_MS,
-                       paused ? "pause failed" : "resume failed", MR_STR("topic", partition->topic),
-                       MR_INT("partition", partition->number),
-                       MR_STR("reason", rd_kafka_err2str(error)));
-        return; /* tried again in the next run */
-    }
-    partition->paused = paused;
-    partition->resumed = !paused;
-    mr_gauge_set(partition->metrics.paused, paused);
-}
-
-static void decide_pause(struct partition *partition)
+bool partition_is_full(const struct partition *partition)
 {
     const struct mr_worker_loop_options *options = partition->worker->spec.options;
-    size_t count_max = (size_t)options->pending_count_max;
-    size_t bytes_max = (size_t)options->pending_bytes_max;
-    if (partition->held_count >= count_max || partition->held_bytes >= bytes_max ||
-        partition->ledger.count >= WORKER_UNCOMMITTED_MAX) {
-        set_paused(partition, true);
-    } else if (partition->held_count <= count_max / 2 && partition->held_bytes <= bytes_max / 2 &&
-               partition->ledger.count <= WORKER_UNCOMMITTED_MAX / 2) {
-        set_paused(partition, false);
-    }
+    return partition->held_count >= (size_t)options->pending_count_max ||
+           partition->held_bytes >= (size_t)options->pending_bytes_max ||
+           partition->ledger.count >= WORKER_UNCOMMITTED_MAX;
 }
 
 /* --- what waits --- */
@@ -156,6 +117,7 @@ static void decide_pause(struct partition *partition)
 static void tell_pending(struct partition *partition)
 {
     mr_gauge_set(partition->metrics.pending, (int64_t)partition->pending_count);
+    mr_gauge_set(partition->metrics.paused, partition_is_full(partition));
     partition_tell_in_flight(partition);
 }
 
@@ -163,32 +125,6 @@ void partition_tell_in_flight(struct partition *partition)
 {
     mr_gauge_set(partition->metrics.in_flight,
                  (int64_t)(partition->held_count - partition->pending_count));
-}
-
-/* A record that is not above what was received has come again only if nothing proves otherwise:
- * librdkafka repeats after a pause, what it repeats we have had, with the same timestamp, and Kafka
- * still has what followed it. When in doubt it is new, for reading twice is harmless. */
-static bool is_repeat(const struct partition *partition, const rd_kafka_message_t *message)
-{
-    const struct ledger *ledger = &partition->ledger;
-    int64_t low;
-    int64_t high = RD_KAFKA_OFFSET_INVALID;
-    (void)rd_kafka_get_watermark_offsets(partition->worker->rk, partition->topic, partition->number,
-                                         &low, &high); /* of the last answer: not asked for */
-    return partition->resumed && message->offset >= ledger->first &&
-           rd_kafka_message_timestamp(message, NULL) <= partition->latest_ms &&
-           (high < 0 || high > ledger->received);
-}
-
-static void drop_repeat(struct partition *partition, rd_kafka_event_t *record,
-                        const rd_kafka_message_t *message)
-{
-    mr_log_limited(MR_LOG_WARN, WORKER_LOG_INTERVAL_MS, "a record came again, dropped",
-                   MR_STR("topic", partition->topic), MR_INT("partition", partition->number),
-                   MR_INT("offset", message->offset),
-                   MR_INT("received", partition->ledger.received));
-    rd_kafka_event_destroy(record);
-    mr_count(partition->metrics.repeated, 1);
 }
 
 /* What the old topic's records became is of no use any more: its offsets say nothing about the
@@ -241,38 +177,31 @@ static struct mr_delivery *delivery_new(struct partition *partition, rd_kafka_ev
     delivery->partition = partition;
     delivery->record = record;
     delivery->message = message;
+    delivery->offset = message->offset;
+    delivery->timestamp_ms = rd_kafka_message_timestamp(message, NULL);
     delivery->attempt = 1;
     delivery->bytes = message->len + message->key_len;
     delivery->arrived_ms = worker_now_ms(partition->worker);
     return delivery;
 }
 
-bool partition_receive(struct partition *partition, rd_kafka_event_t *record,
-                       const rd_kafka_message_t *message)
+struct partition *partition_receive(struct partition *partition, rd_kafka_event_t *record,
+                                    const rd_kafka_message_t *message)
 {
-    int64_t timestamp_ms = rd_kafka_message_timestamp(message, NULL);
     struct mr_delivery *delivery;
     if (message->offset <= partition->ledger.received) {
-        if (is_repeat(partition, message)) {
-            drop_repeat(partition, record, message);
-            return true;
-        }
         partition = begin_anew(partition, message->offset);
         if (partition == NULL) {
-            return false;
+            return NULL;
         }
     }
     delivery = delivery_new(partition, record, message);
     if (delivery == NULL) {
-        return false;
+        return NULL;
     }
     append(partition, delivery);
-    partition->resumed = false;
-    partition->latest_ms =
-        partition->latest_ms > timestamp_ms ? partition->latest_ms : timestamp_ms;
     mr_count(partition->metrics.received, 1);
-    decide_pause(partition); /* at once: a run takes many records */
-    return true;
+    return partition;
 }
 
 void partition_push_front(struct partition *partition, struct mr_delivery *delivery)
@@ -311,7 +240,6 @@ void partition_drain(struct partition *partition)
     if (partition->state == PARTITION_ACTIVE) {
         partition->state = PARTITION_DRAINING;
         drop_pending(partition);
-        set_paused(partition, true);
         worker_tell_sink(partition->worker);
     }
 }
@@ -326,15 +254,9 @@ void partition_give_up(struct partition *partition)
     }
     drop_pending(partition);
     dead_drop(partition);
-    /* librdkafka keeps a pause beyond the assignment: it would be paused when it comes back. */
-    if (worker->phase < WORKER_CLOSING) {
-        set_paused(partition, false);
-    }
+    consumer_close_queue(partition);
     worker_metrics_close(partition);
     unlink_from(&worker->partitions, partition);
-    if (worker->last_received == partition) {
-        worker->last_received = NULL;
-    }
     partition->state = PARTITION_ORPHAN;
     partition->next = worker->orphans;
     worker->orphans = partition;
@@ -451,10 +373,11 @@ static void build(struct partition *partition)
     worker->spec.ops->batch(worker, batch);
 }
 
-static bool is_full(const struct partition *partition)
+static bool is_batch_full(const struct partition *partition)
 {
     const struct mr_worker_loop_options *options = partition->worker->spec.options;
-    return partition->paused || partition->pending_count >= (size_t)options->batch_count_max ||
+    return partition_is_full(partition) ||
+           partition->pending_count >= (size_t)options->batch_count_max ||
            partition->pending_bytes >= (size_t)options->batch_bytes_max;
 }
 
@@ -466,8 +389,9 @@ static void decide_batch(struct partition *partition)
     if (partition->first == NULL || partition->batch != NULL || !may_dead_letter(partition)) {
         return;
     }
-    due = is_full(partition) ? now
-                             : partition->first->arrived_ms + worker->spec.options->batch_age_ms;
+    due = is_batch_full(partition)
+              ? now
+              : partition->first->arrived_ms + worker->spec.options->batch_age_ms;
     if (due < partition->hold_until_ms) {
         due = partition->hold_until_ms;
     }
@@ -481,7 +405,7 @@ static void decide_batch(struct partition *partition)
 void partition_run(struct partition *partition)
 {
     if (partition->state == PARTITION_ACTIVE) {
-        decide_pause(partition);
+        partition = consumer_read(partition);
         decide_batch(partition);
         tell_pending(partition);
     }

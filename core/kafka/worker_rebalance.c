@@ -205,6 +205,7 @@ static void go_on_revoking(struct mr_worker *worker, const rd_kafka_topic_partit
     int64_t now = worker_now_ms(worker);
     if (rd_kafka_assignment_lost(worker->rk)) {
         mr_log(MR_LOG_WARN, "partitions are lost: not committed", MR_INT("partitions", list->cnt));
+        readiness_set(worker->spec.readiness, "group", false, "the partitions were lost");
         finish_revoke(worker);
         return;
     }

@@ -28,14 +28,22 @@ void delivery_release_event(struct mr_delivery *delivery)
     delivery->event = NULL;
 }
 
-void delivery_free(struct mr_delivery *delivery)
+void delivery_release_record(struct mr_delivery *delivery)
 {
-    delivery_release_event(delivery);
     if (delivery->record != NULL) {
         rd_kafka_event_destroy(delivery->record);
     }
+    delivery->record = NULL;
+    delivery->message = NULL;
+}
+
+void delivery_free(struct mr_delivery *delivery)
+{
+    delivery_release_event(delivery);
+    delivery_release_record(delivery);
     mem_free(delivery->dead.code);
     mem_free(delivery->dead.text);
+    mem_free(delivery->dead.copy);
     delivery->magic = 0;
     mem_free(delivery);
 }
@@ -49,16 +57,16 @@ static void free_or_leave(struct mr_delivery *delivery)
     }
     delivery->state = DELIVERY_OVER;
     delivery_release_event(delivery);
-    rd_kafka_event_destroy(delivery->record);
-    delivery->record = NULL;
-    delivery->message = NULL;
+    delivery_release_record(delivery);
+    mem_free(delivery->dead.copy);
+    delivery->dead.copy = NULL;
 }
 
 void delivery_settle(struct mr_delivery *delivery, struct mr_series *outcome)
 {
     struct partition *partition = delivery->partition;
     if (partition->state != PARTITION_ORPHAN) {
-        ledger_settle(&partition->ledger, delivery->message->offset);
+        ledger_settle(&partition->ledger, delivery->offset);
         partition_release(partition, delivery);
         partition_tell_in_flight(partition);
         mr_count(outcome, 1);
@@ -115,8 +123,8 @@ void mr_skip(struct mr_delivery *delivery, const char *rule)
     struct mr_batch *batch = settle(delivery, SETTLED_OVER);
     if (batch != NULL) {
         mr_log(MR_LOG_DEBUG, "skipped", MR_STR("topic", batch->partition->topic),
-               MR_INT("partition", batch->partition->number),
-               MR_INT("offset", delivery->message->offset), MR_STR("rule", rule));
+               MR_INT("partition", batch->partition->number), MR_INT("offset", delivery->offset),
+               MR_STR("rule", rule));
         delivery_settle(delivery, batch->partition->metrics.skipped);
     }
 }
@@ -130,9 +138,8 @@ void mr_dead(struct mr_delivery *delivery, const char *code, const char *text)
 
 static void hold(struct mr_batch *batch, int64_t after_ms)
 {
-    if (after_ms > batch->hold_ms) {
-        batch->hold_ms = after_ms;
-    }
+    after_ms = after_ms < WORKER_WAIT_MAX_MS ? after_ms : WORKER_WAIT_MAX_MS;
+    batch->hold_ms = after_ms > batch->hold_ms ? after_ms : batch->hold_ms;
 }
 
 void mr_wait(struct mr_delivery *delivery, const char *reason, int64_t after_ms)
@@ -170,8 +177,8 @@ void mr_retry(struct mr_delivery *delivery, const char *reason)
         mr_log_limited(MR_LOG_WARN, WORKER_LOG_INTERVAL_MS, "to be tried again",
                        MR_STR("topic", batch->partition->topic),
                        MR_INT("partition", batch->partition->number),
-                       MR_INT("offset", delivery->message->offset),
-                       MR_INT("attempt", delivery->attempt), MR_STR("reason", reason));
+                       MR_INT("offset", delivery->offset), MR_INT("attempt", delivery->attempt),
+                       MR_STR("reason", reason));
         hold(batch, retry_delay_ms(worker, delivery->attempt));
         delivery->attempt++;
     }
@@ -232,13 +239,13 @@ struct mr_event *mr_delivery_event(struct mr_delivery *delivery)
 int64_t mr_delivery_offset(const struct mr_delivery *delivery)
 {
     MAGIC_CHECK(delivery, DELIVERY_MAGIC);
-    return delivery->message == NULL ? -1 : delivery->message->offset;
+    return delivery->offset;
 }
 
 int64_t mr_delivery_timestamp_ms(const struct mr_delivery *delivery)
 {
     MAGIC_CHECK(delivery, DELIVERY_MAGIC);
-    return delivery->message == NULL ? -1 : rd_kafka_message_timestamp(delivery->message, NULL);
+    return delivery->timestamp_ms;
 }
 
 unsigned mr_delivery_attempt(const struct mr_delivery *delivery)
@@ -270,15 +277,13 @@ void worker_tell_sink(struct mr_worker *worker)
 static void note_sink(struct mr_batch *batch)
 {
     struct partition *partition = batch->partition;
+    partition->waiting = batch->has_wait;
     if (batch->has_wait) {
-        partition->waiting = true;
         memcpy(partition->wait_reason, batch->reason, sizeof(batch->reason));
     } else if (batch->has_done) {
         for (struct partition *p = partition->worker->partitions; p != NULL; p = p->next) {
             p->waiting = false;
         }
-    } else {
-        return;
     }
     worker_tell_sink(partition->worker);
 }

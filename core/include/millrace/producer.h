@@ -24,8 +24,9 @@ enum mr_outcome_kind {
 
 struct mr_outcome {
     enum mr_outcome_kind kind;
-    const char *reason;     /* for people; "" when stored; valid during the callback */
-    bool too_large;         /* MR_REJECTED: it is over a limit of size */
+    const char *reason; /* for people; "" when stored; valid during the callback */
+    bool too_large; /* MR_REJECTED: it is over a limit of size; MR_BUSY: Kafka refused its request
+                       for the size of one of the events in it */
     int64_t retry_after_ms; /* MR_BUSY */
     int32_t partition;      /* MR_STORED */
     int64_t offset;         /* MR_STORED */
