@@ -59,6 +59,16 @@ def test_unseen_by_the_worker(bridge, worker, kafka, influx, name):
     assert one.terminate() == 0
 
 
+def test_it_is_ready_again_without_a_record(worker, kafka, influx, name):
+    influx.create_database(name)
+    kafka.create_topic(name, partitions=2)
+    one = worker(kafka, name, influx.uri, name, **LONG_SESSION)
+    kafka.delete_topic(name)
+    one.wait_not_ready("topic")
+    kafka.create_topic(name, partitions=2)
+    one.wait_ready()
+
+
 def test_before_the_workers_eyes(bridge, worker, kafka, influx, name):
     """It sees the topic go, and come back with more records than before: the old position is in the
     midst of them."""

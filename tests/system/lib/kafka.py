@@ -117,23 +117,24 @@ class Kafka:
 
     # Console tools, as a user would run them.
 
-    def _run(self, main_class, *words, bootstrap=True, check=True, seconds=60):
+    def _run(self, main_class, *words, bootstrap=True, check=True, seconds=60, errors=False):
         command = _java("-Xmx128m", main_class, *map(str, words), folder=self.folder)
         if bootstrap:
             command += ["--bootstrap-server", self.address]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace",
                               timeout=seconds, stdin=subprocess.DEVNULL)
         assert not check or done.returncode == 0, f"{main_class}: {done.stdout}{done.stderr}"
-        return done.stdout
+        return done.stdout + (done.stderr if errors else "")
 
     def console_consumer(self, topic, *words):
         """All records of the topic, formatted as kafka-console-consumer.sh does it."""
         return self._run("org.apache.kafka.tools.consumer.ConsoleConsumer", "--topic", topic,
                          "--from-beginning", "--timeout-ms", "4000", *words, check=False)
 
-    def create_topic(self, topic, partitions=3):
+    def create_topic(self, topic, partitions=3, **config):
+        words = [f"--config={key.replace('_', '.')}={value}" for key, value in config.items()]
         self._run("org.apache.kafka.tools.TopicCommand", "--create", "--topic", topic,
-                  "--partitions", partitions, "--replication-factor", 1)
+                  "--partitions", partitions, "--replication-factor", 1, *words)
 
     def delete_topic(self, topic):
         self._run("org.apache.kafka.tools.TopicCommand", "--delete", "--topic", topic)
@@ -144,6 +145,11 @@ class Kafka:
                          "--describe", "--group", group, "--offsets")
         rows = [line.split() for line in text.splitlines() if line.startswith(group + " ")]
         return {(row[1], int(row[2])): int(row[3]) for row in rows if row[3] != "-"}
+
+    def group_state(self, group):
+        """What Kafka's console tool says of the group, for people."""
+        return self._run("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+                         "--describe", "--group", group, errors=True)
 
     def commits(self, group):
         """Every commit that the group ever made, in order: [(topic, partition, offset)]. Read from

@@ -2,6 +2,7 @@
 """The records of a topic, and the CloudEvents in them as fastavro reads them."""
 import io
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from .load import CHANNEL, event_time
 from .paths import AVRO_CAT, CLOUDEVENT_SCHEMA
 
 CONTENT_TYPE = "application/cloudevents+avro"
+HEADER = re.compile(r",(?=[\w-]+=)")  # before a header, as kcat writes them
 
 
 @dataclass
@@ -52,7 +54,7 @@ def encode(attributes, data):
 
 
 def read(kafka, topic):
-    """All records of the topic by kcat, each partition in order. Header values without commas."""
+    """All records of the topic by kcat, each partition in order."""
     if topic not in kafka.topics():
         return []
     # Lengths first, so that keys and values may hold any byte.
@@ -69,7 +71,7 @@ def read(kafka, topic):
         value = rest[position:position + max(value_size, 0)] if value_size >= 0 else None
         position += len(value or b"")
         end = rest.index(b"\n", position)
-        pairs = [pair for pair in rest[position:end].decode().split(",") if pair]
+        pairs = [pair for pair in HEADER.split(rest[position:end].decode()) if pair]
         headers = dict(pair.split("=", 1) for pair in pairs)
         records.append(Record(partition, offset, timestamp, key, value, headers))
         position = end + 1
