@@ -108,12 +108,6 @@ static int64_t next_wait(struct sink *sink, int64_t *wait_ms)
 
 static void set_ready(struct sink *sink, bool ready)
 {
-    if (sink->is_ready != ready) {
-        mr_log(ready ? MR_LOG_INFO : MR_LOG_WARN,
-               ready ? "influxdb is there" : "influxdb is away, waiting",
-               ready ? MR_SLICE_FIELD("url", mr_slice(sink->url, sink->url_shown))
-                     : MR_STR("error", sink->reason));
-    }
     sink->is_ready = ready;
     mr_worker_set_ready(sink->worker, "influxdb", ready ? NULL : sink->reason);
 }
