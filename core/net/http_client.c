@@ -14,7 +14,7 @@
 #include "kit/magic.h"
 #include "kit/mem.h"
 #include "net/curl_loop.h"
-#include "net/http_client_easy.h"
+#include "net/http_call.h"
 
 enum {
     HTTP_CLIENT_MAGIC = 0x4854434c,
@@ -154,7 +154,6 @@ static void begin_next(struct mr_http_client *client)
             list_add(&client->active, call);
         } else {
             (void)mr_error_set(&call->error, MR_ENOMEM, "%s: out of memory", call->shown);
-            (void)mr_error_retriable(&call->error);
             finish_later(client, call);
         }
     }

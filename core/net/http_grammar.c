@@ -5,6 +5,13 @@
 
 #include "kit/ascii.h"
 
+void http_refuse(struct http_reader *reader, int status, const char *reason)
+{
+    reader->state = HTTP_READER_REFUSED;
+    reader->status = status;
+    reader->reason = reason;
+}
+
 static bool is_alpha(unsigned char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

@@ -37,13 +37,6 @@ enum position {
     AT_LAST_LF,
 };
 
-void http_refuse(struct http_reader *reader, int status, const char *reason)
-{
-    reader->state = HTTP_READER_REFUSED;
-    reader->status = status;
-    reader->reason = reason;
-}
-
 static void begin(struct http_reader *reader)
 {
     struct mr_buf head = reader->head;

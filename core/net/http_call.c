@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "net/http_client_easy.h"
+#include "net/http_call.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef NET_HTTP_CLIENT_EASY_H
-#define NET_HTTP_CLIENT_EASY_H
+#ifndef NET_HTTP_CALL_H
+#define NET_HTTP_CALL_H
 
 /* One request of the HTTP client as a transfer of libcurl: the checks, the settings, the answer. */
 
