@@ -23,9 +23,17 @@
 #include "kafka/producer.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
+#include "net/descriptors.h"
 #include "net/listener.h"
 
-enum { BRIDGE_MAGIC = 0x42524447, LOOP_MAGIC = 0x424c4f4f };
+enum {
+    BRIDGE_MAGIC = 0x42524447,
+    LOOP_MAGIC = 0x424c4f4f,
+    TURNED_AWAY_MAX = 64, /* of one loop, over connections.max, that get an answer */
+    /* Descriptors that devices never get: 72 for the admin listener at its busiest, the rest for
+     * Kafka's brokers, whose sockets come and go. */
+    DESCRIPTORS_RESERVED = 128,
+};
 
 enum loop_state { LOOP_RUNNING, LOOP_DRAINING, LOOP_DRAINED, LOOP_CLOSING, LOOP_CLOSED };
 
@@ -256,6 +264,7 @@ static struct http_server_config server_config(struct bridge *bridge)
         .listen = options->listen,
         .reuse_port = options->loops > 1,
         .connections_max = options->connections_max,
+        .turned_away_max = TURNED_AWAY_MAX,
         .pipeline_max = options->pipeline_max,
         .in_flight_max = options->in_flight_max,
         .in_flight_bytes_max = options->in_flight_bytes_max,
@@ -339,6 +348,33 @@ static int start_threads(struct bridge *bridge, struct mr_error *err)
     return 0;
 }
 
+/* Before the threads start, when all is open that doesn't come and go. Kafka must stay within reach
+ * whatever devices hold: those over what is left are turned away like those over connections.max.
+ */
+static void keep_descriptors(struct bridge *bridge, size_t limit)
+{
+    int64_t wanted = bridge->options->connections_max;
+    size_t taken = descriptors_open() + DESCRIPTORS_RESERVED;
+    size_t share = limit > taken ? (limit - taken) / bridge->loop_count : 0;
+    int64_t turned_away = TURNED_AWAY_MAX;
+    int64_t connections;
+    if (share >= (size_t)(wanted + turned_away)) {
+        return;
+    }
+    turned_away = (int64_t)share / 4 < turned_away ? (int64_t)share / 4 : turned_away;
+    connections = (int64_t)share - turned_away;
+    connections = connections < 1 ? 1 : connections;
+    connections = connections < wanted ? connections : wanted;
+    for (unsigned i = 0; i < bridge->loop_count; i++) {
+        http_server_limit_connections(bridge->loops[i].server, connections, turned_away);
+    }
+    if (connections < wanted) {
+        mr_log(MR_LOG_WARN, "fewer connections than connections.max: raise the limit of open files",
+               MR_INT("connections_max", wanted), MR_INT("connections", connections),
+               MR_INT("loops", bridge->loop_count), MR_INT("open_files_max", limit));
+    }
+}
+
 static bool is_loopback(const char *host)
 {
     return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
@@ -379,6 +415,7 @@ int bridge_start(struct mr_program *program, struct mr_error *err)
 {
     struct bridge *bridge = new_bridge(program, err);
     struct mr_producer *producer;
+    size_t descriptors = descriptors_raise();
     uint16_t port_number = 0;
     int rc;
     if (bridge == NULL) {
@@ -401,6 +438,7 @@ int bridge_start(struct mr_program *program, struct mr_error *err)
         }
     }
     if (rc == 0) {
+        keep_descriptors(bridge, descriptors);
         rc = start_threads(bridge, err);
     }
     if (rc == 0) {

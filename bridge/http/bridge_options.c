@@ -16,7 +16,7 @@ static const struct mr_option table[] = {
     {.key = "header.max", .type = MR_OPTION_SIZE, .initial = "16KiB", .min = 256, .max = 1048576,
      .text = "The largest request line and headers together.", AT(header_bytes_max)},
     {.key = "connections.max", .type = MR_OPTION_INTEGER, .initial = "10000", .min = 1, .max = 1000000, .unit = "connections",
-     .text = "Connections of one loop; more are answered 503 and closed.", AT(connections_max)},
+     .text = "Connections of one loop; more are answered 503 and closed. Fewer if the limit of open files (ulimit -Hn) leaves less, which the log says at start.", AT(connections_max)},
     {.key = "pipeline.max", .type = MR_OPTION_INTEGER, .initial = "64", .min = 1, .max = 10000, .unit = "requests",
      .text = "Unanswered requests of one connection before reading from it pauses.", AT(pipeline_max)},
     {.key = "in_flight.max", .type = MR_OPTION_INTEGER, .initial = "20000", .min = 1, .max = 10000000, .unit = "requests",

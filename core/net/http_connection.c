@@ -356,7 +356,7 @@ void http_connection_open(struct http_server *server, int fd)
 {
     size_t connections_max = (size_t)server->config.connections_max;
     struct http_connection *connection;
-    if (server->connection_count >= connections_max + HTTP_TURNED_AWAY_MAX) {
+    if (server->connection_count >= connections_max + (size_t)server->config.turned_away_max) {
         (void)close(fd);
         return;
     }

@@ -22,7 +22,6 @@ enum {
     HTTP_ANSWER_BYTES_MAX = 16 * 1024 * 1024, /* one answer */
     HTTP_LINGER_MS = 1000,                    /* for the client to read a last answer and close */
     HTTP_LINGER_BYTES_MAX = 4 * 1024 * 1024,  /* that are read and thrown away meanwhile */
-    HTTP_TURNED_AWAY_MAX = 64,                /* connections over the limit that get an answer */
     HTTP_SPARE_REQUESTS_MAX = 64,             /* kept for the next */
     HTTP_HANDLES = 5,                         /* of the server itself */
     HTTP_DATE_LINES_BYTES = 128,

@@ -290,6 +290,15 @@ int http_server_open(uv_loop_t *loop, const struct http_server_config *config,
     return 0;
 }
 
+void http_server_limit_connections(struct http_server *server, int64_t connections_max,
+                                   int64_t turned_away_max)
+{
+    MAGIC_CHECK(server, HTTP_SERVER_MAGIC);
+    assert(connections_max > 0 && turned_away_max >= 0);
+    server->config.connections_max = connections_max;
+    server->config.turned_away_max = turned_away_max;
+}
+
 uint16_t http_server_port(const struct http_server *server)
 {
     return server->port;
@@ -299,7 +308,7 @@ void http_server_drain(struct http_server *server, void (*drained)(void *user), 
 {
     MAGIC_CHECK(server, HTTP_SERVER_MAGIC);
     /* Those in the backlog have been told by the system that they are connected: all of them. */
-    accept_some(server, server->config.connections_max + HTTP_TURNED_AWAY_MAX);
+    accept_some(server, server->config.connections_max + server->config.turned_away_max);
     for (struct http_connection *each = server->connections; each != NULL; each = each->next) {
         http_connection_read_now(each);
     }

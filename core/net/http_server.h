@@ -25,6 +25,7 @@ struct http_server_config {
     struct mr_address listen;
     bool reuse_port;             /* several loops on one address */
     int64_t connections_max;     /* over it, accepted connections are answered 503 and closed */
+    int64_t turned_away_max;     /* so many at a time; more are closed without an answer */
     int64_t pipeline_max;        /* unanswered requests of one connection before reading pauses */
     int64_t in_flight_max;       /* unanswered requests of this server; over it, 503 */
     int64_t in_flight_bytes_max; /* bytes held by them, by partial ones and by answers
@@ -47,6 +48,10 @@ typedef void (*http_request_cb)(struct http_request *request, void *user);
 int http_server_open(uv_loop_t *loop, const struct http_server_config *config,
                      http_request_cb on_request, void *user, struct http_server **ret_server,
                      struct mr_error *err);
+
+/* Lower (or raise) the two bounds on connections. On the server's loop, or before that runs. */
+void http_server_limit_connections(struct http_server *server, int64_t connections_max,
+                                   int64_t turned_away_max);
 
 /* The port that is listened on (config's port 0: the system's choice). */
 uint16_t http_server_port(const struct http_server *server);

@@ -13,6 +13,7 @@
 
 enum {
     CONNECTIONS_MAX = 64,
+    TURNED_AWAY_MAX = 8,
     PIPELINE_MAX = 4,
     IN_FLIGHT_MAX = 64,
     IN_FLIGHT_BYTES_MAX = 1024 * 1024,
@@ -104,6 +105,7 @@ int admin_open(uv_loop_t *loop, const struct mr_address *address, const struct r
     const struct http_server_config config = {
         .listen = *address,
         .connections_max = CONNECTIONS_MAX,
+        .turned_away_max = TURNED_AWAY_MAX,
         .pipeline_max = PIPELINE_MAX,
         .in_flight_max = IN_FLIGHT_MAX,
         .in_flight_bytes_max = IN_FLIGHT_BYTES_MAX,

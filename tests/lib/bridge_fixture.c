@@ -14,7 +14,7 @@ enum { ARGUMENTS_MAX = 16, PARTITIONS = 4 };
 
 /* `extra` ends with NULL. */
 static void bridge_start_program(struct bridge_fixture *f, const char *program,
-                                 const char *const *extra)
+                                 const char *const *extra, const struct rlimit *descriptors)
 {
     char bootstrap[100];
     const char *arguments[ARGUMENTS_MAX] = {program, "--http.listen=127.0.0.1:0",
@@ -25,17 +25,23 @@ static void bridge_start_program(struct bridge_fixture *f, const char *program,
         assert_true(count < ARGUMENTS_MAX - 1);
         arguments[count++] = *extra;
     }
-    spawned_start(&f->child, arguments);
+    spawned_start_limited(&f->child, arguments, descriptors);
     f->port = spawned_wait_port(&f->child, "msg=listening address=127.0.0.1:");
     f->admin = spawned_wait_port(&f->child, "msg=\"admin listening\" host=127.0.0.1 port=");
     (void)spawned_wait_log(&f->child, "msg=ready");
 }
 
-void bridge_start_at(struct bridge_fixture *f, const char *program, const char *const *extra)
+void bridge_start_limited_at(struct bridge_fixture *f, const char *program,
+                             const char *const *extra, const struct rlimit *descriptors)
 {
     mock_kafka_start(&f->mock);
     mock_kafka_create_topic(&f->mock, "events", PARTITIONS);
-    bridge_start_program(f, program, extra);
+    bridge_start_program(f, program, extra, descriptors);
+}
+
+void bridge_start_at(struct bridge_fixture *f, const char *program, const char *const *extra)
+{
+    bridge_start_limited_at(f, program, extra, NULL);
 }
 
 void bridge_stop(struct bridge_fixture *f)

@@ -26,6 +26,12 @@ void bridge_start_at(struct bridge_fixture *f, const char *program, const char *
 #define bridge_start(f, extra) bridge_start_at((f), BRIDGE_PROGRAM, (extra))
 extern const char *const bridge_no_more[];
 
+/* With this RLIMIT_NOFILE. */
+void bridge_start_limited_at(struct bridge_fixture *f, const char *program,
+                             const char *const *extra, const struct rlimit *descriptors);
+#define bridge_start_limited(f, extra, descriptors) \
+    bridge_start_limited_at((f), BRIDGE_PROGRAM, (extra), (descriptors))
+
 /* SIGTERM; it must end with status 0. */
 void bridge_stop(struct bridge_fixture *f);
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,12 @@
 
 void spawned_start(struct spawned *spawned, const char *const *arguments)
 {
+    spawned_start_limited(spawned, arguments, NULL);
+}
+
+void spawned_start_limited(struct spawned *spawned, const char *const *arguments,
+                           const struct rlimit *descriptors)
+{
     int fds[2];
     pid_t parent = getpid();
     memset(spawned, 0, sizeof *spawned);
@@ -28,7 +35,8 @@ void spawned_start(struct spawned *spawned, const char *const *arguments)
     assert_true(spawned->pid >= 0);
     if (spawned->pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent || dup2(fds[1], STDERR_FILENO) < 0) {
+        if (getppid() != parent || dup2(fds[1], STDERR_FILENO) < 0 ||
+            (descriptors != NULL && setrlimit(RLIMIT_NOFILE, descriptors) != 0)) {
             _exit(126);
         }
         (void)execv(arguments[0], (char *const *)(uintptr_t)arguments);

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 enum { SPAWNED_DEADLINE_S = 20, SPAWNED_LOG_BYTES = 64 * 1024 };
@@ -20,6 +21,10 @@ struct spawned {
 
 /* `arguments` ends with NULL and begins with the program's path. */
 void spawned_start(struct spawned *spawned, const char *const *arguments);
+
+/* With this RLIMIT_NOFILE (NULL: ours). */
+void spawned_start_limited(struct spawned *spawned, const char *const *arguments,
+                           const struct rlimit *descriptors);
 
 /* Wait until it has said `text`; returns what follows it in the log. Fails the test if it ends or
  * the deadline passes. */

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What millrace-http does at its bounds: descriptors, sizes, and the time of a shutdown. */
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/bridge_fixture.h"
+
+enum { CLIENTS_MAX = 400 };
+
+static void breathe(void)
+{
+    (void)poll(NULL, 0, 10);
+}
+
+/* Keep-alive clients, one after the other, until one is turned away; returns how many stay. */
+static int fill_up(const struct bridge_fixture *f, int fds[CLIENTS_MAX])
+{
+    for (int count = 0; count < CLIENTS_MAX; count++) {
+        struct raw_reply reply;
+        fds[count] = raw_connect(f->port);
+        raw_put_get(fds[count], "/");
+        raw_get_reply(fds[count], &reply);
+        free(reply.body);
+        if (reply.status == 503) {
+            assert_non_null(strstr(reply.head, "\r\nConnection: close\r\n"));
+            raw_expect_end(fds[count]);
+            return count;
+        }
+        assert_int_equal(reply.status, 404);
+    }
+    fail_msg("nobody was turned away");
+    return 0;
+}
+
+static void close_all(const int *fds, int count)
+{
+    for (int i = 0; i < count; i++) {
+        (void)close(fds[i]);
+    }
+}
+
+static int ready_status(const struct bridge_fixture *f)
+{
+    struct raw_reply reply;
+    int fd = raw_connect(f->admin);
+    raw_put_get(fd, "/readyz");
+    raw_get_reply(fd, &reply);
+    free(reply.body);
+    (void)close(fd);
+    return reply.status;
+}
+
+static void test_clients_leave_descriptors_for_kafka(void **state)
+{
+    static const struct rlimit tight = {.rlim_cur = 256, .rlim_max = 256};
+    struct bridge_fixture f;
+    int fds[CLIENTS_MAX];
+    int count;
+    double end = raw_now_s() + SPAWNED_DEADLINE_S;
+    (void)state;
+    bridge_start_limited(&f, bridge_no_more, &tight);
+    count = (int)strtol(spawned_wait_log(&f.child, "connections_max=10000 connections="), NULL, 10);
+    assert_in_range(count, 10, 256 - 64);
+    assert_int_equal(fill_up(&f, fds), count);
+    mock_kafka_set_up(&f.mock, false); /* its connections are gone: new sockets are needed */
+    while (ready_status(&f) == 200) {
+        assert_true(raw_now_s() < end);
+        breathe();
+    }
+    mock_kafka_set_up(&f.mock, true);
+    while (ready_status(&f) != 200) {
+        assert_true(raw_now_s() < end);
+        breathe();
+    }
+    bridge_put_event(fds[0], "/v1/c?device=d", "", "x");
+    raw_expect(fds[0], 202, "");
+    assert_int_equal(bridge_metric(&f, "millrace_http_connections"), count);
+    close_all(fds, count);
+    bridge_stop(&f);
+}
+
+static void test_the_limit_of_open_files_is_raised(void **state)
+{
+    static const char *const extra[] = {"--http.connections.max=300", NULL};
+    static const struct rlimit low = {.rlim_cur = 100, .rlim_max = 900};
+    struct bridge_fixture f;
+    int fds[CLIENTS_MAX];
+    (void)state;
+    bridge_start_limited(&f, extra, &low);
+    assert_int_equal(fill_up(&f, fds), 300);
+    assert_null(strstr(f.child.log, "fewer connections"));
+    close_all(fds, 300);
+    bridge_stop(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_clients_leave_descriptors_for_kafka),
+        cmocka_unit_test(test_the_limit_of_open_files_is_raised),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
