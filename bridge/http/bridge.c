@@ -25,6 +25,7 @@
 #include "kit/mem.h"
 #include "net/descriptors.h"
 #include "net/listener.h"
+#include "program/program_internal.h"
 
 enum {
     BRIDGE_MAGIC = 0x42524447,
@@ -33,6 +34,7 @@ enum {
     /* Descriptors that devices never get: 72 for the admin listener at its busiest, the rest for
      * Kafka's brokers, whose sockets come and go. */
     DESCRIPTORS_RESERVED = 128,
+    DRAIN_REQUEST_MS = 2000, /* for what is half sent when the program is to end */
 };
 
 enum loop_state { LOOP_RUNNING, LOOP_DRAINING, LOOP_DRAINED, LOOP_CLOSING, LOOP_CLOSED };
@@ -257,6 +259,13 @@ static void on_reached(uv_async_t *handle)
     }
 }
 
+/* The answers must be out before shutdown.deadline. */
+static int64_t drain_ms(const struct bridge *bridge)
+{
+    int64_t half_ms = program_deadline_left_ms(bridge->program) / 2;
+    return half_ms < DRAIN_REQUEST_MS ? half_ms : DRAIN_REQUEST_MS;
+}
+
 static struct http_server_config server_config(struct bridge *bridge)
 {
     const struct bridge_options *options = bridge->options;
@@ -272,6 +281,7 @@ static struct http_server_config server_config(struct bridge *bridge)
                    .body_bytes_max = (size_t)options->body_bytes_max},
         .idle_ms = options->idle_ms,
         .request_ms = options->request_ms,
+        .drain_ms = drain_ms(bridge),
         .write_ms = options->write_ms,
         .server_name = "millrace",
         .connections_gauge = bridge->metrics.connections,

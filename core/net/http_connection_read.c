@@ -90,6 +90,13 @@ bool http_connection_begin_request(struct http_connection *connection)
     return true;
 }
 
+/* The partial request has its deadline already. */
+static bool is_timed(const struct http_connection *connection)
+{
+    const struct deadlines *list = connection->read_deadline.list;
+    return list == &connection->server->requests || list == &connection->server->drains;
+}
+
 /* After bytes were given to the partial request. */
 static void step(struct http_connection *connection, uint64_t came_ms)
 {
@@ -103,8 +110,9 @@ static void step(struct http_connection *connection, uint64_t came_ms)
         http_connection_refuse(connection, reader->status, reader->reason);
     } else if (server->bytes > (size_t)server->config.in_flight_bytes_max) {
         http_connection_refuse(connection, 503, "too many requests in hand");
-    } else if (reader->head.len > 0 && connection->read_deadline.list != &server->requests) {
-        http_server_set_deadline(server, &server->requests, &connection->read_deadline);
+    } else if (reader->head.len > 0 && !is_timed(connection)) {
+        http_server_set_deadline(server, server->is_draining ? &server->drains : &server->requests,
+                                 &connection->read_deadline);
     }
 }
 

@@ -118,6 +118,7 @@ struct http_server {
     size_t bytes; /* held by requests, surplus and answers */
     struct deadlines idles;
     struct deadlines requests;
+    struct deadlines drains; /* instead of `requests`, once draining */
     struct deadlines writes;
     struct deadlines lingers;
     void (*drained)(void *user);

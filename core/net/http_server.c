@@ -132,8 +132,8 @@ static void on_timer(uv_timer_t *timer)
     struct http_server *server;
     uint64_t now_ms;
     MAGIC_CAST(server, timer->data, HTTP_SERVER_MAGIC);
-    struct deadlines *const lists[] = {&server->idles, &server->requests, &server->lingers,
-                                       &server->writes};
+    struct deadlines *const lists[] = {&server->idles, &server->requests, &server->drains,
+                                       &server->lingers, &server->writes};
     now_ms = uv_now(server->loop);
     server->timer_due_ms = UINT64_MAX;
     if (server->is_accept_paused && server->listener >= 0) {
@@ -142,6 +142,7 @@ static void on_timer(uv_timer_t *timer)
     }
     expire_reads(&server->idles, now_ms);
     expire_reads(&server->requests, now_ms);
+    expire_reads(&server->drains, now_ms);
     expire_reads(&server->lingers, now_ms);
     expire_writes(&server->writes, now_ms);
     for (size_t i = 0; i < MR_COUNT_OF(lists); i++) {
@@ -269,6 +270,7 @@ int http_server_open(uv_loop_t *loop, const struct http_server_config *config,
     server->date = (time_t)-1;
     server->idles.after_ms = (uint64_t)config->idle_ms;
     server->requests.after_ms = (uint64_t)config->request_ms;
+    server->drains.after_ms = (uint64_t)config->drain_ms;
     server->writes.after_ms = (uint64_t)config->write_ms;
     server->lingers.after_ms = HTTP_LINGER_MS;
     rc = listener_open(&config->listen, config->reuse_port, &server->listener, &server->port, err);
@@ -304,6 +306,17 @@ uint16_t http_server_port(const struct http_server *server)
     return server->port;
 }
 
+/* What is begun has less time from now on, but never more than it had. */
+static void hurry_requests(struct http_server *server)
+{
+    uint64_t due_ms = uv_now(server->loop) + server->drains.after_ms;
+    for (struct http_connection *each = server->connections; each != NULL; each = each->next) {
+        if (each->read_deadline.list == &server->requests && each->read_deadline.due_ms > due_ms) {
+            http_server_set_deadline(server, &server->drains, &each->read_deadline);
+        }
+    }
+}
+
 void http_server_drain(struct http_server *server, void (*drained)(void *user), void *user)
 {
     MAGIC_CHECK(server, HTTP_SERVER_MAGIC);
@@ -313,6 +326,7 @@ void http_server_drain(struct http_server *server, void (*drained)(void *user), 
         http_connection_read_now(each);
     }
     server->is_draining = true;
+    hurry_requests(server);
     server->drained = drained;
     server->drained_user = user;
     stop_listening(server);

@@ -104,11 +104,51 @@ static void test_the_limit_of_open_files_is_raised(void **state)
     bridge_stop(&f);
 }
 
+/* Half a head and half a body; a third one is finished in time. */
+static void stop_on_half_sent(const char *const *extra)
+{
+    struct bridge_fixture f;
+    int fds[3];
+    bridge_start(&f, extra);
+    for (int i = 0; i < 3; i++) {
+        fds[i] = raw_connect(f.port);
+        raw_put_get(fds[i], "/");
+        raw_expect(fds[i], 404, NULL);
+    }
+    raw_put(fds[0], "POST /v1/c?device=d HTTP/1.1\r\nHo");
+    raw_put(fds[1], "POST /v1/c?device=d HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na");
+    raw_put(fds[2], "POST /v1/c?device=d HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na");
+    spawned_signal(&f.child, SIGTERM);
+    (void)spawned_wait_log(&f.child, "msg=draining");
+    raw_put(fds[2], "b");
+    raw_expect(fds[2], 202, "");
+    raw_expect_end(fds[2]);
+    raw_expect_refusal(fds[0], 408);
+    raw_expect_refusal(fds[1], 408);
+    assert_int_equal(spawned_wait(&f.child), 0);
+    mock_kafka_stop(&f.mock);
+}
+
+static void test_half_sent_requests_do_not_keep_a_shutdown(void **state)
+{
+    (void)state;
+    stop_on_half_sent(bridge_no_more);
+}
+
+static void test_half_sent_requests_do_not_keep_a_short_shutdown(void **state)
+{
+    static const char *const extra[] = {"--http.loops=2", "--admin.shutdown.deadline=1500ms", NULL};
+    (void)state;
+    stop_on_half_sent(extra);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clients_leave_descriptors_for_kafka),
         cmocka_unit_test(test_the_limit_of_open_files_is_raised),
+        cmocka_unit_test(test_half_sent_requests_do_not_keep_a_shutdown),
+        cmocka_unit_test(test_half_sent_requests_do_not_keep_a_short_shutdown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,6 +138,7 @@ struct http_server_config server_config(void)
         .listen = {.host = "127.0.0.1"},
         .connections_max = 100,
         .turned_away_max = 64,
+        .drain_ms = 10000,
         .pipeline_max = PIPELINE_MAX,
         .in_flight_max = 50,
         .in_flight_bytes_max = 16 * 1024 * 1024,
