@@ -440,7 +440,10 @@ int bridge_start(struct mr_program *program, struct mr_error *err)
     bridge->wake.data = bridge;
     mr_program_set_state(program, bridge); /* from here on bridge_stop cleans up */
     bridge_metrics_init(&bridge->metrics);
-    rc = mr_program_producer(program, &bridge->options->producer, &producer, err);
+    rc = bridge->options->loops > 1 ? listener_check_free(&bridge->options->listen, err) : 0;
+    if (rc == 0) {
+        rc = mr_program_producer(program, &bridge->options->producer, &producer, err);
+    }
     for (int64_t i = 0; i < bridge->options->loops && rc == 0; i++) {
         rc = open_loop(bridge, &bridge->loops[i], err);
         if (rc == 0) {

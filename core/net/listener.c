@@ -99,6 +99,17 @@ int listener_open(const struct mr_address *address, bool reuse_port, int *ret_fd
     return 0;
 }
 
+int listener_check_free(const struct mr_address *address, struct mr_error *err)
+{
+    uint16_t port;
+    int fd;
+    int rc = listener_open(address, false, &fd, &port, err);
+    if (rc == 0) {
+        (void)close(fd);
+    }
+    return rc;
+}
+
 static int accept_one(int fd)
 {
     int client;

@@ -19,6 +19,11 @@ enum { LISTENER_BACKLOG = 1024, LISTENER_TEXT_BYTES = MR_HOST_BYTES + 16 };
 int listener_open(const struct mr_address *address, bool reuse_port, int *ret_fd,
                   uint16_t *ret_port, struct mr_error *err);
 
+/* Whether nobody listens there yet. SO_REUSEPORT would share the address with whoever has set it
+ * too, another program of ours included, so before the first socket that is opened with it the
+ * address is taken for a moment without. Errors: as listener_open. */
+int listener_check_free(const struct mr_address *address, struct mr_error *err);
+
 /* "127.0.0.1:8080", "[::1]:8080". */
 void listener_format(const struct mr_address *address, char ret_text[LISTENER_TEXT_BYTES]);
 

@@ -142,6 +142,27 @@ static void test_half_sent_requests_do_not_keep_a_short_shutdown(void **state)
     stop_on_half_sent(extra);
 }
 
+/* Both set SO_REUSEPORT: the system would let them share the address. */
+static void test_an_address_is_not_shared_with_another_bridge(void **state)
+{
+    static const char *const extra[] = {"--http.loops=2", NULL};
+    struct bridge_fixture f;
+    struct spawned second;
+    char listen_on[60];
+    const char *same[] = {BRIDGE_PROGRAM, listen_on, "--http.loops=2", "--admin.listen=127.0.0.1:0",
+                          NULL};
+    char expected[100];
+    (void)state;
+    bridge_start(&f, extra);
+    (void)snprintf(listen_on, sizeof listen_on, "--http.listen=127.0.0.1:%u", (unsigned)f.port);
+    (void)snprintf(expected, sizeof expected, "listen on 127.0.0.1:%u: Address already in use",
+                   (unsigned)f.port);
+    spawned_start(&second, same);
+    (void)spawned_wait_log(&second, expected);
+    assert_int_equal(spawned_wait(&second), 1);
+    bridge_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_the_limit_of_open_files_is_raised),
         cmocka_unit_test(test_half_sent_requests_do_not_keep_a_shutdown),
         cmocka_unit_test(test_half_sent_requests_do_not_keep_a_short_shutdown),
+        cmocka_unit_test(test_an_address_is_not_shared_with_another_bridge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
