@@ -70,13 +70,31 @@ struct bridge {
     struct bridge_loop *loops;
 };
 
+static struct http_limits limits_of(const struct bridge_options *options)
+{
+    return (struct http_limits){.head_bytes_max = (size_t)options->header_bytes_max,
+                                .body_bytes_max = (size_t)options->body_bytes_max};
+}
+
+/* What can never be taken must not be answered 503, "later", for ever. */
 int bridge_check(const void *data, struct mr_error *err)
 {
     const struct bridge_options *options = data;
-    if (options->body_bytes_max > options->in_flight_bytes_max) {
+    const struct http_limits limits = limits_of(options);
+    int64_t request_bytes = (int64_t)http_server_request_bytes_max(&limits);
+    /* The attributes come from the head, and are written twice: into the value and as headers. */
+    int64_t record_bytes = options->body_bytes_max + 2 * options->header_bytes_max;
+    if (options->in_flight_bytes_max < request_bytes) {
         return mr_error_set(err, MR_ECONFIG,
-                            "[http] body.max is above in_flight.bytes.max: such a request could "
-                            "never be taken");
+                            "[http] in_flight.bytes.max must be %lld bytes or more: one request of "
+                            "body.max and header.max takes so much memory",
+                            (long long)request_bytes);
+    }
+    if (options->producer.queue_bytes_max < record_bytes) {
+        return mr_error_set(err, MR_ECONFIG,
+                            "[http] queue.bytes.max must be %lld bytes or more: body.max and twice "
+                            "header.max, so that the largest event has room",
+                            (long long)record_bytes);
     }
     return 0;
 }
@@ -277,8 +295,7 @@ static struct http_server_config server_config(struct bridge *bridge)
         .pipeline_max = options->pipeline_max,
         .in_flight_max = options->in_flight_max,
         .in_flight_bytes_max = options->in_flight_bytes_max,
-        .limits = {.head_bytes_max = (size_t)options->header_bytes_max,
-                   .body_bytes_max = (size_t)options->body_bytes_max},
+        .limits = limits_of(options),
         .idle_ms = options->idle_ms,
         .request_ms = options->request_ms,
         .drain_ms = drain_ms(bridge),

@@ -13,8 +13,8 @@
 enum { LOG_INTERVAL_MS = 10000 };
 
 /* The broker refuses whole batches: which of its messages it was that was too large, or that it
- * found invalid, isn't told. So a refusal never becomes MR_REJECTED here (that would reject good
- * events for a bad neighbour's sake); the operator is told instead. */
+ * found invalid, isn't told. So the refusal of a batch never becomes MR_REJECTED (that would reject
+ * good events for a bad neighbour's sake); the operator is told instead. */
 static void warn_if_permanent(rd_kafka_resp_err_t error)
 {
     switch (error) {
@@ -34,6 +34,16 @@ static void warn_if_permanent(rd_kafka_resp_err_t error)
     }
 }
 
+/* Too large for the topic by itself. librdkafka reports what it sent in one batch in one event
+ * (rd_kafka_dr_msgq), so a message that is alone in its report was alone in its batch, and the
+ * refusal is its own. Sent again and again, as 503 asks for, the guilty one is alone soon. */
+static bool is_over_topic(const rd_kafka_message_t *message, bool is_alone)
+{
+    return is_alone && rd_kafka_message_status(message) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED &&
+           (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+            message->err == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE);
+}
+
 /* A success without an offset is librdkafka's inference from that of a later batch ("implicitly
  * acked"), which holds only if the broker knows this producer: of a producer that is new to a
  * partition it takes any batch first. A broker that was not the leader yet for the first batch, and
@@ -43,8 +53,11 @@ static bool is_inferred(const rd_kafka_message_t *message)
     return message->err == RD_KAFKA_RESP_ERR_NO_ERROR && message->offset < 0;
 }
 
-static enum mr_outcome_kind kind_of(const rd_kafka_message_t *message)
+static enum mr_outcome_kind kind_of(const rd_kafka_message_t *message, bool is_alone)
 {
+    if (is_over_topic(message, is_alone)) {
+        return MR_REJECTED;
+    }
     if (is_inferred(message)) {
         return MR_UNKNOWN;
     }
@@ -76,14 +89,22 @@ static void chain(struct mr_producer *producer, struct mr_send *send)
     port->chain_newest = send;
 }
 
-void deliveries_add(struct mr_producer *producer, const rd_kafka_message_t *message,
+static int error_of(const rd_kafka_message_t *message, bool is_alone)
+{
+    if (is_over_topic(message, is_alone)) {
+        return SEND_OVER_TOPIC;
+    }
+    return is_inferred(message) ? SEND_INFERRED : (int)message->err;
+}
+
+void deliveries_add(struct mr_producer *producer, const rd_kafka_message_t *message, bool is_alone,
                     uint64_t counts[OUTCOMES])
 {
     struct mr_send *send;
     int64_t latency_us;
     MAGIC_CAST(send, message->_private, SEND_MAGIC);
-    send->kind = (int)kind_of(message);
-    send->error = is_inferred(message) ? SEND_INFERRED : (int)message->err;
+    send->kind = (int)kind_of(message, is_alone);
+    send->error = error_of(message, is_alone);
     send->partition = message->partition;
     send->offset = message->offset;
     if (send->kind == MR_STORED) {

@@ -132,8 +132,9 @@ static void read_reports(struct instance *instance, rd_kafka_event_t *event, siz
 {
     const rd_kafka_message_t *message;
     uint64_t counts[OUTCOMES] = {0};
+    bool is_alone = rd_kafka_event_message_count(event) == 1;
     while ((message = rd_kafka_event_message_next(event)) != NULL) {
-        deliveries_add(instance->producer, message, counts);
+        deliveries_add(instance->producer, message, is_alone, counts);
         *left -= *left > 0;
     }
     for (unsigned i = 0; i < OUTCOMES; i++) {

@@ -43,6 +43,7 @@ enum send_error {
     SEND_NO_INSTANCE = -1003,
     SEND_NO_MEMORY = -1004,
     SEND_INFERRED = -1005,
+    SEND_OVER_TOPIC = -1006, /* larger than the topic's max.message.bytes */
 };
 
 struct instance {
@@ -164,8 +165,8 @@ void replace_destroy_spent(struct mr_producer *producer);
 /* producer_deliveries.c */
 
 /* Put the outcome of a delivered or failed message into its send, and that into its port's chain.
- */
-void deliveries_add(struct mr_producer *producer, const rd_kafka_message_t *message,
+ * `is_alone`: its report holds no other message. */
+void deliveries_add(struct mr_producer *producer, const rd_kafka_message_t *message, bool is_alone,
                     uint64_t counts[OUTCOMES]);
 
 /* Hand all chains over, with one wake-up a port; those of the home loop are settled at once. */

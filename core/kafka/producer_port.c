@@ -5,11 +5,14 @@
  * closing) is settled too, but on a later turn of the loop: nobody is called back from inside his
  * own call. */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "kafka/producer_internal.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
+
+enum { TEXT_BYTES = 200 };
 
 /* Out of memory for a text must not change an outcome: the code's own words are left. */
 static void settle_later(struct mr_port *port, struct mr_send *send, enum mr_outcome_kind kind,
@@ -50,6 +53,8 @@ static const char *reason_of(const struct mr_send *send)
             return "out of memory";
         case SEND_INFERRED:
             return "Kafka has acknowledged only what was sent after it";
+        case SEND_OVER_TOPIC:
+            return "the event is larger than the topic takes (max.message.bytes)";
         default:
             return rd_kafka_err2str((rd_kafka_resp_err_t)send->error);
     }
@@ -58,7 +63,8 @@ static const char *reason_of(const struct mr_send *send)
 static bool is_too_large(const struct mr_send *send)
 {
     return send->kind != MR_STORED && (send->error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
-                                       send->error == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE);
+                                       send->error == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE ||
+                                       send->error == SEND_OVER_TOPIC);
 }
 
 static void settle(struct mr_port *port, struct mr_send *send)
@@ -227,13 +233,29 @@ static rd_kafka_resp_err_t produce(const struct instance *instance, const char *
     return code;
 }
 
+/* Over a limit by itself: it would be no better later. */
+static void reject_too_large(struct mr_port *port, struct mr_send *send, const char *limit,
+                             size_t limit_bytes)
+{
+    char text[TEXT_BYTES];
+    (void)snprintf(text, sizeof text,
+                   "the event is too large for Kafka: %zu bytes with key and headers, %s is %zu",
+                   send->bytes, limit, limit_bytes);
+    settle_later(port, send, MR_REJECTED, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, text);
+}
+
 static void send_now(struct mr_port *port, struct mr_send *send, const char *topic,
                      const struct kafka_record *record)
 {
     struct mr_producer *producer = port->producer;
+    size_t queue_bytes_max = (size_t)producer->spec.options->queue_bytes_max;
     struct instance *instance;
     int error;
     send->bytes = record_bytes(record);
+    if (send->bytes > queue_bytes_max) {
+        reject_too_large(port, send, "queue.bytes.max", queue_bytes_max);
+        return;
+    }
     error = atomic_load_explicit(&producer->refusing, memory_order_relaxed)
                 ? SEND_CLOSING
                 : reserve(producer, send->bytes);
@@ -244,13 +266,14 @@ static void send_now(struct mr_port *port, struct mr_send *send, const char *top
     instance = acquire(port);
     error = instance == NULL ? SEND_NO_INSTANCE : (int)produce(instance, topic, record, send);
     release(port);
-    if (error != 0) {
-        unreserve(producer, send->bytes);
-        settle_later(port, send,
-                     error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? MR_REJECTED : MR_BUSY, error,
-                     error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
-                         ? "the event is too large for Kafka (message.max.bytes)"
-                         : NULL);
+    if (error == 0) {
+        return;
+    }
+    unreserve(producer, send->bytes);
+    if (error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+        reject_too_large(port, send, "message.max.bytes", producer->message_bytes_max);
+    } else {
+        settle_later(port, send, MR_BUSY, error, NULL);
     }
 }
 
@@ -279,11 +302,11 @@ void mr_send(struct mr_port *port, struct mr_send *send, const struct mr_event *
         send_now(port, send, NULL, &record);
     } else if (rc == MR_ENOMEM) {
         settle_later(port, send, MR_BUSY, SEND_NO_MEMORY, NULL);
+    } else if (rc == MR_ELIMIT) {
+        (void)mr_error_wrap(&err, "the event is too large for Kafka (message.max.bytes)");
+        settle_later(port, send, MR_REJECTED, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, err.text);
     } else {
-        settle_later(
-            port, send, MR_REJECTED,
-            rc == MR_ELIMIT ? RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE : RD_KAFKA_RESP_ERR__INVALID_ARG,
-            err.text);
+        settle_later(port, send, MR_REJECTED, RD_KAFKA_RESP_ERR__INVALID_ARG, err.text);
     }
 }
 

@@ -84,6 +84,12 @@ void http_request_count_bytes(struct http_request *request)
     request->bytes_held = held;
 }
 
+size_t http_server_request_bytes_max(const struct http_limits *limits)
+{
+    return sizeof(struct http_request) + limits->head_bytes_max + limits->body_bytes_max +
+           ANSWER_BYTES_KEPT;
+}
+
 struct mr_slice http_request_method(const struct http_request *request)
 {
     return http_reader_method(&request->reader);

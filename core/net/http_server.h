@@ -41,6 +41,9 @@ struct http_server_config {
     void (*on_refusal)(int status, void *user);
 };
 
+/* What one request within the limits holds of in_flight_bytes_max at most. */
+size_t http_server_request_bytes_max(const struct http_limits *limits);
+
 /* Answer now or later, exactly once. On the server's loop. */
 typedef void (*http_request_cb)(struct http_request *request, void *user);
 

@@ -163,6 +163,51 @@ static void test_an_address_is_not_shared_with_another_bridge(void **state)
     bridge_stop(&f);
 }
 
+static void test_bounds_below_one_event_are_refused(void **state)
+{
+    static const struct {
+        const char *flags[2];
+        const char *expected;
+    } cases[] = {
+        {{"--http.body.max=1MiB", "--http.in_flight.bytes.max=1MiB"},
+         "[http] in_flight.bytes.max must be 106"}, /* 1048576 + 16384 + ... */
+        {{"--http.body.max=900KiB", "--http.queue.bytes.max=900KiB"},
+         "[http] queue.bytes.max must be 954368 bytes or more"}, /* 900 KiB + 2 * 16 KiB */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *arguments[] = {BRIDGE_PROGRAM, cases[i].flags[0], cases[i].flags[1], NULL};
+        struct spawned spawned;
+        spawned_start(&spawned, arguments);
+        (void)spawned_wait_log(&spawned, cases[i].expected);
+        assert_int_equal(spawned_wait(&spawned), 2);
+    }
+}
+
+/* The least that is accepted is enough. */
+static void test_bounds_of_one_event_take_one_event(void **state)
+{
+    static const char *const extra[] = {"--http.body.max=500000", "--http.header.max=16384",
+                                        "--http.in_flight.bytes.max=520000",
+                                        "--http.queue.bytes.max=532768", NULL};
+    enum { BYTES = 500000 };
+    struct bridge_fixture f;
+    char *body = calloc(1, BYTES);
+    int fd;
+    (void)state;
+    assert_non_null(body);
+    bridge_start(&f, extra);
+    fd = raw_connect(f.port);
+    for (int i = 0; i < 2; i++) {
+        raw_put(fd, "POST /v1/c?device=d HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n");
+        raw_put_bytes(fd, body, BYTES);
+        raw_expect(fd, 202, "");
+    }
+    (void)close(fd);
+    free(body);
+    bridge_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +216,8 @@ int main(void)
         cmocka_unit_test(test_half_sent_requests_do_not_keep_a_shutdown),
         cmocka_unit_test(test_half_sent_requests_do_not_keep_a_short_shutdown),
         cmocka_unit_test(test_an_address_is_not_shared_with_another_bridge),
+        cmocka_unit_test(test_bounds_below_one_event_are_refused),
+        cmocka_unit_test(test_bounds_of_one_event_take_one_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

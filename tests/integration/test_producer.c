@@ -21,6 +21,7 @@ struct shot {
     int64_t offset;
     int32_t partition;
     int64_t retry_after_ms;
+    bool too_large;
     char reason[256];
     size_t *left; /* counts down */
 };
@@ -33,6 +34,7 @@ static void on_settled(struct mr_send *send, const struct mr_outcome *outcome)
     shot->offset = outcome->offset;
     shot->partition = outcome->partition;
     shot->retry_after_ms = outcome->retry_after_ms;
+    shot->too_large = outcome->too_large;
     (void)snprintf(shot->reason, sizeof shot->reason, "%s", outcome->reason);
     --*shot->left;
 }
@@ -208,6 +210,23 @@ static void test_over_the_bytes_is_busy(void **state)
     fixture_tear_down(&f);
 }
 
+static void test_larger_than_the_whole_queue_is_rejected(void **state)
+{
+    static const char data[100000];
+    struct fixture f;
+    struct shot shot;
+    (void)state;
+    fixture_set_up(&f);
+    f.options.queue_bytes_max = sizeof data;
+    fixture_start_and_wait(&f);
+    shot = shoot_one(&f, mr_slice(data, sizeof data));
+    assert_int_equal(shot.kind, MR_REJECTED);
+    assert_true(shot.too_large);
+    assert_non_null(strstr(shot.reason, "queue.bytes.max is 100000"));
+    assert_int_equal(shoot_one(&f, mr_slice(data, sizeof data / 2)).kind, MR_STORED);
+    fixture_tear_down(&f);
+}
+
 static void test_what_can_never_be_stored_is_rejected(void **state)
 {
     static const char large[1100000];
@@ -252,6 +271,30 @@ static void test_librdkafkas_own_limit_rejects_too(void **state)
 /* Which record of a batch it was isn't told, so none is rejected for it. */
 static void test_a_batch_refused_by_the_broker_is_busy(void **state)
 {
+    enum { BATCH = 20 };
+    struct fixture f;
+    struct shot shots[BATCH];
+    size_t left = BATCH;
+    (void)state;
+    fixture_set_up(&f);
+    fixture_set(&f, "kafka.producer", "linger.ms", "200");
+    fixture_start_and_wait(&f);
+    mock_kafka_push_error(&f.mock, MOCK_API_PRODUCE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 1);
+    for (int i = 0; i < BATCH; i++) {
+        shoot(&f, &shots[i], &left, 1, MR_SLICE("x"));
+    }
+    fixture_run_until(&f, is_zero, &left, SETTLE_MS);
+    for (int i = 0; i < BATCH; i++) {
+        assert_int_equal(shots[i].kind, MR_BUSY);
+        assert_string_equal(shots[i].reason,
+                            rd_kafka_err2str(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE));
+    }
+    assert_int_equal(shoot_one(&f, MR_SLICE("x")).kind, MR_STORED);
+    fixture_tear_down(&f);
+}
+
+static void test_an_event_refused_alone_is_rejected(void **state)
+{
     struct fixture f;
     struct shot shot;
     (void)state;
@@ -259,8 +302,9 @@ static void test_a_batch_refused_by_the_broker_is_busy(void **state)
     fixture_start_and_wait(&f);
     mock_kafka_push_error(&f.mock, MOCK_API_PRODUCE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 1);
     shot = shoot_one(&f, MR_SLICE("x"));
-    assert_int_equal(shot.kind, MR_BUSY);
-    assert_string_equal(shot.reason, rd_kafka_err2str(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE));
+    assert_int_equal(shot.kind, MR_REJECTED);
+    assert_true(shot.too_large);
+    assert_non_null(strstr(shot.reason, "max.message.bytes"));
     assert_int_equal(shoot_one(&f, MR_SLICE("x")).kind, MR_STORED);
     fixture_tear_down(&f);
 }
@@ -492,9 +536,11 @@ int main(void)
         cmocka_unit_test(test_a_ready_record_goes_to_any_topic),
         cmocka_unit_test(test_over_a_bound_is_busy),
         cmocka_unit_test(test_over_the_bytes_is_busy),
+        cmocka_unit_test(test_larger_than_the_whole_queue_is_rejected),
         cmocka_unit_test(test_what_can_never_be_stored_is_rejected),
         cmocka_unit_test(test_librdkafkas_own_limit_rejects_too),
         cmocka_unit_test(test_a_batch_refused_by_the_broker_is_busy),
+        cmocka_unit_test(test_an_event_refused_alone_is_rejected),
         cmocka_unit_test(test_kafka_away_is_busy_in_time_and_comes_back_by_itself),
         cmocka_unit_test(test_an_inferred_acknowledgement_is_unknown),
         cmocka_unit_test(test_frozen_after_the_send_is_unknown),
