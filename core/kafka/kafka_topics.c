@@ -49,15 +49,14 @@ static int unreachable(struct mr_error *err, rd_kafka_resp_err_t error)
     return mr_error_retriable(err);
 }
 
-static const struct rd_kafka_metadata_topic *find(const struct rd_kafka_metadata *metadata,
-                                                  const char *name)
+static bool is_listed(const struct rd_kafka_metadata *metadata, const char *name)
 {
     for (int i = 0; i < metadata->topic_cnt; i++) {
         if (strcmp(metadata->topics[i].topic, name) == 0) {
-            return &metadata->topics[i];
+            return metadata->topics[i].err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
         }
     }
-    return NULL;
+    return false;
 }
 
 /* Which names are missing. Listing everything is the one request that can't make a topic come into
@@ -73,7 +72,7 @@ static int list_missing(struct topics *topics, const char *ret_missing[TOPICS_NA
         return unreachable(err, error);
     }
     for (size_t i = 0; i < TOPICS_NAMES_MAX && topics->names[i] != NULL; i++) {
-        if (find(metadata, topics->names[i]) == NULL) {
+        if (!is_listed(metadata, topics->names[i])) {
             ret_missing[count++] = topics->names[i];
         }
     }

@@ -2,9 +2,9 @@
 #ifndef KAFKA_KAFKA_TOPICS_H
 #define KAFKA_KAFKA_TOPICS_H
 
-/* Topics at start: look, create if missing and allowed. Asynchronous: librdkafka's blocking calls
- * run in libuv's thread pool. Tried again until it succeeds or is stopped: every 0.5 s while Kafka
- * is away, otherwise after 0.5 s, growing to 5 s. */
+/* Topics at start, and once they have gone: look, create if missing and allowed. Asynchronous:
+ * librdkafka's blocking calls run in libuv's thread pool. Tried again until it succeeds or is
+ * stopped: every 0.5 s while Kafka is away, otherwise after 0.5 s, growing to 5 s. */
 
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Happy path: producer_new makes an instance -> the topic is looked for and created -> a probe
- * tells readiness how Kafka is -> sends and reports flow (producer_port.c, producer_deliveries.c)
+/* Happy path: producer_new makes an instance -> the topic is found or created, and Kafka watched
+ * (producer_watch.c) -> sends and reports flow (producer_port.c, producer_deliveries.c)
  * -> producer_close destroys the instance once nothing is in it.
  *
- * What can go wrong: Kafka is away (sends end as MR_BUSY or MR_UNKNOWN by message.timeout.ms; the
- * probe tells); librdkafka raises a fatal error (producer_replace.c). */
+ * What can go wrong: Kafka is away (sends end as MR_BUSY or MR_UNKNOWN by message.timeout.ms);
+ * librdkafka raises a fatal error (producer_replace.c). */
 #include <assert.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -29,7 +29,7 @@ const struct mr_option mr_producer_options[] = {
      .text = "The topic that events are written to.",
      .offset = offsetof(struct mr_producer_options, topic)},
     {.key = "topic.create", .type = MR_OPTION_BOOLEAN, .initial = "true",
-     .text = "Create the topic at start if it is missing. If false, the program waits, not ready, until it is there.",
+     .text = "Create the topic if it is missing, at start or later. If false, the program waits, not ready, until it is there.",
      .offset = offsetof(struct mr_producer_options, topic_create)},
     {.key = "topic.partitions", .type = MR_OPTION_INTEGER, .initial = "6", .min = 0, .max = 10000, .unit = "partitions",
      .text = "Partitions of a topic that is created; 0 takes the broker's default.",
@@ -96,122 +96,6 @@ static void get_series(struct mr_producer *producer)
     producer->queue_bytes = mr_series_get(&queue_bytes, NULL);
     producer->fatal_errors = mr_series_get(&fatal_errors_total, NULL);
     producer->delivery_seconds = mr_series_get(&delivery_seconds, NULL);
-}
-
-/* ---- readiness: first the topic, then the probe ---- */
-
-static void on_topics_stopped(void *user)
-{
-    struct mr_producer *producer;
-    MAGIC_CAST(producer, user, PRODUCER_MAGIC);
-    producer->topics_user->users--;
-    producer->topics_user = NULL;
-    producer->topics = NULL;
-    producer->topics_stopping = false;
-    producer_watch(producer);
-}
-
-void producer_stop_topics(struct mr_producer *producer)
-{
-    if (producer->topics != NULL && !producer->topics_stopping) {
-        producer->topics_stopping = true;
-        topics_stop(producer->topics, on_topics_stopped, producer);
-    }
-}
-
-static void on_topics(void *user, const struct mr_error *missing)
-{
-    struct mr_producer *producer;
-    struct readiness *readiness;
-    bool away = missing != NULL && missing->code == MR_ENET;
-    MAGIC_CAST(producer, user, PRODUCER_MAGIC);
-    readiness = producer->spec.readiness;
-    readiness_set(readiness, "kafka", !away, "%s: %s", producer->bootstrap,
-                  away ? missing->text : "");
-    if (missing == NULL) {
-        producer->topic_found = true;
-        readiness_set(readiness, "topic", true, "there");
-        producer_stop_topics(producer);
-    } else if (!away) {
-        readiness_set(readiness, "topic", false, "%s", missing->text);
-    }
-}
-
-static void on_probe_stopped(void *user)
-{
-    struct mr_producer *producer;
-    MAGIC_CAST(producer, user, PRODUCER_MAGIC);
-    if (producer->probe_user != NULL) {
-        producer->probe_user->users--;
-        producer->probe_user = NULL;
-    }
-    producer->probe = NULL;
-}
-
-static bool probe_target(void *user, rd_kafka_t **ret_rk, rd_kafka_topic_t **ret_rkt)
-{
-    struct mr_producer *producer;
-    struct instance *instance;
-    MAGIC_CAST(producer, user, PRODUCER_MAGIC);
-    instance = producer_current(producer);
-    if (instance == NULL) {
-        return false;
-    }
-    instance->users++;
-    producer->probe_user = instance;
-    *ret_rk = instance->rk;
-    *ret_rkt = instance->rkt;
-    return true;
-}
-
-static void on_probe(void *user, const struct probe_result *result)
-{
-    struct mr_producer *producer;
-    struct readiness *readiness;
-    const char *topic;
-    MAGIC_CAST(producer, user, PRODUCER_MAGIC);
-    producer->probe_user->users--;
-    producer->probe_user = NULL;
-    readiness = producer->spec.readiness;
-    topic = producer->spec.options->topic;
-    readiness_set(readiness, "kafka", result->error == 0, "%s: %s", producer->bootstrap,
-                  rd_kafka_err2str(result->error));
-    if (result->error != 0) {
-        return; /* of the topic nothing new is known */
-    }
-    if (result->topic_error != 0) {
-        readiness_set(readiness, "topic", false, "'%s': %s", topic,
-                      rd_kafka_err2str(result->topic_error));
-    } else {
-        readiness_set(readiness, "topic",
-                      result->partitions > 0 && result->leaderless < result->partitions,
-                      "'%s': none of its %d partitions has a leader", topic, result->partitions);
-    }
-}
-
-/* Start what is to go on next. Out of memory: the tick tries again. */
-void producer_watch(struct mr_producer *producer)
-{
-    const struct mr_producer_options *options = producer->spec.options;
-    struct instance *instance = producer_current(producer);
-    const struct topics_spec topics = {
-        .names = {options->topic},
-        .create = options->topic_create,
-        .partitions = (int)options->topic_partitions,
-        .replication = (int)options->topic_replication,
-    };
-    const struct probe_spec probe = {probe_target, on_probe, producer};
-    if (producer->closing || instance == NULL || producer->topics != NULL ||
-        producer->probe != NULL) {
-        return;
-    }
-    if (producer->topic_found) {
-        (void)probe_start(producer->home, &probe, &producer->probe, NULL);
-    } else if (topics_ensure(producer->home, instance->rk, &topics, on_topics, producer,
-                             &producer->topics, NULL) == 0) {
-        producer->topics_user = instance;
-        instance->users++;
-    }
 }
 
 /* ---- the loop's side ---- */
@@ -392,9 +276,7 @@ void producer_close(struct mr_producer *producer, void (*closed)(void *user), vo
     producer->closed = closed;
     producer->closed_user = user;
     producer_stop_topics(producer);
-    if (producer->probe != NULL) {
-        probe_stop(producer->probe, on_probe_stopped, producer);
-    }
+    producer_stop_probe(producer);
     replace_retire(producer);
     adjust_tick(producer);
 }

@@ -3,7 +3,8 @@
 #define KAFKA_PRODUCER_INTERNAL_H
 
 /* What the producer's files share.
- *     producer.c             life cycle, readiness
+ *     producer.c             life cycle
+ *     producer_watch.c       readiness: the topic, the probe
  *     producer_replace.c     a broken instance and its successor
  *     producer_instance.c    one librdkafka instance: made, woken, retired, destroyed
  *     producer_port.c        a loop's access: mr_send, and settling on that loop
@@ -142,9 +143,12 @@ void instance_destroy(struct instance *instance);
 void producer_drain(struct mr_producer *producer);
 void producer_instance_gone(struct mr_producer *producer);
 
+/* producer_watch.c */
+
 /* Look for the topic, or probe: what readiness needs now. */
 void producer_watch(struct mr_producer *producer);
 void producer_stop_topics(struct mr_producer *producer);
+void producer_stop_probe(struct mr_producer *producer);
 
 static inline struct instance *producer_current(struct mr_producer *producer)
 {

@@ -333,6 +333,35 @@ static void test_kafka_away_is_busy_in_time_and_comes_back_by_itself(void **stat
     fixture_tear_down(&f);
 }
 
+static bool is_topic_missed(void *fixture)
+{
+    struct fixture *f = fixture;
+    struct mr_buf reasons;
+    bool missed;
+    buf_init(&reasons, 10000);
+    assert_int_equal(readiness_write(&f->readiness, &reasons), 0);
+    assert_int_equal(buf_add_char(&reasons, '\0'), 0);
+    missed = strstr(reasons.ptr, "topic: 'events' is created, but not to be seen yet") != NULL;
+    buf_done(&reasons);
+    return missed;
+}
+
+/* Deleted while we run: looked for, and created, as at the start. */
+static void test_a_topic_that_has_gone_is_looked_for_again(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_set_up(&f);
+    fixture_start_and_wait(&f);
+    rd_kafka_mock_topic_set_error(f.mock.cluster, "events",
+                                  RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    fixture_run_until(&f, is_topic_missed, &f, READY_MS);
+    rd_kafka_mock_topic_set_error(f.mock.cluster, "events", RD_KAFKA_RESP_ERR_NO_ERROR);
+    fixture_run_until(&f, fixture_is_ready, &f, READY_MS);
+    assert_int_equal(shoot_one(&f, MR_SLICE("x")).kind, MR_STORED);
+    fixture_tear_down(&f);
+}
+
 /* One event after another, in a request each, of which the first is refused: of a new producer the
  * broker takes the second all the same, and librdkafka then reports both as delivered. */
 static enum mr_outcome_kind shoot_two_of_which_one_is_refused(void)
@@ -542,6 +571,7 @@ int main(void)
         cmocka_unit_test(test_a_batch_refused_by_the_broker_is_busy),
         cmocka_unit_test(test_an_event_refused_alone_is_rejected),
         cmocka_unit_test(test_kafka_away_is_busy_in_time_and_comes_back_by_itself),
+        cmocka_unit_test(test_a_topic_that_has_gone_is_looked_for_again),
         cmocka_unit_test(test_an_inferred_acknowledgement_is_unknown),
         cmocka_unit_test(test_frozen_after_the_send_is_unknown),
         cmocka_unit_test(test_abandoned_sends_are_settled_at_once),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Missing topics are made at start as configured (the embedded broker can't do CreateTopics), and a
 refusal of Kafka's is told."""
+import http.client
+
 import pytest
 
 from lib.programs import Bridge, Worker
@@ -8,6 +10,15 @@ from lib.waiting import wait_for
 
 PARTITIONS = 4  # neither the broker's default nor ours
 BAD_NAME = "not/a/name"
+
+
+def post(bridge, content):
+    connection = http.client.HTTPConnection("127.0.0.1", bridge.port, timeout=10)
+    try:
+        connection.request("POST", "/v1/channel?device=one", content)
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def start_bridge(run, kafka, topic, **settings):
@@ -31,6 +42,18 @@ def test_the_workers_topics(run, kafka, name):
     made = wait_for(lambda: {one: count for one, count in kafka.topics().items() if one in names}
                     if names <= set(kafka.topics()) else None, 30, f"topics {names}")
     assert set(made.values()) == {PARTITIONS}
+
+
+def test_the_bridges_topic_is_made_again(run, kafka, name):
+    """Deleted under a ready bridge, which goes on by itself."""
+    one = start_bridge(run, kafka, name, TOPIC_PARTITIONS=PARTITIONS).wait_ready()
+    assert post(one, b"before") == 202
+    kafka.delete_topic(name)
+    wait_for(lambda: "condition lost\" condition=topic" in one.log_text(), 30, "it is missed")
+    wait_for(lambda: kafka.topics().get(name) == PARTITIONS, 30, "it is there again")
+    wait_for(lambda: post(one, b"after") == 202, 30, "an event is stored")
+    one.wait_ready()
+    assert kafka.count(name) == 1
 
 
 @pytest.mark.parametrize("start", [start_bridge, start_worker])

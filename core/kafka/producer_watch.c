@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What readiness is told of Kafka. Happy path: the topic is looked for (kafka_topics.c, which also
+ * creates it) -> it is there -> a probe asks again and again how Kafka and the topic are. What can
+ * go wrong: Kafka is away (whoever asks goes on asking); the topic is deleted (the probe stops, and
+ * it is looked for as at the start); the instance is replaced (what it was used for ends first). */
+#include "kafka/producer_internal.h"
+#include "kit/magic.h"
+
+static void on_topics_stopped(void *user)
+{
+    struct mr_producer *producer;
+    MAGIC_CAST(producer, user, PRODUCER_MAGIC);
+    producer->topics_user->users--;
+    producer->topics_user = NULL;
+    producer->topics = NULL;
+    producer->topics_stopping = false;
+    producer_watch(producer);
+}
+
+void producer_stop_topics(struct mr_producer *producer)
+{
+    if (producer->topics != NULL && !producer->topics_stopping) {
+        producer->topics_stopping = true;
+        topics_stop(producer->topics, on_topics_stopped, producer);
+    }
+}
+
+static void on_topics(void *user, const struct mr_error *missing)
+{
+    struct mr_producer *producer;
+    struct readiness *readiness;
+    bool away = missing != NULL && missing->code == MR_ENET;
+    MAGIC_CAST(producer, user, PRODUCER_MAGIC);
+    readiness = producer->spec.readiness;
+    readiness_set(readiness, "kafka", !away, "%s: %s", producer->bootstrap,
+                  away ? missing->text : "");
+    if (missing == NULL) {
+        producer->topic_found = true;
+        readiness_set(readiness, "topic", true, "there");
+        producer_stop_topics(producer);
+    } else if (!away) {
+        readiness_set(readiness, "topic", false, "%s", missing->text);
+    }
+}
+
+static void on_probe_stopped(void *user)
+{
+    struct mr_producer *producer;
+    MAGIC_CAST(producer, user, PRODUCER_MAGIC);
+    if (producer->probe_user != NULL) {
+        producer->probe_user->users--;
+        producer->probe_user = NULL;
+    }
+    producer->probe = NULL;
+    producer_watch(producer);
+}
+
+void producer_stop_probe(struct mr_producer *producer)
+{
+    if (producer->probe != NULL) {
+        probe_stop(producer->probe, on_probe_stopped, producer);
+    }
+}
+
+static bool probe_target(void *user, rd_kafka_t **ret_rk, rd_kafka_topic_t **ret_rkt)
+{
+    struct mr_producer *producer;
+    struct instance *instance;
+    MAGIC_CAST(producer, user, PRODUCER_MAGIC);
+    instance = producer_current(producer);
+    if (instance == NULL) {
+        return false;
+    }
+    instance->users++;
+    producer->probe_user = instance;
+    *ret_rk = instance->rk;
+    *ret_rkt = instance->rkt;
+    return true;
+}
+
+static void on_probe(void *user, const struct probe_result *result)
+{
+    struct mr_producer *producer;
+    struct readiness *readiness;
+    const char *topic;
+    MAGIC_CAST(producer, user, PRODUCER_MAGIC);
+    producer->probe_user->users--;
+    producer->probe_user = NULL;
+    readiness = producer->spec.readiness;
+    topic = producer->spec.options->topic;
+    readiness_set(readiness, "kafka", result->error == 0, "%s: %s", producer->bootstrap,
+                  rd_kafka_err2str(result->error));
+    if (result->error != 0) {
+        return; /* of the topic nothing new is known */
+    }
+    if (result->topic_error != 0) {
+        readiness_set(readiness, "topic", false, "'%s': %s", topic,
+                      rd_kafka_err2str(result->topic_error));
+        if (result->topic_error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+            producer->topic_found = false; /* look for it again, once the probe has stopped */
+            producer_stop_probe(producer);
+        }
+    } else {
+        readiness_set(readiness, "topic",
+                      result->partitions > 0 && result->leaderless < result->partitions,
+                      "'%s': none of its %d partitions has a leader", topic, result->partitions);
+    }
+}
+
+/* Start what is to go on next. Out of memory: the tick tries again. */
+void producer_watch(struct mr_producer *producer)
+{
+    const struct mr_producer_options *options = producer->spec.options;
+    struct instance *instance = producer_current(producer);
+    const struct topics_spec topics = {
+        .names = {options->topic},
+        .create = options->topic_create,
+        .partitions = (int)options->topic_partitions,
+        .replication = (int)options->topic_replication,
+    };
+    const struct probe_spec probe = {probe_target, on_probe, producer};
+    if (producer->closing || instance == NULL || producer->topics != NULL ||
+        producer->probe != NULL) {
+        return;
+    }
+    if (producer->topic_found) {
+        (void)probe_start(producer->home, &probe, &producer->probe, NULL);
+    } else if (topics_ensure(producer->home, instance->rk, &topics, on_topics, producer,
+                             &producer->topics, NULL) == 0) {
+        producer->topics_user = instance;
+        instance->users++;
+    }
+}
