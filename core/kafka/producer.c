@@ -119,6 +119,7 @@ void producer_drain(struct mr_producer *producer)
     for (instance = producer->retired; instance != NULL; instance = instance->next) {
         emptied = instance_drain(instance, &left) && emptied;
     }
+    watch_tell(producer);
     deliveries_hand_over(producer); /* calls back: anything may have been started or closed */
     if (uv_is_closing((uv_handle_t *)&producer->more)) {
         return;

@@ -114,6 +114,7 @@ void deliveries_add(struct mr_producer *producer, const rd_kafka_message_t *mess
         }
     }
     counts[send->kind]++;
+    watch_settled(producer, send);
     (void)atomic_fetch_sub_explicit(&producer->events, 1, memory_order_relaxed);
     (void)atomic_fetch_sub_explicit(&producer->bytes, send->bytes, memory_order_relaxed);
     chain(producer, send);

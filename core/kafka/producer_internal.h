@@ -4,7 +4,7 @@
 
 /* What the producer's files share.
  *     producer.c             life cycle
- *     producer_watch.c       readiness: the topic, the probe
+ *     producer_watch.c       readiness: the topic, the probe, whether anything is stored
  *     producer_replace.c     a broken instance and its successor
  *     producer_instance.c    one librdkafka instance: made, woken, retired, destroyed
  *     producer_port.c        a loop's access: mr_send, and settling on that loop
@@ -26,6 +26,7 @@
 #include "kafka/kafka_probe.h"
 #include "kafka/kafka_topics.h"
 #include "kafka/producer.h"
+#include "kafka/store_health.h"
 
 enum {
     PRODUCER_MAGIC = 0x9a0d0ce,
@@ -110,6 +111,9 @@ struct mr_producer {
     bool topic_found;
     struct probe *probe;
     struct instance *probe_user;
+    bool is_probed_well; /* Kafka answers, and the topic has a leader: failures are news */
+    bool is_failing;     /* as it was told to readiness */
+    struct store_health health;
     unsigned destroying; /* instances in the thread pool */
     unsigned handles;    /* of ours that are open */
     void (*closed)(void *user);
@@ -144,6 +148,11 @@ void producer_drain(struct mr_producer *producer);
 void producer_instance_gone(struct mr_producer *producer);
 
 /* producer_watch.c */
+
+/* What became of a send that librdkafka had, and then, once for all of them: what readiness is told
+ * of it. */
+void watch_settled(struct mr_producer *producer, const struct mr_send *send);
+void watch_tell(struct mr_producer *producer);
 
 /* Look for the topic, or probe: what readiness needs now. */
 void producer_watch(struct mr_producer *producer);

@@ -2,9 +2,53 @@
 /* What readiness is told of Kafka. Happy path: the topic is looked for (kafka_topics.c, which also
  * creates it) -> it is there -> a probe asks again and again how Kafka and the topic are. What can
  * go wrong: Kafka is away (whoever asks goes on asking); the topic is deleted (the probe stops, and
- * it is looked for as at the start); the instance is replaced (what it was used for ends first). */
+ * it is looked for as at the start); the instance is replaced (what it was used for ends first);
+ * Kafka answers, but stores nothing (what becomes of the sends is watched too). */
 #include "kafka/producer_internal.h"
 #include "kit/magic.h"
+
+static void tell_kafka_answers(struct mr_producer *producer)
+{
+    producer->is_failing = store_health_is_failing(&producer->health, uv_now(producer->home));
+    readiness_set(producer->spec.readiness, "kafka", !producer->is_failing,
+                  "%s: answers, but no event is stored: %s", producer->bootstrap,
+                  rd_kafka_err2str((rd_kafka_resp_err_t)producer->health.error));
+}
+
+/* While Kafka or the topic is known to be away, failures are no news, and make nobody wait when it
+ * is back. */
+static void set_probed_well(struct mr_producer *producer, bool well)
+{
+    producer->is_probed_well = well;
+    if (!well) {
+        producer->health = (struct store_health){0};
+    }
+}
+
+/* By its size, which is the event's own fault. */
+static bool is_over_a_size(int error)
+{
+    return error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+           error == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE;
+}
+
+void watch_settled(struct mr_producer *producer, const struct mr_send *send)
+{
+    if (send->kind == MR_STORED || send->error == SEND_INFERRED) {
+        store_health_stored(&producer->health);
+    } else if (send->kind != MR_REJECTED && producer->is_probed_well && !producer->abandoned &&
+               !producer->closing && !is_over_a_size(send->error)) {
+        store_health_failed(&producer->health, uv_now(producer->home), send->error);
+    }
+}
+
+void watch_tell(struct mr_producer *producer)
+{
+    bool failing = store_health_is_failing(&producer->health, uv_now(producer->home));
+    if (producer->is_probed_well && failing != producer->is_failing) {
+        tell_kafka_answers(producer);
+    }
+}
 
 static void on_topics_stopped(void *user)
 {
@@ -32,13 +76,17 @@ static void on_topics(void *user, const struct mr_error *missing)
     bool away = missing != NULL && missing->code == MR_ENET;
     MAGIC_CAST(producer, user, PRODUCER_MAGIC);
     readiness = producer->spec.readiness;
-    readiness_set(readiness, "kafka", !away, "%s: %s", producer->bootstrap,
-                  away ? missing->text : "");
+    set_probed_well(producer, missing == NULL);
+    if (away) {
+        readiness_set(readiness, "kafka", false, "%s: %s", producer->bootstrap, missing->text);
+        return;
+    }
+    tell_kafka_answers(producer);
     if (missing == NULL) {
         producer->topic_found = true;
         readiness_set(readiness, "topic", true, "there");
         producer_stop_topics(producer);
-    } else if (!away) {
+    } else {
         readiness_set(readiness, "topic", false, "%s", missing->text);
     }
 }
@@ -88,11 +136,14 @@ static void on_probe(void *user, const struct probe_result *result)
     producer->probe_user = NULL;
     readiness = producer->spec.readiness;
     topic = producer->spec.options->topic;
-    readiness_set(readiness, "kafka", result->error == 0, "%s: %s", producer->bootstrap,
-                  rd_kafka_err2str(result->error));
-    if (result->error != 0) {
-        return; /* of the topic nothing new is known */
+    set_probed_well(producer, result->error == 0 && result->topic_error == 0 &&
+                                  result->leaderless < result->partitions);
+    if (result->error != 0) { /* of the topic nothing new is known */
+        readiness_set(readiness, "kafka", false, "%s: %s", producer->bootstrap,
+                      rd_kafka_err2str(result->error));
+        return;
     }
+    tell_kafka_answers(producer);
     if (result->topic_error != 0) {
         readiness_set(readiness, "topic", false, "'%s': %s", topic,
                       rd_kafka_err2str(result->topic_error));

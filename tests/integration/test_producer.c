@@ -11,56 +11,7 @@
 
 #include "base/metrics.h"
 #include "lib/heap.h"
-#include "lib/producer_fixture.h"
-
-/* A send that remembers what became of it. */
-struct shot {
-    struct mr_send send; /* first: the callback casts */
-    int settled;
-    enum mr_outcome_kind kind;
-    int64_t offset;
-    int32_t partition;
-    int64_t retry_after_ms;
-    bool too_large;
-    char reason[256];
-    size_t *left; /* counts down */
-};
-
-static void on_settled(struct mr_send *send, const struct mr_outcome *outcome)
-{
-    struct shot *shot = (struct shot *)(void *)send;
-    shot->settled++;
-    shot->kind = outcome->kind;
-    shot->offset = outcome->offset;
-    shot->partition = outcome->partition;
-    shot->retry_after_ms = outcome->retry_after_ms;
-    shot->too_large = outcome->too_large;
-    (void)snprintf(shot->reason, sizeof shot->reason, "%s", outcome->reason);
-    --*shot->left;
-}
-
-static void shoot(struct fixture *f, struct shot *shot, size_t *left, unsigned key,
-                  struct mr_slice data)
-{
-    struct mr_event *event = mr_event_new();
-    fill_event(event, "id-1", key, data);
-    memset(shot, 0, sizeof *shot);
-    shot->left = left;
-    shot->send.on_settled = on_settled;
-    mr_send(f->port, &shot->send, event);
-    assert_int_equal(shot->settled, 0); /* never from inside mr_send */
-    mr_event_free(event);
-}
-
-static struct shot shoot_one(struct fixture *f, struct mr_slice data)
-{
-    struct shot shot;
-    size_t left = 1;
-    shoot(f, &shot, &left, 1, data);
-    fixture_run_until(f, is_zero, &left, SETTLE_MS);
-    assert_int_equal(shot.settled, 1);
-    return shot;
-}
+#include "lib/shots.h"
 
 static void abandon_and_settle(struct fixture *f, size_t *left)
 {
@@ -139,7 +90,7 @@ static void test_binary_encoding_is_an_option(void **state)
 static void test_a_ready_record_goes_to_any_topic(void **state)
 {
     struct fixture f;
-    struct shot shot = {.send.on_settled = on_settled};
+    struct shot shot = {.send.on_settled = shot_settled};
     struct mock_records records;
     const struct kafka_header headers[] = {{"why", MR_SLICE_INIT("because")}, {"null", {NULL, 0}}};
     const struct kafka_record record = {MR_SLICE("k"), MR_SLICE(""), headers, 2};
@@ -232,7 +183,7 @@ static void test_what_can_never_be_stored_is_rejected(void **state)
     static const char large[1100000];
     struct fixture f;
     struct shot too_large;
-    struct shot no_event = {.send.on_settled = on_settled};
+    struct shot no_event = {.send.on_settled = shot_settled};
     size_t left = 2;
     struct mr_event *event = mr_event_new();
     (void)state;
@@ -305,59 +256,6 @@ static void test_an_event_refused_alone_is_rejected(void **state)
     assert_int_equal(shot.kind, MR_REJECTED);
     assert_true(shot.too_large);
     assert_non_null(strstr(shot.reason, "max.message.bytes"));
-    assert_int_equal(shoot_one(&f, MR_SLICE("x")).kind, MR_STORED);
-    fixture_tear_down(&f);
-}
-
-static void test_kafka_away_is_busy_in_time_and_comes_back_by_itself(void **state)
-{
-    struct fixture f;
-    struct shot shot;
-    struct mr_buf reasons;
-    (void)state;
-    fixture_set_up(&f);
-    fixture_start_and_wait(&f);
-    mock_kafka_set_up(&f.mock, false);
-    fixture_run_until(&f, fixture_is_not_ready, &f, READY_MS);
-    buf_init(&reasons, 10000);
-    assert_int_equal(readiness_write(&f.readiness, &reasons), 0);
-    assert_int_equal(buf_add_char(&reasons, '\0'), 0);
-    assert_non_null(strstr(reasons.ptr, f.mock.bootstrap));
-    buf_done(&reasons);
-    shot = shoot_one(&f, MR_SLICE("x"));
-    assert_int_equal(shot.kind, MR_BUSY);
-    assert_int_equal(shot.retry_after_ms, 1000);
-    mock_kafka_set_up(&f.mock, true);
-    fixture_run_until(&f, fixture_is_ready, &f, READY_MS);
-    assert_int_equal(shoot_one(&f, MR_SLICE("x")).kind, MR_STORED);
-    fixture_tear_down(&f);
-}
-
-static bool is_topic_missed(void *fixture)
-{
-    struct fixture *f = fixture;
-    struct mr_buf reasons;
-    bool missed;
-    buf_init(&reasons, 10000);
-    assert_int_equal(readiness_write(&f->readiness, &reasons), 0);
-    assert_int_equal(buf_add_char(&reasons, '\0'), 0);
-    missed = strstr(reasons.ptr, "topic: 'events' is created, but not to be seen yet") != NULL;
-    buf_done(&reasons);
-    return missed;
-}
-
-/* Deleted while we run: looked for, and created, as at the start. */
-static void test_a_topic_that_has_gone_is_looked_for_again(void **state)
-{
-    struct fixture f;
-    (void)state;
-    fixture_set_up(&f);
-    fixture_start_and_wait(&f);
-    rd_kafka_mock_topic_set_error(f.mock.cluster, "events",
-                                  RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
-    fixture_run_until(&f, is_topic_missed, &f, READY_MS);
-    rd_kafka_mock_topic_set_error(f.mock.cluster, "events", RD_KAFKA_RESP_ERR_NO_ERROR);
-    fixture_run_until(&f, fixture_is_ready, &f, READY_MS);
     assert_int_equal(shoot_one(&f, MR_SLICE("x")).kind, MR_STORED);
     fixture_tear_down(&f);
 }
@@ -570,8 +468,6 @@ int main(void)
         cmocka_unit_test(test_librdkafkas_own_limit_rejects_too),
         cmocka_unit_test(test_a_batch_refused_by_the_broker_is_busy),
         cmocka_unit_test(test_an_event_refused_alone_is_rejected),
-        cmocka_unit_test(test_kafka_away_is_busy_in_time_and_comes_back_by_itself),
-        cmocka_unit_test(test_a_topic_that_has_gone_is_looked_for_again),
         cmocka_unit_test(test_an_inferred_acknowledgement_is_unknown),
         cmocka_unit_test(test_frozen_after_the_send_is_unknown),
         cmocka_unit_test(test_abandoned_sends_are_settled_at_once),
