@@ -73,7 +73,9 @@ struct bridge {
 static struct http_limits limits_of(const struct bridge_options *options)
 {
     return (struct http_limits){.head_bytes_max = (size_t)options->header_bytes_max,
-                                .body_bytes_max = (size_t)options->body_bytes_max};
+                                .body_bytes_max = (size_t)options->body_bytes_max,
+                                .head_option = "header.max",
+                                .body_option = "body.max"};
 }
 
 /* What can never be taken must not be answered 503, "later", for ever. */

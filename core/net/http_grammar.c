@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/http_grammar.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "kit/ascii.h"
@@ -10,6 +11,26 @@ void http_refuse(struct http_reader *reader, int status, const char *reason)
     reader->state = HTTP_READER_REFUSED;
     reader->status = status;
     reader->reason = reason;
+}
+
+static void refuse_over(struct http_reader *reader, int status, const char *reason, size_t max,
+                        const char *option)
+{
+    (void)snprintf(reader->reason_text, sizeof reader->reason_text, "%s: more than %zu bytes%s%s%s",
+                   reason, max, option == NULL ? "" : " (", option == NULL ? "" : option,
+                   option == NULL ? "" : ")");
+    http_refuse(reader, status, reader->reason_text);
+}
+
+void http_refuse_head(struct http_reader *reader, int status, const char *reason)
+{
+    refuse_over(reader, status, reason, reader->limits.head_bytes_max, reader->limits.head_option);
+}
+
+void http_refuse_body(struct http_reader *reader)
+{
+    refuse_over(reader, 413, "the content is too large", reader->limits.body_bytes_max,
+                reader->limits.body_option);
 }
 
 static bool is_alpha(unsigned char c)
@@ -252,7 +273,7 @@ static void parse_content_length(struct http_reader *reader, struct mr_slice tex
         length = length > (UINT64_MAX - digit) / 10 ? UINT64_MAX : length * 10 + digit;
     }
     if (length > reader->limits.body_bytes_max) {
-        http_refuse(reader, 413, "the content is too large");
+        http_refuse_body(reader);
         return;
     }
     reader->content_left = length;

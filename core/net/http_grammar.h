@@ -18,6 +18,10 @@ static inline bool http_is_field_char(unsigned char c)
 /* Enter the refused state. `reason` is a literal in plain ASCII without quotes or backslashes. */
 void http_refuse(struct http_reader *reader, int status, const char *reason);
 
+/* For what is over one of the reader's limits: the reason names the limit, and what sets it. */
+void http_refuse_head(struct http_reader *reader, int status, const char *reason);
+void http_refuse_body(struct http_reader *reader);
+
 /* A line of the head, at reader->line_begin, `len` bytes without its CRLF. They refuse what is
  * wrong. */
 void http_parse_request_line(struct http_reader *reader, size_t len);

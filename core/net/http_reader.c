@@ -161,9 +161,9 @@ static size_t feed_head(struct http_reader *reader, const char *bytes, size_t le
     }
     if (reader->state == HTTP_READER_HEAD && reader->head.len == reader->limits.head_bytes_max) {
         if (reader->target_len == 0) {
-            http_refuse(reader, 414, "the request line is too long");
+            http_refuse_head(reader, 414, "the request line is too long");
         } else {
-            http_refuse(reader, 431, "the head is too long");
+            http_refuse_head(reader, 431, "the head is too long");
         }
     }
     return plain;
@@ -198,7 +198,7 @@ static void end_of_size(struct http_reader *reader, char c)
     if (reader->size_digits == 0) {
         http_refuse(reader, 400, "a chunk without a size in hexadecimal digits");
     } else if (reader->content_left > room) {
-        http_refuse(reader, 413, "the content is too large");
+        http_refuse_body(reader);
     } else if (c == '\r') {
         reader->position = AT_CHUNK_SIZE_LF;
     } else if (c == ';') {
@@ -280,7 +280,7 @@ static bool count_extension(struct http_reader *reader)
     if (reader->extension_bytes <= reader->limits.head_bytes_max) {
         return true;
     }
-    http_refuse(reader, 431, "chunk extensions or trailers are too long");
+    http_refuse_head(reader, 431, "chunk extensions or trailers are too long");
     return false;
 }
 

@@ -17,11 +17,13 @@
 
 #include "kit/buf.h"
 
-enum { HTTP_HEADERS_MAX = 64, HTTP_METHOD_BYTES_MAX = 16 };
+enum { HTTP_HEADERS_MAX = 64, HTTP_METHOD_BYTES_MAX = 16, HTTP_REASON_BYTES = 120 };
 
 struct http_limits {
-    size_t head_bytes_max; /* request line and header section */
-    size_t body_bytes_max; /* content, after chunk decoding */
+    size_t head_bytes_max;   /* request line and header section */
+    size_t body_bytes_max;   /* content, after chunk decoding */
+    const char *head_option; /* what sets them, for refusals; NULL: left out */
+    const char *body_option;
 };
 
 struct http_header {
@@ -61,6 +63,7 @@ struct http_reader {
     uint32_t path, path_len; /* an empty path (absolute-form) stands for "/" */
     uint32_t query, query_len;
     bool has_query;
+    char reason_text[HTTP_REASON_BYTES]; /* of a reason with a number in it */
 };
 
 /* `head_bytes_max` must be at least 1 and at most 1 GiB. */

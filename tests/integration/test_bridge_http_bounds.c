@@ -208,6 +208,43 @@ static void test_bounds_of_one_event_take_one_event(void **state)
     bridge_stop(&f);
 }
 
+static void test_a_refusal_for_size_names_the_limit(void **state)
+{
+    static const char *const extra[] = {"--http.body.max=1000", "--http.header.max=1KiB", NULL};
+    static const struct {
+        const char *before;
+        int status;
+        const char *detail;
+    } cases[] = {
+        {"POST /v1/c?device=d HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n", 413,
+         "the content is too large: more than 1000 bytes (body.max)"},
+        {"POST /v1/c?device=d HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n",
+         413, "the content is too large: more than 1000 bytes (body.max)"},
+        {"POST /", 414, "the request line is too long: more than 1024 bytes (header.max)"},
+        {"POST / HTTP/1.1\r\nHost: ", 431,
+         "the head is too long: more than 1024 bytes (header.max)"},
+    };
+    struct bridge_fixture f;
+    char many[1025];
+    (void)state;
+    memset(many, 'a', sizeof many);
+    bridge_start(&f, extra);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct raw_reply reply;
+        int fd = raw_connect(f.port);
+        raw_put(fd, cases[i].before);
+        if (cases[i].status != 413) {
+            raw_put_bytes(fd, many, sizeof many);
+        }
+        raw_get_reply(fd, &reply);
+        raw_check_problem(&reply, cases[i].status, NULL);
+        assert_non_null(strstr(reply.body, cases[i].detail));
+        free(reply.body);
+        raw_expect_end(fd);
+    }
+    bridge_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_half_sent_requests_do_not_keep_a_shutdown),
         cmocka_unit_test(test_half_sent_requests_do_not_keep_a_short_shutdown),
         cmocka_unit_test(test_an_address_is_not_shared_with_another_bridge),
+        cmocka_unit_test(test_a_refusal_for_size_names_the_limit),
         cmocka_unit_test(test_bounds_below_one_event_are_refused),
         cmocka_unit_test(test_bounds_of_one_event_take_one_event),
     };
