@@ -307,12 +307,18 @@ static bool is_scheme(struct mr_slice text)
     return true;
 }
 
-bool check_absolute_uri(struct mr_slice text)
+/* RFC 3986 3: with a scheme; a fragment is allowed. */
+static bool is_uri(struct mr_slice text)
 {
     struct mr_slice rest;
     struct mr_slice scheme = cut(text, ":", &rest);
     return rest.len > 0 && is_scheme(scheme) &&
            is_after_scheme(mr_slice(rest.ptr + 1, rest.len - 1));
+}
+
+bool check_absolute_uri(struct mr_slice text)
+{
+    return is_uri(text) && memchr(text.ptr, '#', text.len) == NULL;
 }
 
 bool check_uri_reference(struct mr_slice text)
@@ -321,7 +327,7 @@ bool check_uri_reference(struct mr_slice text)
     (void)cut(text, ":/?#", &rest);
     if (rest.len > 0 && rest.ptr[0] == ':') {
         /* path-noscheme: a first segment with a colon would be a scheme, so it must be one. */
-        return check_absolute_uri(text);
+        return is_uri(text);
     }
     return is_after_scheme(text);
 }

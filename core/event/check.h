@@ -19,8 +19,7 @@ bool check_utf8(struct mr_slice text);
  * U+FDD0-FDEF. */
 bool check_string(struct mr_slice text);
 
-/* RFC 3986 4.1 (URI-reference) and 4.3 (absolute-URI, here as CloudEvents uses the word: with a
- * scheme; a fragment is accepted). */
+/* RFC 3986 4.1 (URI-reference) and 4.3 (absolute-URI: with a scheme, without a fragment). */
 bool check_uri_reference(struct mr_slice text);
 bool check_absolute_uri(struct mr_slice text);
 
