@@ -79,26 +79,29 @@ static struct http_limits limits_of(const struct bridge_options *options)
 }
 
 /* What can never be taken must not be answered 503, "later", for ever. */
-int bridge_check(const void *data, struct mr_error *err)
+void bridge_check(const void *data, struct mr_check *check)
 {
     const struct bridge_options *options = data;
     const struct http_limits limits = limits_of(options);
     int64_t request_bytes = (int64_t)http_server_request_bytes_max(&limits);
     /* The attributes come from the head, and are written twice: into the value and as headers. */
     int64_t record_bytes = options->body_bytes_max + 2 * options->header_bytes_max;
+    if (!mr_check_is_right(check, NULL, "body.max") ||
+        !mr_check_is_right(check, NULL, "header.max")) {
+        return;
+    }
     if (options->in_flight_bytes_max < request_bytes) {
-        return mr_error_set(err, MR_ECONFIG,
-                            "[http] in_flight.bytes.max must be %lld bytes or more: one request of "
-                            "body.max and header.max takes so much memory",
-                            (long long)request_bytes);
+        mr_check_problem(check, NULL, "in_flight.bytes.max",
+                         "must be %lld bytes or more: one request of body.max and header.max takes "
+                         "so much memory",
+                         (long long)request_bytes);
     }
     if (options->producer.queue_bytes_max < record_bytes) {
-        return mr_error_set(err, MR_ECONFIG,
-                            "[http] queue.bytes.max must be %lld bytes or more: body.max and twice "
-                            "header.max, so that the largest event has room",
-                            (long long)record_bytes);
+        mr_check_problem(check, NULL, "queue.bytes.max",
+                         "must be %lld bytes or more: body.max and twice header.max, so that the "
+                         "largest event has room",
+                         (long long)record_bytes);
     }
-    return 0;
 }
 
 static void report(struct bridge_loop *loop, enum loop_state state)

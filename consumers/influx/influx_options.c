@@ -109,33 +109,32 @@ static int check_uri(const char *uri, struct mr_error *err)
     size_t scheme = scheme_len(uri);
     size_t authority = strcspn(uri + scheme, "/?#");
     if (memchr(uri + scheme, '@', authority) != NULL) {
-        return mr_error_set(err, MR_ECONFIG,
-                            "uri: holds user information; use username and password");
+        return mr_error_set(err, MR_ECONFIG, "holds user information; use username and password");
     }
     if (scheme == 0 || authority == 0) {
-        return mr_error_set(err, MR_ECONFIG, "uri: '%s' is not http://HOST or https://HOST", uri);
+        return mr_error_set(err, MR_ECONFIG, "'%s' is not http://HOST or https://HOST", uri);
     }
     if (strpbrk(uri, "?# \t\r\n") != NULL) {
-        return mr_error_set(err, MR_ECONFIG, "uri: must have no query, fragment or space");
+        return mr_error_set(err, MR_ECONFIG, "must have no query, fragment or space");
     }
     return 0;
 }
 
-int influx_options_check(const void *options, struct mr_error *err)
+void influx_options_check(const void *options, struct mr_check *check)
 {
     const struct influx_options *influx = options;
-    int rc = check_uri(influx->uri, err);
-    if (rc != 0) {
-        return rc;
+    struct mr_error err;
+    if (influx->uri != NULL && check_uri(influx->uri, &err) != 0) {
+        mr_check_problem(check, NULL, "uri", "%s", err.text);
     }
-    if (influx->username == NULL && influx->password != NULL) {
-        return mr_error_set(err, MR_ECONFIG, "password: given without username");
+    if (influx->username == NULL && influx->password != NULL &&
+        mr_check_is_right(check, NULL, "username")) {
+        mr_check_problem(check, NULL, "password", "given without username");
     }
-    if (influx->wait_min_ms > influx->wait_max_ms) {
-        return mr_error_set(err, MR_ECONFIG, "wait.min: %lld ms is more than wait.max, %lld ms",
-                            (long long)influx->wait_min_ms, (long long)influx->wait_max_ms);
+    if (influx->wait_min_ms > influx->wait_max_ms && mr_check_is_right(check, NULL, "wait.max")) {
+        mr_check_problem(check, NULL, "wait.min", "%lld ms is more than wait.max, %lld ms",
+                         (long long)influx->wait_min_ms, (long long)influx->wait_max_ms);
     }
-    return 0;
 }
 
 char *influx_write_url(const struct influx_options *options)

@@ -26,8 +26,8 @@ struct influx_options {
 
 extern const struct mr_option influx_options_table[];
 
-/* What the table can't say. Errors: MR_ECONFIG; the text never shows a password. */
-int influx_options_check(const void *options, struct mr_error *err);
+/* What the table can't say; no password is ever shown. */
+void influx_options_check(const void *options, struct mr_check *check);
 
 /* "http://127.0.0.1:8086/write?db=a%20b&precision=ns", to be freed with mem_free; also with a path
  * in the uri, and with '/' at its end. Errors: NULL when out of memory. */

@@ -110,6 +110,7 @@ void options_free(struct options *options)
         return;
     }
     for (size_t i = 0; i < options->row_count; i++) {
+        mem_free(options->rows[i].place);
         if (options->rows[i].option->type == MR_OPTION_STRING) {
             char **string = options->rows[i].field;
             options_forget(*string);
@@ -155,12 +156,26 @@ bool options_without_suffix(const char *name, const char *suffix, char *ret_name
     return true;
 }
 
+/* The controls of ASCII, and in UTF-8 those from U+0080 to U+009F (C2 80 to C2 9F), which some
+ * terminals obey as well. */
+void options_make_harmless(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++) {
+        if (*p < 0x20 || *p == 0x7F || (*p == 0xC2 && p[1] >= 0x80 && p[1] <= 0x9F)) {
+            *p = '?';
+        }
+    }
+}
+
 /* Counted always, told up to a bound. */
 void options_add_problem(struct options *options, const char *text)
 {
+    char line[PROBLEM_BYTES];
     options->problem_count++;
     if (options->problem_count <= OPTIONS_PROBLEMS_MAX) {
-        (void)buf_addf(&options->problems, "%s\n", text);
+        (void)snprintf(line, sizeof line, "%s", text);
+        options_make_harmless(line);
+        (void)buf_addf(&options->problems, "%s\n", line);
     } else if (options->problem_count == OPTIONS_PROBLEMS_MAX + 1) {
         (void)buf_add_str(&options->problems, "and more\n");
     }
@@ -173,16 +188,21 @@ void options_problemf(struct options *options, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    for (char *p = text; *p != '\0'; p++) {
-        /* Names are shown as they were given: they must not command the terminal. */
-        *p = (char)((unsigned char)*p < 0x20 || *p == 0x7F ? '?' : *p);
-    }
     options_add_problem(options, text);
 }
 
 void options_problem_at(struct options *options, const struct place *place, const char *text)
 {
     options_problemf(options, "%s: %s: %s", place->origin, place->name, text);
+}
+
+void options_problem_of(struct options *options, const struct row *row, const char *text)
+{
+    if (row->place != NULL) {
+        options_problemf(options, "%s: %s", row->place, text);
+    } else {
+        options_problemf(options, "[%s] %s: %s", row->section, row->option->key, text);
+    }
 }
 
 const struct mr_buf *options_problems(const struct options *options)
@@ -302,21 +322,38 @@ static bool is_duplicate(struct options *options, struct row *row, const struct 
     return false;
 }
 
+static char *place_text(const struct place *place)
+{
+    char text[sizeof place->origin + sizeof place->name + 2]; /* and ": " */
+    (void)snprintf(text, sizeof text, "%s: %s", place->origin, place->name);
+    return mem_strdup(text);
+}
+
 static void apply_text(struct options *options, struct row *row, const struct place *place,
                        const char *text)
 {
     struct option_value value;
     struct mr_error err;
+    char *where;
     if (option_value_parse(row->option, text, &value, &err) != 0) {
         options_problem_at(options, place, err.text);
+        row->is_bad = true;
         return;
     }
     if (place->source < row->source) {
         options_forget(value.string);
         return;
     }
+    where = place_text(place);
+    if (where == NULL) {
+        options_problem_at(options, place, "out of memory");
+        options_forget(value.string);
+        return;
+    }
     option_value_store(row->option, &value, row->field);
     row->source = place->source;
+    mem_free(row->place);
+    row->place = where;
 }
 
 void options_apply(struct options *options, struct row *row, const struct place *place,
@@ -335,6 +372,7 @@ void options_apply(struct options *options, struct row *row, const struct place 
         /* People do put the secret itself where its file's name belongs. */
         options_problemf(options, "%s: %s: can't read %s: %s", place->origin, place->name,
                          row->option->flags & MR_OPTION_SECRET ? "the file" : text, err.text);
+        row->is_bad = true;
         return;
     }
     apply_text(options, row, place, value);
@@ -344,16 +382,17 @@ void options_apply(struct options *options, struct row *row, const struct place 
 void options_finish(struct options *options)
 {
     for (size_t i = 0; i < options->row_count; i++) {
-        const struct row *row = &options->rows[i];
+        struct row *row = &options->rows[i];
         const char *string;
         if (row->option->type != MR_OPTION_STRING ||
-            (row->option->flags & MR_OPTION_REQUIRED) == 0) {
+            (row->option->flags & MR_OPTION_REQUIRED) == 0 || row->is_bad) {
             continue;
         }
         string = *(char **)row->field;
         if (string == NULL || *string == '\0') {
-            options_problemf(options, "[%s] %s: required, but %s", row->section, row->option->key,
-                             string == NULL ? "not given" : "empty");
+            options_problem_of(options, row,
+                               string == NULL ? "required, but not given" : "required, but empty");
+            row->is_bad = true;
         }
     }
 }

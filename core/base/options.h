@@ -22,7 +22,8 @@ struct passthrough {
     char *section; /* "kafka.producer" */
     char *key;     /* "linger.ms" */
     char *value;
-    char *origin; /* "millrace.conf:12", "environment", "command line": for messages */
+    char *origin; /* for messages: "millrace.conf:12", "environment: MILLRACE_KAFKA_ACKS",
+                     "command line" */
 };
 
 struct options_spec {
@@ -52,8 +53,20 @@ void options_read_flag(struct options *options, const char *name, const char *va
 /* After all sources: look for what is missing. */
 void options_finish(struct options *options);
 
-/* A problem found by someone else (a check across options, librdkafka's word on a setting). */
+/* A problem found by someone else (a program's check, librdkafka's word on a setting): a line of
+ * its own. */
 void options_add_problem(struct options *options, const char *text);
+
+/* What a check across options is given. */
+struct mr_check {
+    struct options *options; /* NULL: only `first` is kept */
+    struct mr_error *first;  /* MR_ECONFIG: the first problem, with the option's key; may be NULL */
+    size_t count;            /* of the problems added */
+};
+
+/* Control characters become '?', in place: what is shown as it was given must not command the
+ * terminal. */
+void options_make_harmless(char *text);
 
 /* A line each: "millrace.conf:7: [http] lisen: unknown option; did you mean 'listen'?". Empty:
  * none. */

@@ -39,6 +39,9 @@ struct row {
     unsigned file;      /* where a file gave it last */
     unsigned line;
     bool in_environment[2]; /* given by its alias, by its own variable */
+    bool is_bad;            /* a value of it was refused, and that has been said */
+    char *place;            /* of the value that it has, "millrace.conf:7: [http] listen"; NULL: the
+                               default */
 };
 
 /* Beside each struct passthrough. */
@@ -67,6 +70,9 @@ struct options {
 struct row *options_row(struct options *options, const char *section, const char *key);
 void options_problemf(struct options *options, const char *format, ...) MR_PRINTF(2, 3);
 void options_problem_at(struct options *options, const struct place *place, const char *text);
+
+/* Say what is wrong with the value that a row has, and where that came from. */
+void options_problem_of(struct options *options, const struct row *row, const char *text);
 
 /* Take a value, or (from_file) the value in the file that `text` names. */
 void options_apply(struct options *options, struct row *row, const struct place *place,

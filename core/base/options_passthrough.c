@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The sections that go to librdkafka word for word. Kept sorted by source, so that who applies them
  * in order lets the higher source win. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/options_internal.h"
@@ -95,6 +96,17 @@ static size_t position_for(const struct options *options, const struct place *pl
     return at;
 }
 
+/* A file's line says enough; of the environment the variable must be named. */
+static char *origin_of(const struct place *place)
+{
+    char text[sizeof place->origin + sizeof place->name + 2]; /* and ": " */
+    if (place->source != SOURCE_ENVIRONMENT) {
+        return mem_strdup(place->origin);
+    }
+    (void)snprintf(text, sizeof text, "%s: %s", place->origin, place->name);
+    return mem_strdup(text);
+}
+
 static void take(struct options *options, const char *section, const char *key,
                  const struct place *place, const char *value)
 {
@@ -111,7 +123,7 @@ static void take(struct options *options, const char *section, const char *key,
     entry = (struct passthrough){.section = mem_strdup(section),
                                  .key = mem_strdup(key),
                                  .value = mem_strdup(value),
-                                 .origin = mem_strdup(place->origin)};
+                                 .origin = origin_of(place)};
     if (entry.section == NULL || entry.key == NULL || entry.value == NULL || entry.origin == NULL ||
         !has_room(options)) {
         entry_free(&entry);

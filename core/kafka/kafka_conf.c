@@ -2,6 +2,7 @@
 #include "kafka/kafka_conf.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,10 @@ enum {
     ERRSTR_BYTES = 512,
     PROBLEM_BYTES = 2048,
     PROBLEMS_BYTES_MAX = 64 * 1024,
+    FETCH_BYTES = 8 * 1024 * 1024,
 };
+
+#define FETCH_BYTES_TEXT "8388608"
 
 struct setting {
     const char *key;
@@ -67,7 +71,7 @@ static const struct setting consumer_defaults[] = {
      * the memory at the same rate (measured). */
     {"queued.min.messages", "10000"},
     {"queued.max.messages.kbytes", "4096"},
-    {"fetch.max.bytes", "8388608"},
+    {"fetch.max.bytes", FETCH_BYTES_TEXT}, /* or message.max.bytes: set_fetch_bytes */
     {NULL, NULL},
 };
 
@@ -190,6 +194,18 @@ static const char *refusal(const char *key)
     return NULL;
 }
 
+/* librdkafka takes these empty, and then never does what they are for. */
+static bool must_not_be_empty(const char *key)
+{
+    static const char *const keys[] = {"bootstrap.servers", "metadata.broker.list", "group.id"};
+    for (size_t i = 0; i < MR_COUNT_OF(keys); i++) {
+        if (strcmp(key, keys[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What is wrong with one setting, written to `text`; false: nothing. `scratch` takes the value. */
 static bool setting_problem(const struct passthrough *setting, const struct properties *properties,
                             rd_kafka_conf_t *scratch, struct mr_buf *text)
@@ -202,6 +218,10 @@ static bool setting_problem(const struct passthrough *setting, const struct prop
     char scope = properties_scope(properties, setting->key);
     if (reason != NULL) {
         (void)buf_add_str(text, reason);
+        return true;
+    }
+    if (must_not_be_empty(setting->key) && strspn(setting->value, " ,") == strlen(setting->value)) {
+        (void)buf_add_str(text, "must not be empty");
         return true;
     }
     if (strcmp(setting->section, "kafka") != 0 &&
@@ -263,18 +283,20 @@ static void add_lines(struct options *options, struct mr_slice text)
     }
 }
 
-void kafka_conf_from_options(struct options *options, struct kafka_conf *ret_conf)
+size_t kafka_conf_from_options(struct options *options, struct kafka_conf *ret_conf)
 {
     struct mr_buf problems;
     struct mr_error err;
+    size_t count;
     ret_conf->settings = options_passthrough(options, &ret_conf->count);
     buf_init(&problems, PROBLEMS_BYTES_MAX);
-    (void)kafka_conf_check(ret_conf, &problems);
+    count = kafka_conf_check(ret_conf, &problems);
     if (buf_check(&problems, &err) != 0) {
         options_add_problem(options, err.text);
     }
     add_lines(options, buf_slice(&problems));
     buf_done(&problems);
+    return count;
 }
 
 static int set(rd_kafka_conf_t *conf, const char *key, const char *value, struct mr_error *err)
@@ -329,6 +351,32 @@ static int set_users(rd_kafka_conf_t *rk_conf, const struct kafka_conf *conf, en
     return rc;
 }
 
+/* The setting that counts, of those that were given; NULL: none. */
+static const struct passthrough *given(const struct kafka_conf *conf, enum kafka_side side,
+                                       const char *key)
+{
+    for (size_t i = conf->count; i > 0; i--) {
+        const struct passthrough *setting = &conf->settings[i - 1];
+        if (is_for(setting, side) && strcmp(setting->key, key) == 0) {
+            return setting;
+        }
+    }
+    return NULL;
+}
+
+/* librdkafka refuses a message.max.bytes above fetch.max.bytes: our own default for that must not
+ * stand in the way of the user's value. */
+static int set_fetch_bytes(rd_kafka_conf_t *rk_conf, const struct kafka_conf *conf,
+                           struct mr_error *err)
+{
+    const struct passthrough *message_max = given(conf, KAFKA_CONSUMER, "message.max.bytes");
+    if (message_max == NULL || given(conf, KAFKA_CONSUMER, "fetch.max.bytes") != NULL ||
+        strtoll(message_max->value, NULL, 0) <= FETCH_BYTES) {
+        return 0;
+    }
+    return set(rk_conf, "fetch.max.bytes", message_max->value, err);
+}
+
 int kafka_conf_make(const struct kafka_conf *conf, enum kafka_side side, const char *program,
                     rd_kafka_conf_t **ret_conf, struct mr_error *err)
 {
@@ -346,6 +394,9 @@ int kafka_conf_make(const struct kafka_conf *conf, enum kafka_side side, const c
     if (rc == 0) {
         rc = set_users(rk_conf, conf, side, err);
     }
+    if (rc == 0 && side == KAFKA_CONSUMER) {
+        rc = set_fetch_bytes(rk_conf, conf, err);
+    }
     if (rc != 0) {
         rd_kafka_conf_destroy(rk_conf);
         return rc;
@@ -358,10 +409,75 @@ int kafka_conf_default(const struct kafka_conf *conf, enum kafka_side side,
                        rd_kafka_conf_t *rk_conf, const char *key, const char *value,
                        struct mr_error *err)
 {
-    for (size_t i = 0; i < conf->count; i++) {
-        if (is_for(&conf->settings[i], side) && strcmp(conf->settings[i].key, key) == 0) {
-            return 0;
+    return given(conf, side, key) != NULL ? 0 : set(rk_conf, key, value, err);
+}
+
+static bool is_of_a_name(char c)
+{
+    return isalnum((unsigned char)c) || c == '.' || c == '_';
+}
+
+/* Whether a sentence of librdkafka names a property, as it is or by its beginning: it calls
+ * max.in.flight.requests.per.connection `max.in.flight`. */
+static bool names(const char *sentence, const char *key)
+{
+    const char *at = sentence;
+    while (*at != '\0') {
+        size_t len = 0;
+        while (is_of_a_name(at[len])) {
+            len++;
+        }
+        /* A full stop ends a sentence too. */
+        while (len > 0 && at[len - 1] == '.') {
+            len--;
+        }
+        if (len > 0 && strncmp(at, key, len) == 0 &&
+            (key[len] == '\0' || (key[len] == '.' && memchr(at, '.', len) != NULL))) {
+            return true;
+        }
+        at += len > 0 ? len : 1;
+    }
+    return false;
+}
+
+/* Where the user set what librdkafka's sentence is about. What it says of defaults of SASL and TLS
+ * begins with security.protocol. */
+static void tell(const struct kafka_conf *conf, enum kafka_side side, const char *sentence,
+                 struct mr_check *check)
+{
+    const struct passthrough *security;
+    for (size_t i = conf->count; i > 0; i--) {
+        const struct passthrough *setting = &conf->settings[i - 1];
+        if (is_for(setting, side) && names(sentence, setting->key)) {
+            mr_check_problem(check, NULL, NULL, "%s: [%s] %s: %s", setting->origin,
+                             setting->section, setting->key, sentence);
+            return;
         }
     }
-    return set(rk_conf, key, value, err);
+    security = given(conf, side, "security.protocol");
+    if (security != NULL && (strstr(sentence, "sasl") != NULL || strstr(sentence, "ssl") != NULL ||
+                             strstr(sentence, "SASL") != NULL || strstr(sentence, "SSL") != NULL)) {
+        mr_check_problem(check, NULL, NULL, "%s: [%s] security.protocol: %s", security->origin,
+                         security->section, sentence);
+        return;
+    }
+    mr_check_problem(check, NULL, NULL, "[kafka]: librdkafka makes no %s of this: %s",
+                     side == KAFKA_PRODUCER ? "producer" : "consumer", sentence);
+}
+
+void kafka_conf_try(const struct kafka_conf *conf, enum kafka_side side, rd_kafka_conf_t *rk_conf,
+                    struct mr_check *check)
+{
+    char errstr[ERRSTR_BYTES] = "";
+    rd_kafka_t *rk;
+    /* With no address it has nothing to connect to. */
+    (void)rd_kafka_conf_set(rk_conf, "bootstrap.servers", "", NULL, 0);
+    rk = rd_kafka_new(side == KAFKA_PRODUCER ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, rk_conf,
+                      errstr, sizeof errstr);
+    if (rk != NULL) {
+        rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        return;
+    }
+    rd_kafka_conf_destroy(rk_conf);
+    tell(conf, side, errstr, check);
 }

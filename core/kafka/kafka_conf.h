@@ -28,8 +28,9 @@ struct kafka_conf {
  * the number of problems. */
 size_t kafka_conf_check(const struct kafka_conf *conf, struct mr_buf *problems);
 
-/* The settings that `options` was given, checked: what is wrong is added to its problems. */
-void kafka_conf_from_options(struct options *options, struct kafka_conf *ret_conf);
+/* The settings that `options` was given, checked: what is wrong is added to its problems. Returns
+ * the number of problems. */
+size_t kafka_conf_from_options(struct options *options, struct kafka_conf *ret_conf);
 
 /* A configuration for one instance: defaults, then the user's. bootstrap.servers is 127.0.0.1:9092
  * unless given, client.id is `program`. Logs are queued (log.queue), for rd_kafka_set_log_queue.
@@ -37,6 +38,12 @@ void kafka_conf_from_options(struct options *options, struct kafka_conf *ret_con
  * takes it). */
 int kafka_conf_make(const struct kafka_conf *conf, enum kafka_side side, const char *program,
                     rd_kafka_conf_t **ret_conf, struct mr_error *err);
+
+/* Make an instance of `rk_conf`, which is taken over, and destroy it: librdkafka finds only then
+ * what settings say together (linger.ms above message.timeout.ms). Nothing is connected to. The
+ * problem names the place of the setting that librdkafka's words name. */
+void kafka_conf_try(const struct kafka_conf *conf, enum kafka_side side, rd_kafka_conf_t *rk_conf,
+                    struct mr_check *check);
 
 /* Set `key` unless the user has set it for this side (a program's own option that stands for a
  * librdkafka property). Errors: MR_ECONFIG with librdkafka's words. */

@@ -6,6 +6,7 @@
  * is under way. */
 #include "kafka/kafka_topics.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,7 +21,31 @@ enum {
     RETRY_MS = 500,
     RETRY_MAX_MS = 5000,
     ERRSTR_BYTES = 512,
+    NAME_BYTES_SHOWN = 60,
 };
+
+static bool is_of_a_name(char c)
+{
+    return isalnum((unsigned char)c) || c == '.' || c == '_' || c == '-';
+}
+
+int topics_check_name(struct mr_slice name, struct mr_error *err)
+{
+    bool is_right = name.len > 0 && name.len <= TOPICS_NAME_BYTES_MAX &&
+                    !mr_slice_is(name, MR_SLICE(".")) && !mr_slice_is(name, MR_SLICE(".."));
+    for (size_t i = 0; i < name.len; i++) {
+        is_right = is_right && is_of_a_name(name.ptr[i]);
+    }
+    if (is_right) {
+        return 0;
+    }
+    return mr_error_set(err, MR_ECONFIG,
+                        "expected the name of a topic, 1 to %d of a-z, A-Z, 0-9, '.', '_' and '-', "
+                        "other than '.' and '..'; got '%.*s'%s",
+                        TOPICS_NAME_BYTES_MAX,
+                        (int)(name.len < NAME_BYTES_SHOWN ? name.len : NAME_BYTES_SHOWN),
+                        name.len == 0 ? "" : name.ptr, name.len > NAME_BYTES_SHOWN ? "..." : "");
+}
 
 struct topics {
     unsigned magic;

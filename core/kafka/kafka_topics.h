@@ -11,8 +11,12 @@
 #include <uv.h>
 
 #include <millrace/error.h>
+#include <millrace/slice.h>
 
-enum { TOPICS_NAMES_MAX = 32 };
+enum { TOPICS_NAMES_MAX = 32, TOPICS_NAME_BYTES_MAX = 249 /* Kafka's */ };
+
+/* Kafka's rule for a topic's name. Errors: MR_ECONFIG, the text says the rule. */
+int topics_check_name(struct mr_slice name, struct mr_error *err);
 
 struct topics_spec {
     const char *names[TOPICS_NAMES_MAX]; /* NULL behind the last; copied */

@@ -25,6 +25,10 @@ struct producer_spec {
 int producer_new(uv_loop_t *home, const struct producer_spec *spec,
                  struct mr_producer **ret_producer, struct mr_error *err);
 
+/* What producer_new would refuse, without starting one; the options are of the program's own
+ * section. `spec->conf` NULL: its settings are wrong one by one, and that has been said. */
+void producer_check(const struct producer_spec *spec, struct mr_check *check);
+
 /* librdkafka's message.max.bytes, as it is configured. */
 size_t producer_message_bytes_max(const struct mr_producer *producer);
 

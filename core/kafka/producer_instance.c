@@ -17,18 +17,53 @@
 enum { ERRSTR_BYTES = 512 };
 
 /* Our bounds are counted in mr_send; librdkafka's own are set no lower, unless the user did. */
-static int set_bounds(struct mr_producer *producer, rd_kafka_conf_t *conf, struct mr_error *err)
+static int set_bounds(const struct producer_spec *spec, rd_kafka_conf_t *conf, struct mr_error *err)
 {
-    const struct mr_producer_options *options = producer->spec.options;
+    const struct mr_producer_options *options = spec->options;
     char text[32];
     int rc;
     (void)snprintf(text, sizeof text, "%lld", (long long)options->queue_events_max);
-    rc = kafka_conf_default(producer->spec.conf, KAFKA_PRODUCER, conf,
-                            "queue.buffering.max.messages", text, err);
+    rc = kafka_conf_default(spec->conf, KAFKA_PRODUCER, conf, "queue.buffering.max.messages", text,
+                            err);
     (void)snprintf(text, sizeof text, "%lld", (long long)(options->queue_bytes_max / 1024 + 1));
     return rc != 0 ? rc
-                   : kafka_conf_default(producer->spec.conf, KAFKA_PRODUCER, conf,
+                   : kafka_conf_default(spec->conf, KAFKA_PRODUCER, conf,
                                         "queue.buffering.max.kbytes", text, err);
+}
+
+static int make_conf(const struct producer_spec *spec, rd_kafka_conf_t **ret_conf,
+                     struct mr_error *err)
+{
+    rd_kafka_conf_t *conf;
+    int rc = kafka_conf_make(spec->conf, KAFKA_PRODUCER, spec->program, &conf, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = set_bounds(spec, conf, err);
+    if (rc != 0) {
+        rd_kafka_conf_destroy(conf);
+        return rc;
+    }
+    *ret_conf = conf;
+    return 0;
+}
+
+void producer_check(const struct producer_spec *spec, struct mr_check *check)
+{
+    struct mr_error err;
+    rd_kafka_conf_t *conf;
+    if (spec->options->topic != NULL &&
+        topics_check_name(mr_slice_of(spec->options->topic), &err) != 0) {
+        mr_check_problem(check, NULL, "topic", "%s", err.text);
+    }
+    if (spec->conf == NULL) {
+        return;
+    }
+    if (make_conf(spec, &conf, &err) != 0) {
+        mr_check_problem(check, NULL, NULL, "%s", err.text);
+        return;
+    }
+    kafka_conf_try(spec->conf, KAFKA_PRODUCER, conf, check);
 }
 
 static void on_readable(uv_poll_t *handle, int status, int events)
@@ -67,14 +102,8 @@ static int create_rk(struct mr_producer *producer, rd_kafka_t **ret_rk, struct m
     char errstr[ERRSTR_BYTES];
     rd_kafka_conf_t *conf;
     rd_kafka_t *rk;
-    int rc =
-        kafka_conf_make(producer->spec.conf, KAFKA_PRODUCER, producer->spec.program, &conf, err);
+    int rc = make_conf(&producer->spec, &conf, err);
     if (rc != 0) {
-        return rc;
-    }
-    rc = set_bounds(producer, conf, err);
-    if (rc != 0) {
-        rd_kafka_conf_destroy(conf);
         return rc;
     }
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);

@@ -32,17 +32,19 @@ static int set(rd_kafka_conf_t *conf, const char *key, const char *value, struct
 }
 
 /* [section] group wins over [kafka.consumer] group.id, and that over the program's name. */
-static int set_group(struct mr_worker *worker, rd_kafka_conf_t *conf, struct mr_error *err)
+static int set_group(const struct worker_loop_spec *spec, rd_kafka_conf_t *conf,
+                     struct mr_error *err)
 {
-    const char *configured = worker->spec.options->group;
+    const char *configured = spec->options->group;
+    return configured != NULL ? set(conf, "group.id", configured, err)
+                              : kafka_conf_default(spec->conf, KAFKA_CONSUMER, conf, "group.id",
+                                                   spec->program, err);
+}
+
+static int keep_group(struct mr_worker *worker, const rd_kafka_conf_t *conf, struct mr_error *err)
+{
     char group[VALUE_BYTES];
     size_t size = sizeof(group);
-    int rc = configured != NULL ? set(conf, "group.id", configured, err)
-                                : kafka_conf_default(worker->spec.conf, KAFKA_CONSUMER, conf,
-                                                     "group.id", worker->spec.program, err);
-    if (rc != 0) {
-        return rc;
-    }
     if (rd_kafka_conf_get(conf, "group.id", group, &size) != RD_KAFKA_CONF_OK) {
         return mr_error_set(err, MR_ECONFIG, "group.id: too long");
     }
@@ -52,12 +54,13 @@ static int set_group(struct mr_worker *worker, rd_kafka_conf_t *conf, struct mr_
 }
 
 /* A regular expression must not match the dead-letter topic. */
-static int set_ignored(struct mr_worker *worker, rd_kafka_conf_t *conf, struct mr_error *err)
+static int set_ignored(const struct worker_loop_spec *spec, rd_kafka_conf_t *conf,
+                       struct mr_error *err)
 {
-    const char *dead = worker->spec.options->dead_topic;
+    const char *dead = spec->options->dead_topic;
     struct mr_buf pattern;
     int rc;
-    if (!worker->topics.is_regex) {
+    if (!worker_topics_are_regex(spec->options) || dead == NULL) {
         return 0;
     }
     buf_init(&pattern, WORKER_NAME_BYTES_MAX);
@@ -70,28 +73,28 @@ static int set_ignored(struct mr_worker *worker, rd_kafka_conf_t *conf, struct m
     (void)buf_add_char(&pattern, '\0');
     rc = buf_check(&pattern, err);
     if (rc == 0) {
-        rc = kafka_conf_default(worker->spec.conf, KAFKA_CONSUMER, conf, "topic.blacklist",
-                                pattern.ptr, err);
+        rc = kafka_conf_default(spec->conf, KAFKA_CONSUMER, conf, "topic.blacklist", pattern.ptr,
+                                err);
     }
     buf_done(&pattern);
     return rc;
 }
 
-static int make_conf(struct mr_worker *worker, rd_kafka_conf_t **ret_conf, struct mr_error *err)
+static int make_conf(const struct worker_loop_spec *spec, rd_kafka_conf_t **ret_conf,
+                     struct mr_error *err)
 {
-    const char *start = worker->spec.options->start == START_EARLIEST ? "earliest" : "latest";
+    const char *start = spec->options->start == START_EARLIEST ? "earliest" : "latest";
     rd_kafka_conf_t *conf;
-    int rc = kafka_conf_make(worker->spec.conf, KAFKA_CONSUMER, worker->spec.program, &conf, err);
+    int rc = kafka_conf_make(spec->conf, KAFKA_CONSUMER, spec->program, &conf, err);
     if (rc != 0) {
         return rc;
     }
-    rc = set_group(worker, conf, err);
+    rc = set_group(spec, conf, err);
     if (rc == 0) {
-        rc = kafka_conf_default(worker->spec.conf, KAFKA_CONSUMER, conf, "auto.offset.reset", start,
-                                err);
+        rc = kafka_conf_default(spec->conf, KAFKA_CONSUMER, conf, "auto.offset.reset", start, err);
     }
     if (rc == 0) {
-        rc = set_ignored(worker, conf, err);
+        rc = set_ignored(spec, conf, err);
     }
     if (rc != 0) {
         rd_kafka_conf_destroy(conf);
@@ -101,6 +104,17 @@ static int make_conf(struct mr_worker *worker, rd_kafka_conf_t **ret_conf, struc
                                        RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
     *ret_conf = conf;
     return 0;
+}
+
+void consumer_check(const struct worker_loop_spec *spec, struct mr_check *check)
+{
+    struct mr_error err;
+    rd_kafka_conf_t *conf;
+    if (make_conf(spec, &conf, &err) != 0) {
+        mr_check_problem(check, NULL, NULL, "%s", err.text);
+    } else {
+        kafka_conf_try(spec->conf, KAFKA_CONSUMER, conf, check);
+    }
 }
 
 static int64_t max_poll_interval_ms(rd_kafka_t *rk)
@@ -119,7 +133,13 @@ int consumer_open(struct mr_worker *worker, struct mr_error *err)
     static const uint64_t one = 1;
     char errstr[ERRSTR_BYTES] = "";
     rd_kafka_conf_t *conf;
-    int rc = make_conf(worker, &conf, err);
+    int rc = make_conf(&worker->spec, &conf, err);
+    if (rc == 0) {
+        rc = keep_group(worker, conf, err);
+        if (rc != 0) {
+            rd_kafka_conf_destroy(conf);
+        }
+    }
     if (rc != 0) {
         (void)mr_error_wrap(err, "kafka");
         return rc;

@@ -287,6 +287,8 @@ void worker_at(struct mr_worker *worker, int64_t at_ms); /* within a run */
 
 /* worker_consumer.c */
 int consumer_open(struct mr_worker *worker, struct mr_error *err);
+/* As worker_loop_check, the librdkafka consumer's part. */
+void consumer_check(const struct worker_loop_spec *spec, struct mr_check *check);
 void consumer_drain(struct mr_worker *worker); /* all queues but the partitions' */
 /* Watch a partition's own queue, and stop it. Without memory for the handle librdkafka ends. */
 void consumer_open_queue(struct partition *partition);
@@ -299,6 +301,9 @@ void consumer_destroy(struct mr_worker *worker); /* blocking; any thread */
 
 /* worker_topics.c */
 int worker_topics_parse(struct mr_worker *worker, struct mr_error *err);
+bool worker_topics_are_regex(const struct mr_worker_loop_options *options);
+/* As worker_loop_check, what stands in `topic` and `dead.topic`. */
+void worker_topics_check(const struct mr_worker_loop_options *options, struct mr_check *check);
 void worker_topics_free(struct mr_worker *worker);
 void worker_topics_run(struct mr_worker *worker);
 bool worker_topics_stop(struct mr_worker *worker); /* true: nothing is under way */

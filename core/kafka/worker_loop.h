@@ -22,6 +22,11 @@ struct worker_loop_spec {
     struct readiness *readiness;
 };
 
+/* What worker_loop_start would refuse, without starting; the options are of the program's own
+ * section. `spec->conf` NULL: its settings are wrong one by one, and that has been said. Of the
+ * rest of `spec` only `options` and `program` count. */
+void worker_loop_check(const struct worker_loop_spec *spec, struct mr_check *check);
+
 /* Subscribe and run; ops->open has been called when this returns.
  * Errors: MR_ECONFIG, MR_ENOMEM, MR_EIO (no descriptor), and what ops->open returned. */
 int worker_loop_start(uv_loop_t *loop, const struct worker_loop_spec *spec,

@@ -9,70 +9,144 @@
 
 _Static_assert(2 * WORKER_TOPICS_MAX <= TOPICS_NAMES_MAX, "each topic and its dead letters");
 
-static int add_name(struct mr_worker *worker, const char *name, size_t len, struct mr_error *err)
+static struct mr_slice trimmed(struct mr_slice name)
 {
-    while (len > 0 && *name == ' ') {
-        name++;
-        len--;
+    while (name.len > 0 && name.ptr[0] == ' ') {
+        name = mr_slice(name.ptr + 1, name.len - 1);
     }
-    while (len > 0 && name[len - 1] == ' ') {
-        len--;
+    while (name.len > 0 && name.ptr[name.len - 1] == ' ') {
+        name.len--;
     }
-    if (len == 0) {
-        return mr_error_set(err, MR_ECONFIG, "topic: an empty name");
+    return name;
+}
+
+bool worker_topics_are_regex(const struct mr_worker_loop_options *options)
+{
+    return options->topic != NULL && options->topic[0] == '^';
+}
+
+/* The names in `topic`, or the one regular expression. Returns how many there are, also beyond what
+ * `ret_names` takes. */
+static size_t split(const struct mr_worker_loop_options *options,
+                    struct mr_slice ret_names[WORKER_TOPICS_MAX])
+{
+    const char *at = options->topic == NULL ? "" : options->topic;
+    size_t count = 0;
+    for (;;) {
+        size_t len = worker_topics_are_regex(options) ? strlen(at) : strcspn(at, ",");
+        if (count < WORKER_TOPICS_MAX) {
+            ret_names[count] = trimmed(mr_slice(at, len));
+        }
+        count++;
+        if (at[len] == '\0') {
+            return count;
+        }
+        at += len + 1;
     }
-    if (worker->topics.count == WORKER_TOPICS_MAX) {
-        return mr_error_set(err, MR_ECONFIG, "topic: more than %d names", WORKER_TOPICS_MAX);
+}
+
+static const struct mr_slice dead_suffix = MR_SLICE_INIT(".dead");
+
+static bool is_dead_topic_of(struct mr_slice name, struct mr_slice topic,
+                             const struct mr_worker_loop_options *options)
+{
+    if (options->dead_topic != NULL) {
+        return mr_slice_is(name, mr_slice_of(options->dead_topic));
     }
-    worker->topics.names[worker->topics.count] = mem_strndup(name, len);
-    if (worker->topics.names[worker->topics.count] == NULL) {
-        return mr_error_set(err, MR_ENOMEM, "out of memory");
+    return name.len == topic.len + dead_suffix.len &&
+           mr_slice_is(mr_slice(name.ptr, topic.len), topic) &&
+           mr_slice_is(mr_slice(name.ptr + topic.len, dead_suffix.len), dead_suffix);
+}
+
+static bool is_among(struct mr_slice name, const struct mr_slice *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (mr_slice_is(name, names[i])) {
+            return true;
+        }
     }
-    worker->topics.count++;
-    return 0;
+    return false;
 }
 
 /* A dead letter that is read as an event would die again, for ever. */
-static int check_dead_topics(const struct mr_worker *worker, struct mr_error *err)
+static void check_against_dead(const struct mr_slice *names, size_t count, size_t i,
+                               const struct mr_worker_loop_options *options, struct mr_check *check)
 {
-    struct mr_buf dead;
-    int rc = 0;
-    buf_init(&dead, WORKER_NAME_BYTES_MAX);
-    for (size_t i = 0; i < worker->topics.count * worker->topics.count && rc == 0; i++) {
-        const char *name = worker->topics.names[i % worker->topics.count];
-        (void)worker_dead_topic(worker, worker->topics.names[i / worker->topics.count], &dead);
-        rc = buf_check(&dead, err);
-        if (rc == 0 && strcmp(dead.ptr, name) == 0) {
-            rc = mr_error_set(err, MR_ECONFIG,
-                              "topic: %s is read and is for dead letters too: they would come "
-                              "back for ever",
-                              name);
+    for (size_t j = 0; j < count; j++) {
+        if (is_dead_topic_of(names[i], names[j], options)) {
+            mr_check_problem(check, NULL, options->dead_topic != NULL ? "dead.topic" : "topic",
+                             "%.*s is read and is for dead letters too: they would come back for "
+                             "ever",
+                             MR_SLICE_ARG(names[i]));
+            return;
         }
     }
-    buf_done(&dead);
-    return rc;
+}
+
+static void check_names(const struct mr_slice *names, size_t count,
+                        const struct mr_worker_loop_options *options, struct mr_check *check)
+{
+    struct mr_error err;
+    for (size_t i = 0; i < count; i++) {
+        if (names[i].len == 0) {
+            mr_check_problem(check, NULL, "topic", "an empty name");
+        } else if (topics_check_name(names[i], &err) != 0) {
+            mr_check_problem(check, NULL, "topic", "%s", err.text);
+        } else if (options->dead_topic == NULL &&
+                   names[i].len + dead_suffix.len > TOPICS_NAME_BYTES_MAX) {
+            mr_check_problem(check, NULL, "topic",
+                             "too long a name for its dead-letter topic, <topic>.dead; give "
+                             "dead.topic");
+        } else if (is_among(names[i], names, i)) {
+            mr_check_problem(check, NULL, "topic", "%.*s is given twice", MR_SLICE_ARG(names[i]));
+        } else {
+            check_against_dead(names, count, i, options, check);
+        }
+    }
+}
+
+void worker_topics_check(const struct mr_worker_loop_options *options, struct mr_check *check)
+{
+    struct mr_slice names[WORKER_TOPICS_MAX];
+    struct mr_error err;
+    size_t count = split(options, names);
+    if (options->dead_topic != NULL &&
+        topics_check_name(mr_slice_of(options->dead_topic), &err) != 0) {
+        mr_check_problem(check, NULL, "dead.topic", "%s", err.text);
+    }
+    if (worker_topics_are_regex(options)) {
+        if (options->dead_topic == NULL && mr_check_is_right(check, NULL, "dead.topic")) {
+            mr_check_problem(check, NULL, "topic",
+                             "a regular expression needs dead.topic, or it could match its own "
+                             "dead letters");
+        }
+        return;
+    }
+    if (count > WORKER_TOPICS_MAX) {
+        mr_check_problem(check, NULL, "topic", "more than %d names", WORKER_TOPICS_MAX);
+        count = WORKER_TOPICS_MAX;
+    }
+    check_names(names, count, options, check);
 }
 
 int worker_topics_parse(struct mr_worker *worker, struct mr_error *err)
 {
-    const struct mr_worker_loop_options *options = worker->spec.options;
-    const char *at = options->topic == NULL ? "" : options->topic;
-    int rc = 0;
-    worker->topics.is_regex = at[0] == '^';
-    if (worker->topics.is_regex && options->dead_topic == NULL) {
-        return mr_error_set(err, MR_ECONFIG,
-                            "topic: a regular expression needs dead.topic, or it could match its "
-                            "own dead letters");
+    struct mr_slice names[WORKER_TOPICS_MAX];
+    struct mr_check check = {.first = err};
+    size_t count = split(worker->spec.options, names);
+    worker_topics_check(worker->spec.options, &check);
+    if (check.count > 0) {
+        return MR_ECONFIG;
     }
-    while (rc == 0) {
-        size_t len = worker->topics.is_regex ? strlen(at) : strcspn(at, ",");
-        rc = add_name(worker, at, len, err);
-        if (at[len] == '\0') {
-            break;
+    worker->topics.is_regex = worker_topics_are_regex(worker->spec.options);
+    for (size_t i = 0; i < count; i++) {
+        worker->topics.names[i] = mem_strndup(names[i].ptr, names[i].len);
+        if (worker->topics.names[i] == NULL) {
+            return mr_error_set(err, MR_ENOMEM, "out of memory");
         }
-        at += len + 1;
+        worker->topics.count++;
     }
-    return rc == 0 && !worker->topics.is_regex ? check_dead_topics(worker, err) : rc;
+    return 0;
 }
 
 void worker_topics_free(struct mr_worker *worker)
@@ -88,7 +162,7 @@ int worker_dead_topic(const struct mr_worker *worker, const char *topic, struct 
     const char *configured = worker->spec.options->dead_topic;
     buf_clear(buf);
     (void)buf_add_str(buf, configured != NULL ? configured : topic);
-    (void)buf_add_str(buf, configured != NULL ? "" : ".dead");
+    (void)buf_add_slice(buf, configured != NULL ? MR_SLICE("") : dead_suffix);
     return buf_add_char(buf, '\0');
 }
 

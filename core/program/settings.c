@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kafka/producer.h"
+#include "kafka/worker_loop.h"
 #include "kit/mem.h"
 
 extern char **environ;
@@ -189,13 +191,28 @@ static void read_file(struct settings *settings)
 
 static void check_across_options(struct settings *settings)
 {
-    struct mr_error err;
-    /* A check may rely on each option being right by itself. */
-    if (settings->spec->check == NULL || options_problem_count(settings->options) > 0) {
-        return;
+    struct mr_check check = {.options = settings->options};
+    if (settings->spec->check != NULL) {
+        settings->spec->check(settings->target, &check);
     }
-    if (settings->spec->check(settings->target, &err) != 0) {
-        options_add_problem(settings->options, err.text);
+}
+
+/* The library's own parts of the program are known by their tables. */
+static void check_kafka(struct settings *settings)
+{
+    struct mr_check check = {.options = settings->options};
+    const struct mr_program_spec *spec = settings->spec;
+    bool is_bad = kafka_conf_from_options(settings->options, &settings->kafka) > 0;
+    const struct kafka_conf *conf = is_bad ? NULL : &settings->kafka;
+    for (size_t i = 0; i < spec->group_count; i++) {
+        const void *part = (const char *)settings->target + spec->groups[i].base;
+        if (spec->groups[i].table == mr_producer_options) {
+            producer_check(&(struct producer_spec){conf, part, spec->name, NULL}, &check);
+        } else if (spec->groups[i].table == mr_worker_loop_options) {
+            const struct worker_loop_spec worker = {
+                .conf = conf, .options = part, .program = spec->name};
+            worker_loop_check(&worker, &check);
+        }
     }
 }
 
@@ -205,5 +222,5 @@ void settings_read_rest(struct settings *settings)
     options_read_environment(settings->options, environ);
     options_finish(settings->options);
     check_across_options(settings);
-    kafka_conf_from_options(settings->options, &settings->kafka);
+    check_kafka(settings);
 }

@@ -27,9 +27,9 @@ static const void *author_options(const void *options)
     return (const char *)options + AUTHOR_AT;
 }
 
-static int check(const void *options, struct mr_error *err)
+static void check(const void *options, struct mr_check *check)
 {
-    return the_spec->check(author_options(options), err);
+    the_spec->check(author_options(options), check);
 }
 
 static int start(struct mr_program *program, struct mr_error *err)

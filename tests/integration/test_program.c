@@ -56,10 +56,15 @@ struct bridge {
 
 static struct bridge bridge;
 
-static int bridge_check(const void *options, struct mr_error *err)
+static void bridge_check(const void *options, struct mr_check *check)
 {
     const struct bridge_options *o = options;
-    return o->low <= o->high ? 0 : mr_error_set(err, MR_ECONFIG, "low must not be above high");
+    if (o->low > o->high && mr_check_is_right(check, NULL, "high")) {
+        mr_check_problem(check, NULL, "low", "must not be above high");
+    }
+    if (o->low == 13) {
+        mr_check_problem(check, NULL, "low", "no luck");
+    }
 }
 
 static void bridge_on_signal(uv_signal_t *handle, int number)
@@ -173,10 +178,12 @@ static void worker_batch(struct mr_worker *worker, struct mr_batch *batch)
     mr_batch_done(batch);
 }
 
-static int worker_check(const void *options, struct mr_error *err)
+static void worker_check(const void *options, struct mr_check *check)
 {
     const struct worker_options *o = options;
-    return strcmp(o->greeting, "bye") != 0 ? 0 : mr_error_set(err, MR_ECONFIG, "no greeting");
+    if (strcmp(o->greeting, "bye") == 0) {
+        mr_check_problem(check, NULL, "greeting", "no greeting");
+    }
 }
 
 static int be_worker(int argc, char **argv)
@@ -416,7 +423,7 @@ static void test_a_bad_configuration_is_all_told_at_once(void **state)
 static void test_check(void **state)
 {
     struct child child;
-    char path[64];
+    char path[64], expected[256];
     (void)state;
     write_file("[test]\nlow = 50\nhigh = 60\n", path);
     START(&child, "millrace-test", "as-program", "--check", "--config", path);
@@ -424,9 +431,11 @@ static void test_check(void **state)
     ASSERT_STATUS(&child, 0);
     START(&child, "millrace-test", "as-program", "--check", "--config", path, "--test.high", "40");
     ASSERT_STATUS(&child, 2);
-    assert_string_equal(child.output,
-                        "millrace-test: 1 problem in the configuration:\n"
-                        "low must not be above high\n");
+    (void)snprintf(expected, sizeof expected,
+                   "millrace-test: 1 problem in the configuration:\n"
+                   "%s:2: [test] low: must not be above high\n",
+                   path);
+    assert_string_equal(child.output, expected);
     assert_int_equal(unlink(path), 0);
     START(&child, "millrace-test", "as-program", "--check", "--config", path);
     ASSERT_STATUS(&child, 2);
@@ -535,7 +544,7 @@ static void test_a_worker(void **state)
     mock_kafka_stop(&mock);
     START(&child, "millrace-test", "as-worker", "--greeting=bye");
     ASSERT_STATUS(&child, 2);
-    assert_non_null(strstr(child.output, "\nno greeting\n"));
+    assert_non_null(strstr(child.output, "\ncommand line: --greeting: no greeting\n"));
 }
 
 int main(int argc, char **argv)

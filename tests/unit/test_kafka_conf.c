@@ -185,6 +185,75 @@ static void test_the_later_setting_wins(void **state)
     rd_kafka_conf_destroy(made);
 }
 
+/* librdkafka's CONFIGURATION.md: fetch.max.bytes is made at least message.max.bytes unless it is
+ * configured. Our default of 8 MiB does the same. */
+static void test_large_messages_can_be_fetched(void **state)
+{
+    struct passthrough settings[] = {setting("kafka", "message.max.bytes", "9000000"),
+                                     setting("kafka.consumer", "fetch.max.bytes", "10000000")};
+    struct passthrough small = setting("kafka", "message.max.bytes", "2000000");
+    struct passthrough consumers = setting("kafka.consumer", "message.max.bytes", "9000001");
+    const struct {
+        struct kafka_conf conf;
+        const char *expected;
+    } cases[] = {{{NULL, 0}, "8388608"},
+                 {{settings, 1}, "9000000"},
+                 {{settings, 2}, "10000000"},
+                 {{&small, 1}, "8388608"},
+                 {{&consumers, 1}, "9000001"}};
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        rd_kafka_conf_t *made;
+        struct mr_check check = {NULL, NULL, 0};
+        assert_int_equal(kafka_conf_make(&cases[i].conf, KAFKA_CONSUMER, "prog", &made, NULL), 0);
+        value_is(made, "fetch.max.bytes", cases[i].expected);
+        kafka_conf_try(&cases[i].conf, KAFKA_CONSUMER, made, &check);
+        assert_int_equal(check.count, 0);
+    }
+}
+
+static void test_what_settings_say_together_is_told_with_its_place(void **state)
+{
+    static const struct {
+        enum kafka_side side;
+        const char *section, *key, *value, *expected;
+    } cases[] = {
+        {KAFKA_PRODUCER, "kafka.producer", "linger.ms", "9000",
+         "a.conf:7: [kafka.producer] linger.ms: "},
+        {KAFKA_PRODUCER, "kafka", "max.in.flight.requests.per.connection", "10",
+         "a.conf:7: [kafka] max.in.flight.requests.per.connection: "},
+        {KAFKA_PRODUCER, "kafka", "retries", "0", "a.conf:7: [kafka] retries: "},
+        {KAFKA_CONSUMER, "kafka", "max.poll.interval.ms", "10",
+         "a.conf:7: [kafka] max.poll.interval.ms: "},
+        {KAFKA_CONSUMER, "kafka", "fetch.max.bytes", "1000", "a.conf:7: [kafka] fetch.max.bytes: "},
+        {KAFKA_CONSUMER, "kafka", "security.protocol", "sasl_ssl",
+         "a.conf:7: [kafka] security.protocol: "},
+    };
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        struct passthrough one = setting(cases[i].section, cases[i].key, cases[i].value);
+        struct kafka_conf conf = {&one, 1};
+        struct mr_error err = {0};
+        struct mr_check check = {.first = &err};
+        rd_kafka_conf_t *made;
+        assert_int_equal(kafka_conf_make(&conf, cases[i].side, "prog", &made, NULL), 0);
+        kafka_conf_try(&conf, cases[i].side, made, &check);
+        assert_int_equal(check.count, 1);
+        if (strncmp(err.text, cases[i].expected, strlen(cases[i].expected)) != 0) {
+            fail_msg("%s", err.text);
+        }
+    }
+}
+
+static void test_what_must_not_be_empty(void **state)
+{
+    (void)state;
+    is_refused("kafka", "bootstrap.servers", "", "empty");
+    is_refused("kafka.producer", "metadata.broker.list", " , ", "empty");
+    is_refused("kafka.consumer", "group.id", "", "empty");
+    is_fine("kafka", "sasl.username", "");
+}
+
 static void test_nothing_bad_is_made(void **state)
 {
     struct passthrough bad = setting("kafka", "acks", "1");
@@ -213,6 +282,9 @@ int main(void)
         cmocka_unit_test(test_all_problems_are_told_at_once),
         cmocka_unit_test(test_defaults_and_the_users_settings_above_them),
         cmocka_unit_test(test_the_later_setting_wins),
+        cmocka_unit_test(test_large_messages_can_be_fetched),
+        cmocka_unit_test(test_what_settings_say_together_is_told_with_its_place),
+        cmocka_unit_test(test_what_must_not_be_empty),
         cmocka_unit_test(test_nothing_bad_is_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

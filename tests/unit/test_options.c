@@ -465,8 +465,10 @@ static void test_passthrough_in_order_of_precedence(void **state)
     assert_int_equal(count, 6);
     assert_passthrough(0, "kafka", "bootstrap.servers", "a:1,b:2", "t.conf:2");
     assert_passthrough(1, "kafka", "No.Such", "x=y", "t.conf:3");
-    assert_passthrough(2, "kafka.producer", "linger.ms", "2", "environment");
-    assert_passthrough(3, "kafka", "bootstrap.servers", "b:1", "environment");
+    assert_passthrough(2, "kafka.producer", "linger.ms", "2",
+                       "environment: MILLRACE_KAFKA_PRODUCER_LINGER_MS");
+    assert_passthrough(3, "kafka", "bootstrap.servers", "b:1",
+                       "environment: MILLRACE_KAFKA_BOOTSTRAP_SERVERS");
     assert_passthrough(4, "kafka.consumer", "fetch.min.bytes", "3", "command line");
     assert_passthrough(5, "kafka", "linger.ms", "4", "command line");
 }

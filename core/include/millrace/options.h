@@ -61,6 +61,20 @@ struct mr_option_group {
     size_t base;
 };
 
+/* Where a check across options puts what is wrong. */
+struct mr_check;
+
+/* Add what is wrong with the value of an option; several may be added. It is shown with the place
+ * that the value came from ("millrace.conf:7: [http] listen: ..."), so the text needs no name for
+ * the option. Nothing more is said of an option whose value is wrong by itself. `section` NULL: the
+ * program's own. `key` NULL: the text is shown as it is. */
+MR_API void mr_check_problem(struct mr_check *check, const char *section, const char *key,
+                             const char *format, ...) MR_PRINTF(4, 5);
+
+/* False if the option was given and refused: its field has another value than the user meant. What
+ * compares two options asks for the one that it doesn't name in mr_check_problem. */
+MR_API bool mr_check_is_right(const struct mr_check *check, const char *section, const char *key);
+
 /* The last row of a table. */
 #define MR_OPTION_END \
     {                 \

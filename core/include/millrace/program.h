@@ -30,7 +30,9 @@ struct mr_program_spec {
     const struct mr_option_group *groups; /* its tables; the frame adds [log] and [admin] */
     size_t group_count;
     size_t options_size; /* of the struct that the tables fill */
-    int (*check)(const void *options, struct mr_error *err); /* across options; may be NULL */
+    /* What is wrong across options, before anything starts; may be NULL. Called even if single
+     * options are wrong: those have their defaults, and a required string may be NULL. */
+    void (*check)(const void *options, struct mr_check *check);
     int (*start)(struct mr_program *program, struct mr_error *err);
     /* Take nothing in, finish, then mr_program_drained(). */
     void (*drain)(struct mr_program *program);

@@ -57,8 +57,9 @@ struct mr_worker_spec {
     const struct mr_worker_ops *ops;
     const struct mr_option *options; /* the author's own; NULL: none */
     size_t options_size;             /* of the struct they fill */
-    /* What is wrong across options, before anything starts; may be NULL. */
-    int (*check)(const void *options, struct mr_error *err);
+    /* What is wrong across options, before anything starts; may be NULL. Called even if single
+     * options are wrong: those have their defaults, and a required string may be NULL. */
+    void (*check)(const void *options, struct mr_check *check);
 };
 
 /* Run to the end: options, group, drain on SIGTERM and SIGINT. Returns the exit status. */

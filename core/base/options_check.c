@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What a check across options adds its problems to. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/options_internal.h"
+
+enum { PROBLEM_BYTES = 1024 };
+
+static const struct row *row_of(const struct mr_check *check, const char *section, const char *key)
+{
+    struct options *options = check->options;
+    if (options == NULL || key == NULL) {
+        return NULL;
+    }
+    return options_row(options, section == NULL ? options->spec->section : section, key);
+}
+
+void mr_check_problem(struct mr_check *check, const char *section, const char *key,
+                      const char *format, ...)
+{
+    char text[PROBLEM_BYTES];
+    const struct row *row = row_of(check, section, key);
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (row != NULL && row->is_bad) {
+        return;
+    }
+    if (check->count++ == 0 && check->first != NULL) {
+        (void)mr_error_set(check->first, MR_ECONFIG, "%s%s%s", key == NULL ? "" : key,
+                           key == NULL ? "" : ": ", text);
+    }
+    if (row != NULL) {
+        options_problem_of(check->options, row, text);
+    } else if (check->options != NULL && key != NULL) {
+        options_problemf(check->options, "[%s] %s: %s",
+                         section == NULL ? check->options->spec->section : section, key, text);
+    } else if (check->options != NULL) {
+        options_add_problem(check->options, text);
+    }
+}
+
+bool mr_check_is_right(const struct mr_check *check, const char *section, const char *key)
+{
+    const struct row *row = row_of(check, section, key);
+    return row == NULL || !row->is_bad;
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What a start would be refused is found by --check too, and either ends with status 2. Nothing
+ * listens at the addresses: none is needed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <millrace/macros.h>
+
+#include "lib/spawned.h"
+
+#define HTTP   TEST_BUILD_DIR "/bridge/millrace-http"
+#define INFLUX TEST_BUILD_DIR "/consumers/millrace-influx"
+
+enum { ARGUMENTS_MAX = 10, TOPIC_FLAG_BYTES = 300 };
+
+struct bad {
+    const char *program;
+    const char *flags[3];
+    const char *expected; /* the line's beginning */
+};
+
+static struct spawned child;
+
+/* `argument` more, or NULL. */
+static int run(const struct bad *bad, const char *argument)
+{
+    const char *arguments[ARGUMENTS_MAX] = {bad->program, "--admin.listen=127.0.0.1:0",
+                                            "--kafka.bootstrap.servers=127.0.0.1:1"};
+    size_t count = 3;
+    for (size_t i = 0; i < MR_COUNT_OF(bad->flags) && bad->flags[i] != NULL; i++) {
+        arguments[count++] = bad->flags[i];
+    }
+    arguments[count++] = argument;
+    if (strcmp(bad->program, HTTP) != 0) {
+        arguments[count - 1] = "--influx.database=d";
+        arguments[count++] = argument;
+    }
+    spawned_start(&child, arguments);
+    return spawned_wait(&child);
+}
+
+static void are_refused(const struct bad *bad, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (int checked = 0; checked < 2; checked++) {
+            char line[256];
+            int status = run(&bad[i], checked ? "--check" : NULL);
+            (void)snprintf(line, sizeof line, "\n%s", bad[i].expected);
+            if (status != 2 || strstr(child.log, line) == NULL) {
+                fail_msg("status %d, not '%s' but: %s", status, bad[i].expected, child.log);
+            }
+        }
+    }
+}
+
+static void test_what_librdkafka_refuses_only_when_it_is_started(void **state)
+{
+    static const struct bad bad[] = {
+        {HTTP, {"--kafka.linger.ms=9000"}, "command line: [kafka] linger.ms: "},
+        {HTTP, {"--kafka.security.protocol=sasl_ssl"}, "command line: [kafka] security.protocol: "},
+        {HTTP,
+         {"--kafka.max.in.flight.requests.per.connection=10"},
+         "command line: [kafka] max.in.flight.requests.per.connection: "},
+        {HTTP, {"--kafka.producer.retries=0"}, "command line: [kafka.producer] retries: "},
+        {HTTP, {"--kafka.bootstrap.servers="}, "command line: [kafka] bootstrap.servers: "},
+        {INFLUX,
+         {"--kafka.max.poll.interval.ms=10"},
+         "command line: [kafka] max.poll.interval.ms: "},
+        /* Of the producer for dead letters, which is made only with the first. */
+        {INFLUX, {"--kafka.producer.linger.ms=9000"}, "command line: [kafka.producer] linger.ms: "},
+        {INFLUX, {"--kafka.bootstrap.servers="}, "command line: [kafka] bootstrap.servers: "},
+    };
+    (void)state;
+    are_refused(bad, MR_COUNT_OF(bad));
+}
+
+static void topic_flag(char flag[TOPIC_FLAG_BYTES], size_t len)
+{
+    int begin = snprintf(flag, TOPIC_FLAG_BYTES, "--topic=");
+    memset(flag + begin, 'x', len);
+    flag[(size_t)begin + len] = '\0';
+}
+
+/* Kafka's rule: [a-zA-Z0-9._-], 1 to 249 characters, not "." or "..". */
+static void test_topics_that_cannot_be(void **state)
+{
+    static char longest[TOPIC_FLAG_BYTES], too_long[TOPIC_FLAG_BYTES];
+    static const struct bad bad[] = {
+        {HTTP, {"--topic=a/b"}, "command line: --topic: "},
+        {HTTP, {"--topic=."}, "command line: --topic: "},
+        {HTTP, {"--topic=.."}, "command line: --topic: "},
+        {HTTP,
+         {"--topic=gr\xc3\xbc\xc3\x9f"
+          "e"},
+         "command line: --topic: "},
+        {HTTP, {"--topic="}, "command line: --topic: "},
+        {HTTP, {too_long}, "command line: --topic: "},
+        {INFLUX, {"--topic=a b"}, "command line: --topic: "},
+        {INFLUX, {"--topic=a,..,b"}, "command line: --topic: "},
+        {INFLUX, {"--dead.topic=a:b"}, "command line: --dead.topic: "},
+        {INFLUX, {"--dead.topic="}, "command line: --dead.topic: "},
+    };
+    const struct bad fine = {HTTP, {longest}, ""};
+    (void)state;
+    topic_flag(longest, 249);
+    topic_flag(too_long, 250);
+    are_refused(bad, MR_COUNT_OF(bad));
+    assert_int_equal(run(&fine, "--check"), 0);
+}
+
+static void test_what_a_worker_cannot_read(void **state)
+{
+    static const struct bad bad[] = {
+        {INFLUX,
+         {"--topic=^sensors"},
+         "command line: --topic: a regular expression needs dead.topic"},
+        {INFLUX, {"--topic=a,,b"}, "command line: --topic: an empty name"},
+        {INFLUX, {"--topic=a,b, a"}, "command line: --topic: a is given twice"},
+        {INFLUX, {"--topic=a,b", "--dead.topic=b"}, "command line: --dead.topic: b is read and is"},
+        {INFLUX, {"--topic=a,a.dead"}, "command line: --topic: a.dead is read and is"},
+        {INFLUX, {"--group="}, "command line: --group: must not be empty"},
+        {INFLUX, {"--kafka.group.id="}, "command line: [kafka] group.id: must not be empty"},
+    };
+    const struct bad fine[] = {
+        {INFLUX, {"--topic=^sensors/.*", "--dead.topic=dead"}, ""},
+        {INFLUX, {"--topic=a, b,c", "--dead.topic=d", "--group=mine"}, ""},
+        {INFLUX, {"--kafka.message.max.bytes=20000000"}, ""},
+    };
+    (void)state;
+    are_refused(bad, MR_COUNT_OF(bad));
+    for (size_t i = 0; i < MR_COUNT_OF(fine); i++) {
+        assert_int_equal(run(&fine[i], "--check"), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_librdkafka_refuses_only_when_it_is_started),
+        cmocka_unit_test(test_topics_that_cannot_be),
+        cmocka_unit_test(test_what_a_worker_cannot_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
