@@ -13,7 +13,11 @@
 
 extern char **environ;
 
-enum { TEXT_BYTES_MAX = 256 * 1024, NAME_BYTES_MAX = 128 };
+enum {
+    TEXT_BYTES_MAX = 256 * 1024,
+    NAME_BYTES_MAX = 128,
+    FIRST_POSITION = 2, /* of a command's first argument, counted as argv is */
+};
 
 static const struct command *const commands[] = {&command_dev, &command_tail};
 
@@ -101,73 +105,94 @@ static bool long_name(const struct command *command, char letter, char ret_name[
     return false;
 }
 
-static void add_problem(struct options *set, const char *what, const char *argument)
+/* What is being read: the arguments behind the command's name, and what came of them. */
+struct reading {
+    const struct command *command;
+    struct options *set;
+    int argc;
+    char **argv;
+    int at;
+    bool have_positional;
+};
+
+/* An argument may be a secret that stands in the wrong place: it is shown only if it looks like an
+ * option. */
+static void add_problem(const struct reading *reading, const char *what)
 {
-    char text[512];
-    (void)snprintf(text, sizeof text, "command line: %s: %s", argument, what);
-    options_add_problem(set, text);
+    char shown[OPTIONS_SHOWN_BYTES], text[512];
+    int position = reading->at + FIRST_POSITION;
+    (void)options_shown(reading->set, reading->argv[reading->at], position, shown);
+    (void)snprintf(text, sizeof text, "command line: %s: %s", shown, what);
+    options_add_problem(reading->set, text);
 }
 
-/* One flag, with its value attached ("--count=3") or in `next`. Returns how many arguments it took.
- */
-static int read_flag(const struct command *command, struct options *set, char *argument, char *next)
+/* The name and what is attached to it: "--count=3", "-n". False: it is no flag. */
+static bool take_apart(const struct reading *reading, char ret_name[NAME_BYTES_MAX],
+                       const char **ret_value)
+{
+    const char *argument = reading->argv[reading->at];
+    const char *equals = strchr(argument, '=');
+    if (argument[1] == '-') {
+        /* What is too long to be known is cut, and unknown. */
+        (void)snprintf(ret_name, NAME_BYTES_MAX, "%.*s", (int)strcspn(argument + 2, "="),
+                       argument + 2);
+        *ret_value = equals == NULL ? NULL : equals + 1;
+        return true;
+    }
+    *ret_value = NULL;
+    return argument[2] == '\0' && long_name(reading->command, argument[1], ret_name);
+}
+
+/* One flag, with its value attached or behind it. Returns how many arguments it took. */
+static int read_flag(struct reading *reading)
 {
     char name[NAME_BYTES_MAX];
-    const char *value = NULL;
+    const char *value;
     const struct mr_option *option;
+    const char *next = reading->at + 1 < reading->argc ? reading->argv[reading->at + 1] : NULL;
+    int taken = 1;
 
-    if (argument[1] == '-') {
-        size_t len = strcspn(argument + 2, "=");
-        if (len >= sizeof name) {
-            add_problem(set, "no option has such a long name", argument);
-            return 1;
-        }
-        memcpy(name, argument + 2, len);
-        name[len] = '\0';
-        value = argument[2 + len] == '=' ? argument + 2 + len + 1 : NULL;
-    } else if (argument[2] != '\0' || !long_name(command, argument[1], name)) {
-        add_problem(set, "unknown flag", argument);
+    if (!take_apart(reading, name, &value)) {
+        add_problem(reading, "unknown flag");
         return 1;
     }
-    option = find_option(command, name);
+    option = find_option(reading->command, name);
     if (value == NULL && option != NULL && option->type == MR_OPTION_BOOLEAN) {
-        options_read_flag(set, name, "true");
-        return 1;
+        value = "true";
+    } else if (value == NULL && next != NULL) {
+        value = next;
+        taken = 2;
     }
-    if (value != NULL) {
-        options_read_flag(set, name, value);
-        return 1;
+    if (strcmp(name, "config") != 0 && !options_has_flag(reading->set, name)) {
+        options_read_flag(reading->set, name, ""); /* says that it is unknown */
+        return taken == 2 && next[0] == '-' ? 1 : taken;
     }
-    if (next == NULL) {
-        add_problem(set, "a value is expected after it", argument);
-        return 1;
-    }
-    if (strcmp(name, "config") == 0) {
-        options_read_file(set, next);
+    if (value == NULL) {
+        add_problem(reading, "a value is expected after it");
+    } else if (strcmp(name, "config") != 0) {
+        options_read_flag(reading->set, name, value);
     } else {
-        options_read_flag(set, name, next);
+        options_read_file(reading->set, value);
     }
-    return 2;
+    return taken;
 }
 
-static void read_arguments(const struct command *command, struct options *set, int argc,
-                           char **argv)
+static void read_arguments(struct reading *reading)
 {
-    bool have_positional = false;
-    for (int i = 0; i < argc;) {
-        if (strncmp(argv[i], "--config=", 9) == 0) {
-            options_read_file(set, argv[i] + 9);
-            i++;
-        } else if (argv[i][0] == '-' && argv[i][1] != '\0') {
-            i += read_flag(command, set, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
-        } else if (command->positional != NULL && !have_positional) {
-            options_read_flag(set, command->positional, argv[i]);
-            have_positional = true;
-            i++;
-        } else {
-            add_problem(set, "not expected here", argv[i]);
-            i++;
+    const struct command *command = reading->command;
+    while (reading->at < reading->argc) {
+        const char *argument = reading->argv[reading->at];
+        if (argument[0] == '-' && argument[1] != '\0') {
+            reading->at += read_flag(reading);
+            continue;
         }
+        if (command->positional != NULL && !reading->have_positional) {
+            options_read_flag(reading->set, command->positional, argument);
+            reading->have_positional = true;
+        } else {
+            add_problem(reading, "not expected here");
+        }
+        reading->at++;
     }
 }
 
@@ -195,7 +220,7 @@ static int run(const struct command *command, const struct options_spec *spec, i
         return 1;
     }
     options_read_environment(set, environ);
-    read_arguments(command, set, argc, argv);
+    read_arguments(&(struct reading){.command = command, .set = set, .argc = argc, .argv = argv});
     options_finish(set);
     kafka_conf_from_options(set, &kafka);
     if (options_problem_count(set) > 0) {
@@ -228,6 +253,7 @@ int main(int argc, char **argv)
     }
     command = find_command(argv[1]);
     if (command == NULL) {
+        options_make_harmless(argv[1]);
         fprintf(stderr, "millrace: '%s' is no command\n", argv[1]);
         print_usage(stderr);
         return 2;

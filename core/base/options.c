@@ -4,6 +4,7 @@
  * noted with its place and never stops the reading; out of memory is noted like all else. */
 #include "base/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -143,6 +144,16 @@ struct row *options_row(struct options *options, const char *section, const char
     return NULL;
 }
 
+bool options_is_name(struct mr_slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (!isalnum((unsigned char)text.ptr[i]) && strchr("._-", text.ptr[i]) == NULL) {
+            return false;
+        }
+    }
+    return text.len > 0;
+}
+
 bool options_without_suffix(const char *name, const char *suffix, char *ret_name, size_t size)
 {
     size_t name_len = strlen(name);
@@ -161,7 +172,10 @@ bool options_without_suffix(const char *name, const char *suffix, char *ret_name
 void options_make_harmless(char *text)
 {
     for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++) {
-        if (*p < 0x20 || *p == 0x7F || (*p == 0xC2 && p[1] >= 0x80 && p[1] <= 0x9F)) {
+        if (*p == 0xC2 && p[1] >= 0x80 && p[1] <= 0x9F) {
+            p[0] = '?';
+            p[1] = '?';
+        } else if (*p < 0x20 || *p == 0x7F) {
             *p = '?';
         }
     }

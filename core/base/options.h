@@ -50,6 +50,20 @@ void options_read_file(struct options *options, const char *path);
 void options_read_environment(struct options *options, char *const *environment);
 void options_read_flag(struct options *options, const char *name, const char *value);
 
+/* Whether "section.key", or the key alone of the program's own section, is an option (also with
+ * ".file" behind it, or of a section that goes to librdkafka). */
+bool options_has_flag(struct options *options, const char *name);
+
+/* Whether it may be the name of an option: letters, digits, '.', '_' and '-'. Anything else may be
+ * a secret that stands in the wrong place, and is not shown. */
+bool options_is_name(struct mr_slice text);
+
+/* How an argument that is not understood may be shown: never what may be a value, which may be a
+ * secret. "--name" of "--name=value" if it looks like an option; otherwise "argument 3". */
+enum { OPTIONS_SHOWN_BYTES = 160 };
+const char *options_shown(struct options *options, const char *argument, int position,
+                          char ret_shown[OPTIONS_SHOWN_BYTES]);
+
 /* After all sources: look for what is missing. */
 void options_finish(struct options *options);
 

@@ -185,18 +185,47 @@ static struct row *row_of_flag(struct options *options, const char *name)
     return options_row(options, options->spec->section, name);
 }
 
-static bool take_passthrough_flag(struct options *options, const struct place *place,
-                                  const char *name, const char *value)
+/* "kafka.producer" of "kafka.producer.linger.ms"; NULL: it is none of these sections. */
+static const char *passthrough_section_of(const char *name)
 {
     for (size_t i = 0; i < PASSTHROUGH_SECTIONS; i++) {
         size_t len = strlen(passthrough_sections[i]);
         if (strncmp(name, passthrough_sections[i], len) == 0 && name[len] == '.' &&
             name[len + 1] != '\0') {
-            passthrough_apply(options, passthrough_sections[i], name + len + 1, place, value);
-            return true;
+            return passthrough_sections[i];
         }
     }
-    return false;
+    return NULL;
+}
+
+static bool take_passthrough_flag(struct options *options, const struct place *place,
+                                  const char *name, const char *value)
+{
+    const char *section = passthrough_section_of(name);
+    if (section != NULL) {
+        passthrough_apply(options, section, name + strlen(section) + 1, place, value);
+    }
+    return section != NULL;
+}
+
+bool options_has_flag(struct options *options, const char *name)
+{
+    char plain[NAME_BYTES];
+    return row_of_flag(options, name) != NULL || passthrough_section_of(name) != NULL ||
+           (options_without_suffix(name, ".file", plain, sizeof plain) &&
+            row_of_flag(options, plain) != NULL);
+}
+
+const char *options_shown(struct options *options, const char *argument, int position,
+                          char ret_shown[OPTIONS_SHOWN_BYTES])
+{
+    size_t len = strcspn(argument, "=");
+    bool is_name = len < OPTIONS_NAME_BYTES && options_is_name(mr_slice(argument, len));
+    (void)snprintf(ret_shown, OPTIONS_SHOWN_BYTES, "%.*s", is_name ? (int)len : 0, argument);
+    if (!is_name || (argument[0] != '-' && !options_has_flag(options, ret_shown))) {
+        (void)snprintf(ret_shown, OPTIONS_SHOWN_BYTES, "argument %d", position);
+    }
+    return ret_shown;
 }
 
 static void unknown_flag(struct options *options, const struct place *place, const char *name)
@@ -214,8 +243,13 @@ static void unknown_flag(struct options *options, const struct place *place, con
             options_nearer(name, row->option->key, best);
         }
     }
-    options_problemf(options, "%s: %s: unknown option%s", place->origin, place->name,
-                     options_hint("--", best, "", hint));
+    if (options_is_name(mr_slice_of(name))) {
+        options_problemf(options, "%s: %s: unknown option%s", place->origin, place->name,
+                         options_hint("--", best, "", hint));
+    } else {
+        options_problemf(options, "%s: an argument that begins with \"--\" is not an option",
+                         place->origin);
+    }
 }
 
 void options_read_flag(struct options *options, const char *name, const char *value)

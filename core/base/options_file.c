@@ -177,6 +177,11 @@ static void read_pair(struct reader *reader, char *line)
         line_problem(reader, "expected a key before '='");
         return;
     }
+    /* `password: c2VjcmV0Cg==`, or such a value by itself: what stands before '=' is no key. */
+    if (!options_is_name(mr_slice_of(key)) || strcmp(equals + 1, "=") == 0) {
+        line_problem(reader, "what stands before '=' is not a key (not shown: it may be a secret)");
+        return;
+    }
     if (reader->kind == SECTION_NONE) {
         line_problem(reader, "a key before the first [section]");
         return;

@@ -12,7 +12,7 @@
 
 extern char **environ;
 
-enum { ALIGNMENT = 16, LINE_BYTES = 2048 };
+enum { ALIGNMENT = 16, LINE_BYTES = 2048, NAME_BYTES = 256 };
 
 static const struct mr_option frame_rows[FRAME_TABLE_ROWS] = {
     {.section = "log",
@@ -105,8 +105,14 @@ static void argument_problem(struct settings *settings, const char *argument, co
     options_add_problem(settings->options, line);
 }
 
-/* --help and its like, which have no value. */
-static bool take_mode(struct settings *settings, const char *argument)
+/* "section.key" of "--section.key=value". What is too long to be known is cut, and unknown. */
+static void copy_name(const char *argument, char ret_name[NAME_BYTES])
+{
+    (void)snprintf(ret_name, NAME_BYTES, "%.*s", (int)strcspn(argument + 2, "="), argument + 2);
+}
+
+/* --help and its like, which have no value. Returns NULL if it is none. */
+static bool *mode_of(struct settings *settings, const char *argument)
 {
     const struct {
         const char *name, *letter;
@@ -118,11 +124,29 @@ static bool take_mode(struct settings *settings, const char *argument)
     for (size_t i = 0; i < MR_COUNT_OF(modes); i++) {
         if (strcmp(argument, modes[i].name) == 0 ||
             (modes[i].letter != NULL && strcmp(argument, modes[i].letter) == 0)) {
-            *modes[i].flag = true;
-            return true;
+            return modes[i].flag;
         }
     }
-    return false;
+    return NULL;
+}
+
+static bool take_mode(struct settings *settings, const char *argument)
+{
+    bool *mode = mode_of(settings, argument);
+    if (mode != NULL) {
+        *mode = true;
+    }
+    return mode != NULL;
+}
+
+/* Whether it is surely meant as a flag, and no value of the one before it. */
+static bool is_flag(struct settings *settings, const char *argument)
+{
+    char name[NAME_BYTES];
+    copy_name(argument, name);
+    return strcmp(name, "config") == 0 || mode_of(settings, argument) != NULL ||
+           options_has_flag(settings->options, name) ||
+           (strchr(argument, '=') != NULL && options_is_name(mr_slice_of(name)));
 }
 
 static void take_pair(struct settings *settings, const char *name, const char *value)
@@ -136,28 +160,40 @@ static void take_pair(struct settings *settings, const char *name, const char *v
     }
 }
 
+/* A flag without a value. Returns how many arguments it took. */
+static int take_bare_flag(struct settings *settings, const char *name, const char *next)
+{
+    bool has_next = next != NULL && strncmp(next, "--", 2) != 0;
+    char flag[LINE_BYTES];
+    if (strcmp(name, "config") != 0 && !options_has_flag(settings->options, name)) {
+        options_read_flag(settings->options, name, ""); /* says that it is unknown */
+        return has_next ? 2 : 1;
+    }
+    if (has_next) {
+        take_pair(settings, name, next);
+        return 2;
+    }
+    (void)snprintf(flag, sizeof flag, "--%s", name);
+    if (next == NULL || is_flag(settings, next)) {
+        argument_problem(settings, flag, "expected a value after it");
+        return 1;
+    }
+    argument_problem(settings, flag,
+                     "expected a value after it; what begins with -- is given as --name=value");
+    return 2;
+}
+
 /* "--name=value", or "--name" and `next`. Returns how many arguments it took. */
 static int take_flag(struct settings *settings, const char *argument, const char *next)
 {
-    char name[LINE_BYTES];
+    char name[NAME_BYTES];
     const char *equals = strchr(argument, '=');
-    size_t len = equals == NULL ? strlen(argument) : (size_t)(equals - argument);
-    if (len >= sizeof name) {
-        argument_problem(settings, argument, "unknown option");
-        return 1;
-    }
-    memcpy(name, argument, len);
-    name[len] = '\0';
+    copy_name(argument, name);
     if (equals != NULL) {
-        take_pair(settings, name + 2, equals + 1);
+        take_pair(settings, name, equals + 1);
         return 1;
     }
-    if (next == NULL || strncmp(next, "--", 2) == 0) {
-        argument_problem(settings, name, "expected a value after it");
-        return 1;
-    }
-    take_pair(settings, name + 2, next);
-    return 2;
+    return take_bare_flag(settings, name, next);
 }
 
 void settings_read_arguments(struct settings *settings, int argc, char **argv)
@@ -169,7 +205,8 @@ void settings_read_arguments(struct settings *settings, int argc, char **argv)
         } else if (strncmp(argv[i], "--", 2) == 0 && argv[i][2] != '\0') {
             i += take_flag(settings, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
         } else {
-            argument_problem(settings, argv[i],
+            char shown[OPTIONS_SHOWN_BYTES];
+            argument_problem(settings, options_shown(settings->options, argv[i], i, shown),
                              "not an option; options are given as --section.key=value");
             i++;
         }

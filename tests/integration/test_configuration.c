@@ -15,6 +15,7 @@
 #include "lib/spawned.h"
 
 #define HTTP   TEST_BUILD_DIR "/bridge/millrace-http"
+#define CLI    TEST_BUILD_DIR "/cli/millrace"
 #define INFLUX TEST_BUILD_DIR "/consumers/millrace-influx"
 
 enum { ARGUMENTS_MAX = 10, TOPIC_FLAG_BYTES = 300 };
@@ -30,17 +31,18 @@ static struct spawned child;
 /* `argument` more, or NULL. */
 static int run(const struct bad *bad, const char *argument)
 {
-    const char *arguments[ARGUMENTS_MAX] = {bad->program, "--admin.listen=127.0.0.1:0",
-                                            "--kafka.bootstrap.servers=127.0.0.1:1"};
-    size_t count = 3;
+    const char *arguments[ARGUMENTS_MAX] = {bad->program};
+    size_t count = 1;
+    if (strcmp(bad->program, CLI) != 0) {
+        arguments[count++] = "--admin.listen=127.0.0.1:0";
+    }
+    if (strcmp(bad->program, INFLUX) == 0) {
+        arguments[count++] = "--influx.database=d";
+    }
     for (size_t i = 0; i < MR_COUNT_OF(bad->flags) && bad->flags[i] != NULL; i++) {
         arguments[count++] = bad->flags[i];
     }
     arguments[count++] = argument;
-    if (strcmp(bad->program, HTTP) != 0) {
-        arguments[count - 1] = "--influx.database=d";
-        arguments[count++] = argument;
-    }
     spawned_start(&child, arguments);
     return spawned_wait(&child);
 }
@@ -139,12 +141,43 @@ static void test_what_a_worker_cannot_read(void **state)
     }
 }
 
+/* People give a secret where it doesn't belong. */
+static void test_arguments_that_may_be_secrets_are_not_shown(void **state)
+{
+    static const struct bad bad[] = {
+        {HTTP, {"-kafka.sasl.password=hunter2"}, "command line: -kafka.sasl.password: "},
+        {HTTP, {"kafka.sasl.password=hunter2"}, "command line: kafka.sasl.password: "},
+        {INFLUX, {"--influx.password", "-- hunter2"}, "command line: --influx.password: "},
+        {INFLUX, {"--influx.password", "--hunter2"}, "command line: --influx.password: "},
+        {INFLUX, {"--pasword", "hunter2"}, "command line: --pasword: unknown option; did you mean"},
+        {INFLUX, {"--influx.password", "=", "hunter2=="}, "command line: argument 5: "},
+        {INFLUX, {"hunter2"}, "command line: argument 3: "},
+        {CLI, {"dev", "-kafka.sasl.password=hunter2"}, "command line: -kafka.sasl.password: "},
+        {CLI, {"dev", "kafka.sasl.password=hunter2"}, "command line: kafka.sasl.password: "},
+        {CLI, {"dev", "hunter2"}, "command line: argument 2: "},
+        {CLI, {"dev", "-hunter 2"}, "command line: argument 2: "},
+        {CLI, {"dev", "--lisen", "hunter2"}, "command line: --lisen: unknown option; did you mean"},
+        {CLI, {"dev", "--lisen"}, "command line: --lisen: unknown option; did you mean --listen?"},
+        {HTTP, {"--lisen"}, "command line: --lisen: unknown option; did you mean --listen?"},
+        {HTTP, {"--listen"}, "command line: --listen: expected a value after it"},
+    };
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(bad); i++) {
+        int status = run(&bad[i], NULL);
+        if (status != 2 || strstr(child.log, bad[i].expected) == NULL ||
+            strstr(child.log, "hunter") != NULL) {
+            fail_msg("status %d, not '%s' but: %s", status, bad[i].expected, child.log);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_librdkafka_refuses_only_when_it_is_started),
         cmocka_unit_test(test_topics_that_cannot_be),
         cmocka_unit_test(test_what_a_worker_cannot_read),
+        cmocka_unit_test(test_arguments_that_may_be_secrets_are_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -495,7 +495,7 @@ static void test_unknown_flags(void **state)
         "command line: --lisen: unknown option; did you mean --listen?\n"
         "command line: --log.levle: unknown option; did you mean --log.level?\n"
         "command line: --kafka.: unknown option\n"
-        "command line: --: unknown option\n");
+        "command line: an argument that begins with \"--\" is not an option\n");
 }
 
 static void test_files_that_cannot_be_read(void **state)
