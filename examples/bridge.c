@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Your own bridge: each UDP datagram is an event; "stored" comes back once Kafka has it, else the
- * reason. cc bridge.c $(pkg-config --cflags --libs --static millrace) -o my-bridge && ./my-bridge
+ * reason. cc bridge.c $(pkg-config --cflags --libs millrace) -o my-bridge && ./my-bridge
  *     echo '{"celsius":21.5}' | nc -u -w 1 127.0.0.1 8089 */
 #include <millrace/program.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Your own worker: prints what the devices said, and is told again what it could not print.
- *     cc worker.c $(pkg-config --cflags --libs --static millrace) -o my-worker
+ *     cc worker.c $(pkg-config --cflags --libs millrace) -o my-worker
  *     ./my-worker --kafka.bootstrap.servers=127.0.0.1:9092 */
 #include <millrace/event.h>
 #include <millrace/worker.h>

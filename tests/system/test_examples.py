@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The examples, a bridge and a worker of one's own, work together over the embedded broker."""
+import os
+import re
 import socket
+import subprocess
+
+import pytest
 
 from conftest import need_built
 from lib import paths
@@ -15,6 +20,38 @@ class Example(Program):
     def __init__(self, binary, log, broker, **settings):
         super().__init__(binary.name, binary, log,
                          {"MILLRACE_KAFKA_BOOTSTRAP_SERVERS": broker.address, **settings})
+
+
+def command_of(source):
+    """The `cc ...` line in the comment at the top of an example, up to the `&&` behind it."""
+    comment = source.read_text().split("*/", 1)[0]
+    return re.search(r"^ \*.*?\b(cc [^\n&]*?)(?: &&.*)?$", comment, re.MULTILINE).group(1)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The library, installed as the README's users do, under a prefix that it wasn't built for."""
+    prefix = tmp_path_factory.mktemp("prefix")
+    subprocess.run(["cmake", "--install", paths.BUILD, "--prefix", prefix], check=True,
+                   capture_output=True, timeout=60)
+    return prefix
+
+
+@pytest.mark.parametrize("name", ["bridge", "worker"])
+def test_an_example_is_built_by_the_command_in_its_comment(installed, tmp_path, name):
+    (found,) = installed.glob("**/millrace.pc")
+    source = paths.ROOT / "examples" / f"{name}.c"
+    command = command_of(source)
+    assert command.startswith(f"cc {name}.c ")
+    # Only this one: no system folder may stand in for it.
+    env = {**os.environ, "PKG_CONFIG_PATH": str(found.parent)}
+    (tmp_path / source.name).write_bytes(source.read_bytes())
+    done = subprocess.run(["sh", "-ec", command], cwd=tmp_path, env=env, capture_output=True,
+                          text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run([tmp_path / f"my-{name}", "--version"], capture_output=True, text=True,
+                          timeout=20)
+    assert done.stdout.startswith(f"my-{name} "), done.stderr
 
 
 def ask(port, datagram):
