@@ -3,7 +3,8 @@
 
 #include <stddef.h>
 #include <string.h>
-#include <strings.h>
+
+#include <millrace/http_client.h>
 
 #include "event/percent.h"
 #include "kit/buf.h"
@@ -96,35 +97,11 @@ const struct mr_option influx_options_table[] = {
     MR_OPTION_END,
 };
 
-static size_t scheme_len(const char *uri)
-{
-    if (strncasecmp(uri, "http://", 7) == 0) {
-        return 7;
-    }
-    return strncasecmp(uri, "https://", 8) == 0 ? 8 : 0;
-}
-
-static int check_uri(const char *uri, struct mr_error *err)
-{
-    size_t scheme = scheme_len(uri);
-    size_t authority = strcspn(uri + scheme, "/?#");
-    if (memchr(uri + scheme, '@', authority) != NULL) {
-        return mr_error_set(err, MR_ECONFIG, "holds user information; use username and password");
-    }
-    if (scheme == 0 || authority == 0) {
-        return mr_error_set(err, MR_ECONFIG, "'%s' is not http://HOST or https://HOST", uri);
-    }
-    if (strpbrk(uri, "?# \t\r\n") != NULL) {
-        return mr_error_set(err, MR_ECONFIG, "must have no query, fragment or space");
-    }
-    return 0;
-}
-
 void influx_options_check(const void *options, struct mr_check *check)
 {
     const struct influx_options *influx = options;
     struct mr_error err;
-    if (influx->uri != NULL && check_uri(influx->uri, &err) != 0) {
+    if (influx->uri != NULL && mr_http_base_url_check(influx->uri, &err) != 0) {
         mr_check_problem(check, NULL, "uri", "%s", err.text);
     }
     if (influx->username == NULL && influx->password != NULL &&

@@ -141,6 +141,20 @@ static void test_what_a_worker_cannot_read(void **state)
     }
 }
 
+static void test_an_uri_that_is_none(void **state)
+{
+    static const struct bad bad[] = {
+        {INFLUX, {"--influx.uri=http://h:99999"}, "command line: --influx.uri: "},
+        {INFLUX, {"--influx.uri=http://user:S3/CRET@h"}, "command line: --influx.uri: "},
+        {INFLUX, {"--influx.uri=http://h/?u=user&p=CRET"}, "command line: --influx.uri: "},
+    };
+    (void)state;
+    are_refused(bad, MR_COUNT_OF(bad));
+    assert_null(strstr(child.log, "CRET"));
+    (void)run(&bad[1], "--check");
+    assert_null(strstr(child.log, "CRET"));
+}
+
 /* People give a secret where it doesn't belong. */
 static void test_arguments_that_may_be_secrets_are_not_shown(void **state)
 {
@@ -177,6 +191,7 @@ int main(void)
         cmocka_unit_test(test_what_librdkafka_refuses_only_when_it_is_started),
         cmocka_unit_test(test_topics_that_cannot_be),
         cmocka_unit_test(test_what_a_worker_cannot_read),
+        cmocka_unit_test(test_an_uri_that_is_none),
         cmocka_unit_test(test_arguments_that_may_be_secrets_are_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,8 +114,29 @@ static int check_options(const char *uri, const char *user, const char *password
 static void bad_options_are_named_and_secrets_are_not(void **state)
 {
     static const char *const bad[] = {
-        "",           "127.0.0.1:8086", "ftp://h",    "http://",           "http:///x",
-        "http://h?q", "http://h#f",     "http://h /", "http://u:sesame@h",
+        "",
+        "127.0.0.1:8086",
+        "ftp://h",
+        "http://",
+        "http:///x",
+        "http://h?q",
+        "http://h#f",
+        "http://h /",
+        "http://u:sesame@h",
+        "http://h:99999",
+        "http://h:0",
+        "http://h:",
+        "http://h:x",
+        "http://[::1",
+        "http://sesame@h",
+        "http://u:ses/ame@h",
+        "http://u:S3/sesame@h",
+        "ftp://u:sesame@h",
+        "u:sesame@h",
+        "http://h?u=u&p=sesame",
+        "http://u:sesame@h:99999",
+        "http://h/\x7f",
+        "https://",
     };
     struct mr_error err;
     struct mr_check check = {.first = &err};
@@ -125,7 +146,9 @@ static void bad_options_are_named_and_secrets_are_not(void **state)
         assert_int_equal(check_options(bad[i], NULL, NULL, &err), MR_ECONFIG);
         assert_memory_equal(err.text, "uri: ", 5);
         assert_null(strstr(err.text, "sesame"));
+        assert_null(strstr(err.text, "ame@"));
     }
+    assert_int_equal(check_options("http://h:65535/a/b/", NULL, NULL, &err), 0);
     assert_int_equal(check_options("http://h", NULL, NULL, &err), 0);
     assert_int_equal(check_options("HTTPS://[::1]:8086/x@y", "u", "sesame", &err), 0);
     assert_int_equal(check_options("http://h", NULL, "sesame", &err), MR_ECONFIG);

@@ -61,6 +61,12 @@ enum { MR_HTTP_RETRY_AFTER_MS_MAX = 60 * 60 * 1000 };
 typedef void (*mr_http_cb)(void *user, const struct mr_http_answer *answer,
                            const struct mr_error *error);
 
+/* Whether `url` is one that requests can be made with by putting a path and a query behind it, for
+ * options such as "http://127.0.0.1:8086": http or https, a host, a port that is one or none, and
+ * neither user information, query nor fragment. Errors: MR_EINVAL (the text shows nothing that may
+ * be a secret), MR_ENOMEM. */
+MR_API int mr_http_base_url_check(const char *url, struct mr_error *err);
+
 /* Errors: MR_ENOMEM, MR_ENET (libcurl can't be set up). */
 MR_API int mr_http_client_open(uv_loop_t *loop, const struct mr_http_client_config *config,
                                struct mr_http_client **ret_client, struct mr_error *err);
