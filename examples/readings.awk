@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Readings (lines of "temp,date" such as "47.8,2010/01/01 00:00:00", UTC, degrees Fahrenheit) to a
 # configuration file for curl: one HTTP request each. What is wrong is said with file and line, and
-# nothing is to be sent then (status 2).
-#     awk -v url=http://127.0.0.1:8080 -f readings.awk FILE > requests.curl
+# nothing is to be sent then (status 2). In the C locale, as it looks at bytes:
+#     LC_ALL=C awk -v url=http://127.0.0.1:8080 -f readings.awk FILE > requests.curl
 BEGIN {
     FS = ","
     number = "^-?(0|[1-9][0-9]*)([.][0-9]+)?$" # a number as JSON has it
@@ -13,7 +13,14 @@ BEGIN {
 function bad(what) {
     problems++
     if (problems <= 10)
-        printf "%s:%d: %s\n", FILENAME, FNR, what > "/dev/stderr"
+        printf "%s:%d: %s\n", harmless(FILENAME), FNR, harmless(what) > "/dev/stderr"
+}
+
+# Without what a terminal would obey: the controls of ASCII, and U+0080 to U+009F in UTF-8.
+function harmless(text) {
+    gsub(/\302[\200-\237]/, "?", text)
+    gsub(/[\001-\037\177]/, "?", text)
+    return text
 }
 
 function leap(year) {
@@ -29,6 +36,8 @@ function is_date(text,    part, last) {
     return part[1] >= 1678 && part[1] <= 2261 && part[2] >= 1 && part[2] <= 12 && \
            part[3] >= 1 && part[3] <= last && part[4] <= 23 && part[5] <= 59 && part[6] <= 59
 }
+
+FNR == 1 { sub(/^\357\273\277/, "") } # a byte order mark
 
 { sub(/\r$/, "") }
 
@@ -66,7 +75,7 @@ $2 in seen {
 
 END {
     if (!problems && !count) {
-        printf "%s: no reading in it\n", FILENAME > "/dev/stderr"
+        printf "%s: no reading in it\n", harmless(FILENAME) > "/dev/stderr"
         exit 2
     }
     if (problems > 10)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """./quickstart as a new user runs it, in a copy of the tree and on ports of its own."""
+import json
 import shutil
 import signal
 import socket
 import subprocess
+import urllib.parse
+import urllib.request
 
 import pytest
 
@@ -49,10 +52,10 @@ def first_port():
 def quickstart(copy, logs):
     started = []
 
-    def start(*words):
+    def start(*words, cwd=copy):
         # Own ccache entries or none; nothing else of this machine's environment matters.
-        one = Process("quickstart", ["./quickstart", *words], logs / "quickstart.log",
-                      env=environment(), cwd=copy)
+        one = Process("quickstart", [copy / "quickstart", *words], logs / "quickstart.log",
+                      env=environment(), cwd=cwd)
         started.append(one)
         return one
 
@@ -77,10 +80,11 @@ def test_once_sends_every_reading_and_influxdb_has_them(quickstart, first_port):
 
 
 def test_a_second_run_with_own_data_starts_afresh(quickstart, first_port, tmp_path):
-    data = tmp_path / "own readings.csv"
-    data.write_text("temp,date\n50.5,2024/02/29 23:00:00\n-3,2024/03/01 00:00:00\n"
+    """Named relative to the caller's folder, with a byte order mark, and as awk would assign."""
+    data = tmp_path / "own=readings 1.csv"
+    data.write_text("\ufefftemp,date\n50.5,2024/02/29 23:00:00\n-3,2024/03/01 00:00:00\n"
                     "12,2024/03/01 01:00:00\n")
-    one = quickstart("--once", "--data", str(data), "--ports", str(first_port))
+    one = quickstart("--once", "--data", data.name, "--ports", str(first_port), cwd=tmp_path)
     status = one.wait(RUN_SECONDS)
     assert last_line(one) == "3 sent, 3 stored, 0 dead"
     assert status == 0
@@ -103,6 +107,34 @@ def test_a_missing_file_is_named(quickstart, first_port):
     assert "nosuch.csv" in one.log_text()
 
 
+def test_what_is_wrong_with_a_line_does_not_command_the_terminal(quickstart, first_port, tmp_path):
+    data = tmp_path / "bad.csv"
+    data.write_bytes(b"temp,date\n\x1b[31m50,2024/02/29 23:00:00\n5\xc2\x9b2J,\x7f\n")
+    one = quickstart("--once", "--data", "bad.csv", "--ports", str(first_port), cwd=tmp_path)
+    assert one.wait(60) == 1
+    said = (one.log_text()).encode()
+    assert b"bad.csv:2: " in said and b"bad.csv:3: " in said
+    assert not [byte for byte in said.replace(b"\n", b"") if byte < 0x20 or byte == 0x7F]
+    assert b"\xc2\x9b" not in said
+
+
+@pytest.mark.parametrize("ports", ["020000", "0", "1023", "65531", "x"])
+def test_ports_that_are_none_are_refused(quickstart, ports):
+    one = quickstart("--once", "--ports", ports)
+    assert one.wait(60) == 2
+    assert f"expected a number from 1024 to 65530, got '{ports}'" in one.log_text()
+
+
+def stored(port):
+    """The kitchen's reading, which "Try next" sends, as InfluxDB returns it."""
+    query = urllib.parse.urlencode({
+        "db": "millrace",
+        "q": 'SELECT "fahrenheit" FROM "temperature" WHERE "device" = \'kitchen\''})
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/query?{query}", timeout=5) as answer:
+        series = json.load(answer)["results"][0].get("series")
+    return [value for _, value in series[0]["values"]] if series else None
+
+
 def test_it_stays_up_until_interrupted_and_leaves_nothing_behind(quickstart, first_port, tmp_path):
     data = tmp_path / "few.csv"
     data.write_text("temp,date\n50.5,2024/02/29 23:00:00\n")
@@ -110,6 +142,12 @@ def test_it_stays_up_until_interrupted_and_leaves_nothing_behind(quickstart, fir
     wait_for(lambda: "1 sent, 1 stored, 0 dead" in one.log_text() or "Ctrl-C" in one.log_text(),
              RUN_SECONDS, "it has shown the readings and stays up")
     assert one.running() and listens(first_port + 1)
+    wait_for(lambda: "Try next:" in one.log_text() and "/metrics\n" in one.log_text(), 20,
+             "it says what to try next")
+    (command,) = [line for line in one.log_text().splitlines() if line.startswith("  curl -i ")]
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert " 202 " in done.stdout.splitlines()[0], done.stdout + done.stderr
+    wait_for(lambda: stored(first_port + 4) == [64.5], 60, "InfluxDB has the reading")
     one.signal(signal.SIGINT)
     one.wait(60)
     for port in range(first_port, first_port + PORTS):
