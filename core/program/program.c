@@ -469,6 +469,7 @@ static int refuse(const struct settings *settings)
     struct mr_buf out;
     size_t count = options_problem_count(settings->options);
     buf_init(&out, TEXT_BYTES_MAX);
+    (void)buf_add_slice(&out, buf_slice(options_warnings(settings->options)));
     (void)buf_addf(&out, "%s: %zu %s in the configuration:\n", settings->spec->name, count,
                    count == 1 ? "problem" : "problems");
     (void)buf_add_slice(&out, buf_slice(options_problems(settings->options)));

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -155,6 +156,47 @@ static void test_an_uri_that_is_none(void **state)
     assert_null(strstr(child.log, "CRET"));
 }
 
+static void assert_said(const char *line)
+{
+    if (strstr(child.log, line) == NULL) {
+        fail_msg("not '%s' but: %s", line, child.log);
+    }
+}
+
+/* Of one option, across options, of Kafka, and what only warns. */
+static void test_all_is_said_at_once_with_its_place(void **state)
+{
+    const struct bad http = {HTTP, {"--listen=x", "--queue.events.max=0", "--body.max=1GiB"}, ""};
+    const struct bad influx = {INFLUX, {"--influx.uri=ftp://h", "--influx.wait.min=31s"}, ""};
+    (void)state;
+    assert_int_equal(setenv("MILLRACE_HTTP_LISEN", "x", 1), 0);
+    assert_int_equal(setenv("MILLRACE_KAFKA_ACKS", "1", 1), 0);
+    assert_int_equal(setenv("MILLRACE_HTTP_TOPIC", "a b", 1), 0);
+    assert_int_equal(setenv("INFLUXDB_PASSWORD", "hunter2", 1), 0);
+    for (int checked = 0; checked < 2; checked++) {
+        assert_int_equal(run(&http, checked ? "--check" : NULL), 2);
+        assert_said(
+            "environment: MILLRACE_HTTP_LISEN: unknown, ignored; did you mean "
+            "MILLRACE_HTTP_LISTEN?\n");
+        assert_said("millrace-http: 5 problems in the configuration:\n");
+        assert_said("command line: --listen: ");
+        assert_said("command line: --queue.events.max: ");
+        assert_said("command line: --body.max: is above in_flight.bytes.max");
+        assert_said("environment: MILLRACE_HTTP_TOPIC: ");
+        assert_said("environment: MILLRACE_KAFKA_ACKS: ");
+        assert_int_equal(run(&influx, checked ? "--check" : NULL), 2);
+        assert_said("command line: --influx.uri: ");
+        assert_said("command line: --influx.wait.min: 31000 ms is more than wait.max, 30000 ms");
+        assert_said("environment: INFLUXDB_PASSWORD: given without username");
+        assert_said("environment: MILLRACE_KAFKA_ACKS: ");
+        assert_said("millrace-influx: 4 problems in the configuration:\n");
+    }
+    assert_int_equal(unsetenv("MILLRACE_HTTP_LISEN"), 0);
+    assert_int_equal(unsetenv("MILLRACE_KAFKA_ACKS"), 0);
+    assert_int_equal(unsetenv("MILLRACE_HTTP_TOPIC"), 0);
+    assert_int_equal(unsetenv("INFLUXDB_PASSWORD"), 0);
+}
+
 /* People give a secret where it doesn't belong. */
 static void test_arguments_that_may_be_secrets_are_not_shown(void **state)
 {
@@ -192,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_topics_that_cannot_be),
         cmocka_unit_test(test_what_a_worker_cannot_read),
         cmocka_unit_test(test_an_uri_that_is_none),
+        cmocka_unit_test(test_all_is_said_at_once_with_its_place),
         cmocka_unit_test(test_arguments_that_may_be_secrets_are_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
