@@ -19,6 +19,8 @@ struct command {
     const char *positional; /* the option that a bare word sets, or NULL */
     const char
         *short_flags; /* "n=count,f=follow": -n COUNT is --count=COUNT; booleans need no value */
+    /* What is wrong across options, or NULL; as struct mr_program_spec's. */
+    void (*check)(const void *options, struct mr_check *check);
     /* Returns the exit status: 0 fine, 1 failed. Both are checked already. */
     int (*run)(const void *options, const struct kafka_conf *kafka);
 };

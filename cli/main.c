@@ -40,7 +40,7 @@ static int print(struct mr_buf *text)
         fprintf(stderr, "millrace: out of memory\n");
     }
     buf_done(text);
-    return fflush(stdout) == 0 && is_whole ? 0 : 1;
+    return fflush(stdout) == 0 && !ferror(stdout) && is_whole ? 0 : 1;
 }
 
 static int print_help(const struct command *command, const struct options_spec *spec)
@@ -222,7 +222,10 @@ static int run(const struct command *command, const struct options_spec *spec, i
     options_read_environment(set, environ);
     read_arguments(&(struct reading){.command = command, .set = set, .argc = argc, .argv = argv});
     options_finish(set);
-    kafka_conf_from_options(set, &kafka);
+    if (command->check != NULL) {
+        command->check(target, &(struct mr_check){.options = set});
+    }
+    (void)kafka_conf_from_options(set, &kafka);
     if (options_problem_count(set) > 0) {
         const struct mr_buf *problems = options_problems(set);
         fwrite(problems->ptr, 1, problems->len, stderr);

@@ -6,17 +6,21 @@
  * end when every partition has said "end of partition", or go on with --follow. What can go wrong:
  * Kafka can't be reached or the topic isn't there (status 1, with the reason); a record is no event
  * (said on standard error, with its place, and gone past); memory runs out (status 1, with the
- * place that was reached); the reader of our output has gone (end). */
+ * place that was reached); the reader of our output has gone (end); the output can't be written for
+ * another reason, such as a full disk (status 1, with the reason). */
+#include <errno.h>
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/commands.h"
 #include "event/format_json.h"
 #include "kafka/kafka_conf.h"
 #include "kafka/kafka_message.h"
+#include "kafka/kafka_topics.h"
 #include "kit/mem.h"
 
 enum {
@@ -47,6 +51,7 @@ struct tail {
     int32_t partitions_left; /* that haven't been read to their end yet */
     uint64_t refused;        /* records that are no events */
     bool failed;
+    int output_error; /* errno of the write that failed; 0: none has */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -55,6 +60,7 @@ static const struct mr_option options[] = {
     {.key = "topic",
      .type = MR_OPTION_STRING,
      .initial = "events",
+     .flags = MR_OPTION_REQUIRED,
      .text = "The topic to read.",
      .offset = offsetof(struct tail_options, topic)},
     {.key = "count",
@@ -77,6 +83,19 @@ static const struct mr_option options[] = {
      .offset = offsetof(struct tail_options, follow)},
     MR_OPTION_END,
 };
+
+static void check_options(const void *data, struct mr_check *check)
+{
+    const struct tail_options *wanted = data;
+    struct mr_error err;
+    if (wanted->topic != NULL && topics_check_name(mr_slice_of(wanted->topic), &err) != 0) {
+        mr_check_problem(check, NULL, "topic", "%s", err.text);
+    }
+    /* A number of records in a file may be meant for all other times. */
+    if (wanted->from_beginning && options_outranks(check->options, "count", "from-beginning")) {
+        mr_check_problem(check, NULL, "count", "not together with --from-beginning");
+    }
+}
 
 static int fail(const char *what, const char *why)
 {
@@ -168,10 +187,13 @@ static void print_record(struct tail *tail, const rd_kafka_message_t *message)
         rc = event_json_encode(tail->event, &tail->line, &err);
     }
     if (rc == 0) {
-        fwrite(tail->line.ptr, 1, tail->line.len, stdout);
-        (void)putchar('\n');
+        if (fwrite(tail->line.ptr, 1, tail->line.len, stdout) != tail->line.len ||
+            putchar('\n') == EOF) {
+            tail->output_error = errno;
+        }
         return;
     }
+    options_make_harmless(err.text);
     fprintf(stderr, "millrace tail: %s [%" PRId32 "] at offset %" PRId64 ": %s\n",
             tail->options->topic, message->partition, message->offset, err.text);
     if (rc == MR_ENOMEM) {
@@ -199,27 +221,39 @@ static void on_message(struct tail *tail, const rd_kafka_message_t *message)
     }
 }
 
+/* After a failed write: a reader that has gone wants no more, and that is no failure. */
+static int end_of_output(int error)
+{
+    return error == EPIPE ? 0 : fail("standard output", strerror(error));
+}
+
+static void flush(struct tail *tail)
+{
+    if (fflush(stdout) != 0 && tail->output_error == 0) {
+        tail->output_error = errno;
+    }
+}
+
 static int read_all(struct tail *tail)
 {
     bool unflushed = false;
-    while (!interrupted && !tail->failed && (tail->options->follow || tail->partitions_left > 0)) {
+    while (!interrupted && !tail->failed && tail->output_error == 0 &&
+           (tail->options->follow || tail->partitions_left > 0)) {
         rd_kafka_message_t *message = rd_kafka_consume_queue(tail->queue, unflushed ? 0 : POLL_MS);
         (void)rd_kafka_poll(tail->rk, 0);
         if (message == NULL) {
-            if (fflush(stdout) != 0) {
-                return 0;
-            }
+            flush(tail);
             unflushed = false;
             continue;
         }
         on_message(tail, message);
         rd_kafka_message_destroy(message);
-        if (ferror(stdout)) {
-            return 0; /* nobody reads any more */
-        }
         unflushed = true;
     }
-    (void)fflush(stdout);
+    flush(tail);
+    if (tail->output_error != 0) {
+        return end_of_output(tail->output_error);
+    }
     if (tail->refused > 0) {
         fprintf(stderr, "millrace tail: %" PRIu64 " records are no events\n", tail->refused);
     }
@@ -283,5 +317,6 @@ const struct command command_tail = {
     .options_size = sizeof(struct tail_options),
     .positional = "topic",
     .short_flags = "n=count,f=follow",
+    .check = check_options,
     .run = run,
 };

@@ -58,6 +58,10 @@ bool options_has_flag(struct options *options, const char *name);
  * a secret that stands in the wrong place, and is not shown. */
 bool options_is_name(struct mr_slice text);
 
+/* Whether an option was given, by a source that counts as much as that of the program's own option
+ * `other`, or more. */
+bool options_outranks(struct options *options, const char *key, const char *other);
+
 /* How an argument that is not understood may be shown: never what may be a value, which may be a
  * secret. "--name" of "--name=value" if it looks like an option; otherwise "argument 3". */
 enum { OPTIONS_SHOWN_BYTES = 160 };

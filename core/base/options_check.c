@@ -42,6 +42,15 @@ void mr_check_problem(struct mr_check *check, const char *section, const char *k
     }
 }
 
+bool options_outranks(struct options *options, const char *key, const char *other)
+{
+    const char *section = options->spec->section;
+    const struct row *row = options_row(options, section, key);
+    const struct row *other_row = options_row(options, section, other);
+    return row != NULL && row->source != SOURCE_DEFAULT &&
+           (other_row == NULL || row->source >= other_row->source);
+}
+
 bool mr_check_is_right(const struct mr_check *check, const char *section, const char *key)
 {
     const struct row *row = row_of(check, section, key);

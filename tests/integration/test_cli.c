@@ -27,7 +27,8 @@ static const char program[] = TEST_BUILD_DIR "/cli/millrace";
 
 /* Run to the end, or to the first output if `ret_pid` is given. Standard error goes into the same
  * text. */
-static int run_program(char *const *arguments, char output[OUTPUT_BYTES], pid_t *ret_pid)
+static int run_path(const char *path, char *const *arguments, char output[OUTPUT_BYTES],
+                    pid_t *ret_pid)
 {
     int pipes[2];
     size_t len = 0;
@@ -44,7 +45,7 @@ static int run_program(char *const *arguments, char output[OUTPUT_BYTES], pid_t 
         (void)dup2(pipes[1], 2);
         (void)close(pipes[0]);
         (void)close(pipes[1]);
-        execv(program, arguments);
+        execv(path, arguments);
         _exit(127);
     }
     (void)close(pipes[1]);
@@ -63,6 +64,11 @@ static int run_program(char *const *arguments, char output[OUTPUT_BYTES], pid_t 
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int run_program(char *const *arguments, char output[OUTPUT_BYTES], pid_t *ret_pid)
+{
+    return run_path(program, arguments, output, ret_pid);
 }
 
 static int tail(struct mock_kafka *mock, const char *flag, char output[OUTPUT_BYTES])
@@ -195,6 +201,67 @@ static void test_tail_begins_count_records_before_the_end(void **state)
     mock_kafka_stop(&mock);
 }
 
+/* write(2): ENOSPC from /dev/full, EPIPE when the reader has gone. */
+static void test_tail_says_that_its_output_cannot_be_written(void **state)
+{
+    static char output[OUTPUT_BYTES];
+    static const struct {
+        const char *command;
+        int status;
+        const char *expected;
+    } cases[] = {{" >/dev/full", 1, "millrace tail: standard output: No space left on device\n"},
+                 {" | true; exit ${PIPESTATUS[0]}", 0, ""}};
+    struct mock_kafka mock;
+    (void)state;
+    mock_kafka_start(&mock);
+    mock_kafka_create_topic(&mock, "t", 1);
+    for (int i = 0; i < 2000; i++) { /* more than a buffer holds */
+        produce_event(&mock, EVENT_ENCODING_AVRO, "1");
+    }
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        char script[512], shell[] = "/bin/bash", flag[] = "-c";
+        char *arguments[] = {shell, flag, script, NULL};
+        (void)snprintf(script, sizeof script,
+                       "%s tail t --from-beginning --kafka.bootstrap.servers=%s%s", program,
+                       mock.bootstrap, cases[i].command);
+        assert_int_equal(run_path(shell, arguments, output, NULL), cases[i].status);
+        assert_string_equal(output, cases[i].expected);
+    }
+    mock_kafka_stop(&mock);
+}
+
+static void test_tail_refuses_what_it_would_pass_over(void **state)
+{
+    static char output[OUTPUT_BYTES];
+    static const struct {
+        const char *arguments[4];
+        const char *expected;
+    } cases[] = {{{"-n", "5", "--from-beginning"}, "command line: --count: not together with"},
+                 {{"--from-beginning", "--count=5"}, "command line: --count: not together with"},
+                 {{""}, "command line: --topic: required, but empty"},
+                 {{"a/b"}, "command line: --topic: expected the name of a topic"},
+                 {{"--folow"}, "command line: --folow: unknown option; did you mean --follow?"},
+                 {{"--count"}, "command line: --count: a value is expected after it"}};
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        char name[] = "millrace", command[] = "tail", copies[4][64];
+        char *arguments[8] = {name, command};
+        for (size_t j = 0; j < 4 && cases[i].arguments[j] != NULL; j++) {
+            (void)snprintf(copies[j], sizeof copies[j], "%s", cases[i].arguments[j]);
+            arguments[2 + j] = copies[j];
+        }
+        assert_int_equal(run_program(arguments, output, NULL), 2);
+        if (strstr(output, cases[i].expected) == NULL) {
+            fail_msg("not '%s' but: %s", cases[i].expected, output);
+        }
+    }
+    /* What stands in a file or a variable is for the other times. */
+    assert_int_equal(setenv("MILLRACE_TAIL_COUNT", "5", 1), 0);
+    assert_int_equal(
+        tail(&(struct mock_kafka){.bootstrap = "127.0.0.1:1"}, "--from-beginning", output), 1);
+    assert_int_equal(unsetenv("MILLRACE_TAIL_COUNT"), 0);
+}
+
 static void test_mistakes_are_named_and_end_with_status_2(void **state)
 {
     static char output[OUTPUT_BYTES];
@@ -325,6 +392,8 @@ int main(void)
         cmocka_unit_test(test_tail_shows_every_encoding_and_names_what_is_no_event),
         cmocka_unit_test(test_tail_reads_all_headers),
         cmocka_unit_test(test_tail_begins_count_records_before_the_end),
+        cmocka_unit_test(test_tail_says_that_its_output_cannot_be_written),
+        cmocka_unit_test(test_tail_refuses_what_it_would_pass_over),
         cmocka_unit_test(test_mistakes_are_named_and_end_with_status_2),
         cmocka_unit_test(test_help_and_markdown_name_every_option),
         cmocka_unit_test(test_a_file_is_read_if_it_is_given),
