@@ -211,14 +211,19 @@ static int run(const struct command *command, const struct options_spec *spec, i
 {
     int status;
     struct kafka_conf kafka;
+    struct kafka_properties properties;
+    struct options_spec with_kafka = *spec;
     void *target = mem_zalloc(command->options_size);
-    struct options *set = target == NULL ? NULL : options_new(spec, target);
+    struct options *set = target == NULL ? NULL : options_new(&with_kafka, target);
 
     if (set == NULL) {
         fprintf(stderr, "millrace: out of memory\n");
         mem_free(target);
         return 1;
     }
+    kafka_properties_load(&properties);
+    with_kafka.passthrough_keys = kafka_properties_names(&properties);
+    with_kafka.passthrough_key_count = properties.count;
     options_read_environment(set, environ);
     read_arguments(&(struct reading){.command = command, .set = set, .argc = argc, .argv = argv});
     options_finish(set);
@@ -235,6 +240,7 @@ static int run(const struct command *command, const struct options_spec *spec, i
         status = command->run(target, &kafka);
     }
     options_free(set);
+    kafka_properties_free(&properties);
     mem_free(target);
     return status;
 }

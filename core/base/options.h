@@ -17,7 +17,7 @@ enum {
 };
 
 /* A key of [kafka], [kafka.producer] or [kafka.consumer], given to librdkafka word for word. In the
- * environment underscores stand for dots: MILLRACE_KAFKA_PRODUCER_LINGER_MS. */
+ * environment underscores stand for dots and underscores: MILLRACE_KAFKA_PRODUCER_LINGER_MS. */
 struct passthrough {
     char *section; /* "kafka.producer" */
     char *key;     /* "linger.ms" */
@@ -31,6 +31,10 @@ struct options_spec {
     const char *section; /* "http": for rows without one */
     const struct mr_option_group *groups;
     size_t group_count;
+    /* What the environment can set in the sections for librdkafka; borrowed. Other variables of
+     * theirs only warn. NULL: anything, and each underscore stands for a dot. */
+    const char *const *passthrough_keys;
+    size_t passthrough_key_count;
 };
 
 struct options;

@@ -89,54 +89,108 @@ static bool is_kubernetes_variable(const char *name)
     return port != NULL && isdigit((unsigned char)port[6]);
 }
 
-/* MILLRACE_KAFKA_PRODUCER_LINGER_MS -> kafka.producer, linger.ms. */
+/* Which of librdkafka's keys a variable of `section` means: dots and underscores are one in it. */
+static const char *passthrough_key(const struct options *options, const char *section,
+                                   const char *name)
+{
+    const struct options_spec *spec = options->spec;
+    char candidate[NAME_BYTES];
+    for (size_t i = 0; i < spec->passthrough_key_count; i++) {
+        if (option_environment_name(section, spec->passthrough_keys[i], candidate,
+                                    sizeof candidate) &&
+            strcmp(candidate, name) == 0) {
+            return spec->passthrough_keys[i];
+        }
+    }
+    return NULL;
+}
+
+/* What is behind the section in the name, in small letters and with dots. */
+static bool key_by_letters(const char *rest, char ret_key[NAME_BYTES])
+{
+    size_t at = 0;
+    for (; *rest != '\0' && at + 1 < NAME_BYTES; rest++) {
+        ret_key[at++] = (char)(*rest == '_' ? '.' : tolower((unsigned char)*rest));
+    }
+    ret_key[at] = '\0';
+    return at > 0 && *rest == '\0';
+}
+
+/* MILLRACE_KAFKA_LOG_LEVEL -> log_level, MILLRACE_KAFKA_SASL_PASSWORD_FILE -> sasl.password.file,
+ * in `section`, whose part of the name is `prefix_len` long. */
+static bool find_passthrough_key(const struct options *options, const char *section,
+                                 const char *name, size_t prefix_len, char ret_key[NAME_BYTES])
+{
+    char plain[NAME_BYTES];
+    const char *key;
+    if (options->spec->passthrough_keys == NULL) {
+        return key_by_letters(name + prefix_len, ret_key);
+    }
+    key = passthrough_key(options, section, name);
+    if (key != NULL) {
+        (void)snprintf(ret_key, NAME_BYTES, "%s", key);
+        return true;
+    }
+    key = options_without_suffix(name, "_FILE", plain, sizeof plain)
+              ? passthrough_key(options, section, plain)
+              : NULL;
+    if (key == NULL || !passthrough_takes_file(key)) {
+        return false;
+    }
+    return snprintf(ret_key, NAME_BYTES, "%s.file", key) < NAME_BYTES;
+}
+
 static bool take_passthrough_variable(struct options *options, const struct place *place,
                                       const char *value)
 {
-    char key[NAME_BYTES];
     for (size_t i = 0; i < PASSTHROUGH_SECTIONS; i++) {
+        char key[NAME_BYTES];
         char prefix[NAME_BYTES];
-        size_t len;
-        size_t at = 0;
-        if (!option_environment_name(passthrough_sections[i], "", prefix, sizeof prefix)) {
-            continue;
+        const char *section = passthrough_sections[i];
+        if (option_environment_name(section, "", prefix, sizeof prefix) &&
+            strncmp(place->name, prefix, strlen(prefix)) == 0 &&
+            find_passthrough_key(options, section, place->name, strlen(prefix), key)) {
+            passthrough_apply(options, section, key, place, value);
+            return true;
         }
-        len = strlen(prefix);
-        if (strncmp(place->name, prefix, len) != 0 || place->name[len] == '\0' ||
-            strlen(place->name + len) >= sizeof key) {
-            continue;
-        }
-        for (const char *p = place->name + len; *p != '\0'; p++) {
-            key[at++] = (char)(*p == '_' ? '.' : tolower((unsigned char)*p));
-        }
-        key[at] = '\0';
-        passthrough_apply(options, passthrough_sections[i], key, place, value);
-        return true;
     }
     return false;
 }
 
+/* Only within a section: another's variable may well look like one of ours. */
+static void nearer_within(const char *name, const char *section, const char *key, char *best)
+{
+    char candidate[NAME_BYTES];
+    char prefix[NAME_BYTES];
+    if (option_environment_name(section, "", prefix, sizeof prefix) &&
+        strncmp(name, prefix, strlen(prefix)) == 0 &&
+        option_environment_name(section, key, candidate, sizeof candidate)) {
+        options_nearer(name, candidate, best);
+    }
+}
+
 static void warn_of_unknown(struct options *options, const char *name)
 {
+    const struct options_spec *spec = options->spec;
     char hint[OPTIONS_HINT_BYTES];
     char best[NAME_BYTES] = "";
+    char shown[OPTIONS_NAME_BYTES * 3];
+    (void)snprintf(shown, sizeof shown, "%s", name);
+    options_make_harmless(shown);
     if (is_kubernetes_variable(name)) {
         (void)buf_addf(&options->warnings,
-                       "environment: %s: ignored, it looks like one that Kubernetes made\n", name);
+                       "environment: %s: ignored, it looks like one that Kubernetes made\n", shown);
         return;
     }
     for (size_t i = 0; i < options->row_count; i++) {
-        const struct row *row = &options->rows[i];
-        char candidate[NAME_BYTES];
-        char section[NAME_BYTES];
-        /* Only within a section: another's variable may well look like one of ours. */
-        if (option_environment_name(row->section, "", section, sizeof section) &&
-            strncmp(name, section, strlen(section)) == 0 &&
-            option_environment_name(row->section, row->option->key, candidate, sizeof candidate)) {
-            options_nearer(name, candidate, best);
+        nearer_within(name, options->rows[i].section, options->rows[i].option->key, best);
+    }
+    for (size_t i = 0; i < PASSTHROUGH_SECTIONS; i++) {
+        for (size_t j = 0; j < spec->passthrough_key_count; j++) {
+            nearer_within(name, passthrough_sections[i], spec->passthrough_keys[j], best);
         }
     }
-    (void)buf_addf(&options->warnings, "environment: %s: unknown, ignored%s\n", name,
+    (void)buf_addf(&options->warnings, "environment: %s: unknown, ignored%s\n", shown,
                    options_hint("", best, "", hint));
 }
 

@@ -102,6 +102,9 @@ extern const char *const passthrough_sections[PASSTHROUGH_SECTIONS];
 /* A value is taken from a file for "X.file" if X is a password, user name,
  * secret or PEM: librdkafka has keys of its own that end with ".file". */
 bool passthrough_section(const char *section);
+
+/* Whether the value of `key` may be given in a file; not "sasl.password.file" itself. */
+bool passthrough_takes_file(const char *key);
 void passthrough_apply(struct options *options, const char *section, const char *key,
                        const struct place *place, const char *value);
 void passthrough_free(struct options *options);

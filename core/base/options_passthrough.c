@@ -141,20 +141,23 @@ static void take(struct options *options, const char *section, const char *key,
     options->passthrough_count++;
 }
 
-/* "sasl.password.file" -> "sasl.password". */
-static bool names_a_file(const char *key, char plain[static OPTIONS_NAME_BYTES])
+bool passthrough_takes_file(const char *key)
 {
     static const char *const ends[] = {"password", "username", "secret", "pem"};
     char stem[OPTIONS_NAME_BYTES];
-    if (!options_without_suffix(key, ".file", plain, OPTIONS_NAME_BYTES)) {
-        return false;
-    }
     for (size_t i = 0; i < MR_COUNT_OF(ends); i++) {
-        if (options_without_suffix(plain, ends[i], stem, sizeof stem)) {
+        if (options_without_suffix(key, ends[i], stem, sizeof stem)) {
             return true;
         }
     }
     return false;
+}
+
+/* "sasl.password.file" -> "sasl.password". */
+static bool names_a_file(const char *key, char plain[static OPTIONS_NAME_BYTES])
+{
+    return options_without_suffix(key, ".file", plain, OPTIONS_NAME_BYTES) &&
+           passthrough_takes_file(plain);
 }
 
 void passthrough_apply(struct options *options, const char *section, const char *key,

@@ -8,7 +8,6 @@
 #include <string.h>
 
 enum {
-    PROPERTIES_MAX = 512,
     ERRSTR_BYTES = 512,
     PROBLEM_BYTES = 2048,
     PROBLEMS_BYTES_MAX = 64 * 1024,
@@ -103,18 +102,11 @@ static const struct setting refused[] = {
 };
 /* clang-format on */
 
-/* librdkafka's own table, as rd_kafka_conf_properties_show prints it: "name | C/P | ...". */
-struct properties {
-    char *text;
-    size_t count;
-    const char *names[PROPERTIES_MAX];
-    char scopes[PROPERTIES_MAX]; /* '*', 'C' or 'P' */
-};
-
-static void properties_parse(struct properties *properties)
+/* rd_kafka_conf_properties_show prints "name | C/P | ...". */
+static void properties_parse(struct kafka_properties *properties)
 {
     char *line = properties->text;
-    while (line != NULL && properties->count < PROPERTIES_MAX) {
+    while (line != NULL && properties->count < KAFKA_PROPERTIES_MAX) {
         char *end = strchr(line, '\n');
         char *bar = strchr(line, '|');
         if (bar != NULL && (end == NULL || bar < end) && strspn(bar + 1, " ") < 8) {
@@ -129,8 +121,7 @@ static void properties_parse(struct properties *properties)
     }
 }
 
-/* Without memory the table is empty: nothing is known to be of one side only. */
-static void properties_load(struct properties *properties)
+void kafka_properties_load(struct kafka_properties *properties)
 {
     size_t bytes;
     FILE *stream;
@@ -147,7 +138,13 @@ static void properties_load(struct properties *properties)
     properties_parse(properties);
 }
 
-static char properties_scope(const struct properties *properties, const char *name)
+void kafka_properties_free(struct kafka_properties *properties)
+{
+    free(properties->text);
+    memset(properties, 0, sizeof *properties);
+}
+
+static char properties_scope(const struct kafka_properties *properties, const char *name)
 {
     char scope = '\0';
     for (size_t i = 0; i < properties->count; i++) {
@@ -194,6 +191,13 @@ static const char *refusal(const char *key)
     return NULL;
 }
 
+/* Some of librdkafka's sentences end with a line break. */
+static const char *sentence_of(char *errstr)
+{
+    errstr[strcspn(errstr, "\n")] = '\0';
+    return errstr;
+}
+
 /* librdkafka takes these empty, and then never does what they are for. */
 static bool must_not_be_empty(const char *key)
 {
@@ -207,8 +211,9 @@ static bool must_not_be_empty(const char *key)
 }
 
 /* What is wrong with one setting, written to `text`; false: nothing. `scratch` takes the value. */
-static bool setting_problem(const struct passthrough *setting, const struct properties *properties,
-                            rd_kafka_conf_t *scratch, struct mr_buf *text)
+static bool setting_problem(const struct passthrough *setting,
+                            const struct kafka_properties *properties, rd_kafka_conf_t *scratch,
+                            struct mr_buf *text)
 {
     char errstr[ERRSTR_BYTES] = "";
     const char *reason = refusal(setting->key);
@@ -243,17 +248,17 @@ static bool setting_problem(const struct passthrough *setting, const struct prop
     } else if (is_secret(setting->key)) {
         (void)buf_add_str(text, "librdkafka refuses the value (a secret, not shown)");
     } else {
-        (void)buf_add_str(text, errstr);
+        (void)buf_add_str(text, sentence_of(errstr));
     }
     return true;
 }
 
 size_t kafka_conf_check(const struct kafka_conf *conf, struct mr_buf *problems)
 {
-    struct properties properties;
+    struct kafka_properties properties;
     rd_kafka_conf_t *scratch = rd_kafka_conf_new();
     size_t count = 0;
-    properties_load(&properties);
+    kafka_properties_load(&properties);
     for (size_t i = 0; i < conf->count; i++) {
         const struct passthrough *setting = &conf->settings[i];
         struct mr_buf text;
@@ -266,7 +271,7 @@ size_t kafka_conf_check(const struct kafka_conf *conf, struct mr_buf *problems)
         buf_done(&text);
     }
     rd_kafka_conf_destroy(scratch);
-    free(properties.text);
+    kafka_properties_free(&properties);
     return count;
 }
 
@@ -306,7 +311,7 @@ static int set(rd_kafka_conf_t *conf, const char *key, const char *value, struct
         return 0;
     }
     return mr_error_set(err, MR_ECONFIG, "%s: %s", key,
-                        is_secret(key) ? "librdkafka refuses the value" : errstr);
+                        is_secret(key) ? "librdkafka refuses the value" : sentence_of(errstr));
 }
 
 static int set_all(rd_kafka_conf_t *conf, const struct setting *settings, struct mr_error *err)
@@ -328,9 +333,9 @@ static void set_known(rd_kafka_conf_t *conf, const struct setting *settings)
 static int set_users(rd_kafka_conf_t *rk_conf, const struct kafka_conf *conf, enum kafka_side side,
                      struct mr_error *err)
 {
-    struct properties properties;
+    struct kafka_properties properties;
     int rc = 0;
-    properties_load(&properties);
+    kafka_properties_load(&properties);
     for (size_t i = 0; i < conf->count && rc == 0; i++) {
         const struct passthrough *setting = &conf->settings[i];
         const char *reason = refusal(setting->key);
@@ -347,7 +352,7 @@ static int set_users(rd_kafka_conf_t *rk_conf, const struct kafka_conf *conf, en
             }
         }
     }
-    free(properties.text);
+    kafka_properties_free(&properties);
     return rc;
 }
 
@@ -479,5 +484,5 @@ void kafka_conf_try(const struct kafka_conf *conf, enum kafka_side side, rd_kafk
         return;
     }
     rd_kafka_conf_destroy(rk_conf);
-    tell(conf, side, errstr, check);
+    tell(conf, side, sentence_of(errstr), check);
 }

@@ -22,6 +22,26 @@ struct kafka_conf {
     size_t count;
 };
 
+/* librdkafka's own table of what can be set, as it says it: of this version and this build. */
+enum { KAFKA_PROPERTIES_MAX = 512 };
+struct kafka_properties {
+    char *text;
+    size_t count;
+    const char *names[KAFKA_PROPERTIES_MAX];
+    char scopes[KAFKA_PROPERTIES_MAX]; /* '*', 'C' (consumer) or 'P' (producer) */
+};
+
+/* Without memory the table is empty: nothing is known to be of one side only. */
+void kafka_properties_load(struct kafka_properties *properties);
+
+/* For struct options_spec: NULL if the table is empty, so that no variable is passed over. */
+static inline const char *const *kafka_properties_names(const struct kafka_properties *properties)
+{
+    return properties->count == 0 ? NULL : properties->names;
+}
+
+void kafka_properties_free(struct kafka_properties *properties);
+
 /* Check every setting of both sides against librdkafka, and add a line for each bad one to
  * `problems` (origin, section, key, librdkafka's words; the nearest known key for an unknown one).
  * Values of secrets (*.password, ssl.key.pem, sasl.oauthbearer.*secret*...) don't appear. Returns

@@ -73,12 +73,17 @@ int settings_init(struct settings *settings, const struct mr_program_spec *spec,
         settings->groups[i] = spec->groups[i];
     }
     settings->groups[spec->group_count] = (struct mr_option_group){settings->frame_table, base};
-    settings->options_spec = (struct options_spec){.program = spec->name,
-                                                   .section = spec->section,
-                                                   .groups = settings->groups,
-                                                   .group_count = spec->group_count + 1};
+    kafka_properties_load(&settings->kafka_properties);
+    settings->options_spec = (struct options_spec){
+        .program = spec->name,
+        .section = spec->section,
+        .groups = settings->groups,
+        .group_count = spec->group_count + 1,
+        .passthrough_keys = kafka_properties_names(&settings->kafka_properties),
+        .passthrough_key_count = settings->kafka_properties.count};
     settings->target = mem_zalloc(base + sizeof(struct frame_options));
     if (settings->target == NULL) {
+        settings_done(settings);
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
     settings->frame = (void *)((char *)settings->target + base);
@@ -94,6 +99,7 @@ void settings_done(struct settings *settings)
 {
     options_free(settings->options);
     mem_free(settings->target);
+    kafka_properties_free(&settings->kafka_properties);
     settings->options = NULL;
     settings->target = NULL;
 }

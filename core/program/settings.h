@@ -31,6 +31,7 @@ struct settings {
     struct options_spec options_spec;
     struct options *options;
     struct kafka_conf kafka;
+    struct kafka_properties kafka_properties;
     const char *config; /* --config, or the usual place if there is a file; NULL: none */
     char usual_config[256];
     bool check; /* what the command line asks for instead of running */

@@ -36,7 +36,8 @@ static const struct mr_option table[] = {
     {.key = "listen", .type = MR_OPTION_ADDRESS, .initial = "[::1]:1", FIELD(listen)},
     MR_OPTION_END};
 static const struct mr_option_group groups[] = {{table, 0}};
-static const struct options_spec spec = {"millrace-fuzz", "fuzz", groups, 1};
+static const struct options_spec spec = {
+    .program = "millrace-fuzz", .section = "fuzz", .groups = groups, .group_count = 1};
 
 /* What the input names is never opened. */
 static bool opens_a_file(const uint8_t *bytes, size_t size)

@@ -171,6 +171,8 @@ static void test_all_is_said_at_once_with_its_place(void **state)
     (void)state;
     assert_int_equal(setenv("MILLRACE_HTTP_LISEN", "x", 1), 0);
     assert_int_equal(setenv("MILLRACE_KAFKA_ACKS", "1", 1), 0);
+    assert_int_equal(setenv("MILLRACE_KAFKA_LOG_LEVEL", "8", 1), 0); /* 0 to 7 */
+    assert_int_equal(setenv("MILLRACE_KAFKA_LINGR_MS", "1", 1), 0);
     assert_int_equal(setenv("MILLRACE_HTTP_TOPIC", "a b", 1), 0);
     assert_int_equal(setenv("INFLUXDB_PASSWORD", "hunter2", 1), 0);
     for (int checked = 0; checked < 2; checked++) {
@@ -178,7 +180,11 @@ static void test_all_is_said_at_once_with_its_place(void **state)
         assert_said(
             "environment: MILLRACE_HTTP_LISEN: unknown, ignored; did you mean "
             "MILLRACE_HTTP_LISTEN?\n");
-        assert_said("millrace-http: 5 problems in the configuration:\n");
+        assert_said(
+            "environment: MILLRACE_KAFKA_LINGR_MS: unknown, ignored; did you mean "
+            "MILLRACE_KAFKA_LINGER_MS?\n");
+        assert_said("environment: MILLRACE_KAFKA_LOG_LEVEL: [kafka] log_level: ");
+        assert_said("millrace-http: 6 problems in the configuration:\n");
         assert_said("command line: --listen: ");
         assert_said("command line: --queue.events.max: ");
         assert_said("command line: --body.max: is above in_flight.bytes.max");
@@ -189,10 +195,12 @@ static void test_all_is_said_at_once_with_its_place(void **state)
         assert_said("command line: --influx.wait.min: 31000 ms is more than wait.max, 30000 ms");
         assert_said("environment: INFLUXDB_PASSWORD: given without username");
         assert_said("environment: MILLRACE_KAFKA_ACKS: ");
-        assert_said("millrace-influx: 4 problems in the configuration:\n");
+        assert_said("millrace-influx: 5 problems in the configuration:\n");
     }
     assert_int_equal(unsetenv("MILLRACE_HTTP_LISEN"), 0);
     assert_int_equal(unsetenv("MILLRACE_KAFKA_ACKS"), 0);
+    assert_int_equal(unsetenv("MILLRACE_KAFKA_LOG_LEVEL"), 0);
+    assert_int_equal(unsetenv("MILLRACE_KAFKA_LINGR_MS"), 0);
     assert_int_equal(unsetenv("MILLRACE_HTTP_TOPIC"), 0);
     assert_int_equal(unsetenv("INFLUXDB_PASSWORD"), 0);
 }

@@ -403,14 +403,15 @@ static void test_a_bad_configuration_is_all_told_at_once(void **state)
         path);
     START(&child, "millrace-test", "as-program", "--config", path, "word", "--high=x", "--sends");
     ASSERT_STATUS(&child, 2);
-    (void)snprintf(expected, sizeof expected,
-                   "millrace-test: 7 problems in the configuration:\n"
-                   "command line: argument 3: not an option; options are given as --section.key=value\n"
-                   "command line: --high: expected a whole number, between 0 and 100; got 'x'\n"
-                   "command line: --sends: expected a value after it\n"
-                   "%s:2: [test] low: expected a whole number, between 0 and 100; got '101'\n"
-                   "%s:3: [test] lisen: unknown option\n",
-                   path, path);
+    (void)snprintf(
+        expected, sizeof expected,
+        "millrace-test: 7 problems in the configuration:\n"
+        "command line: argument 3: not an option; options are given as --section.key=value\n"
+        "command line: --high: expected a whole number, between 0 and 100; got 'x'\n"
+        "command line: --sends: expected a value after it\n"
+        "%s:2: [test] low: expected a whole number, between 0 and 100; got '101'\n"
+        "%s:3: [test] lisen: unknown option\n",
+        path, path);
     if (strncmp(child.output, expected, strlen(expected)) != 0) {
         fail_msg("%s", child.output);
     }

@@ -51,7 +51,10 @@ static const struct mr_option log_table[] = {
     MR_OPTION_END};
 
 static const struct mr_option_group groups[] = {{table, 0}, {log_table, 0}};
-static const struct options_spec spec = {"millrace-test", "test", groups, MR_COUNT_OF(groups)};
+static const struct options_spec spec = {.program = "millrace-test",
+                                         .section = "test",
+                                         .groups = groups,
+                                         .group_count = MR_COUNT_OF(groups)};
 
 static void assert_written(int (*write)(const struct options_spec *, struct mr_buf *),
                            const char *expected)

@@ -32,7 +32,8 @@ static const struct mr_option table[] = {
     {.key = "password", .type = MR_OPTION_STRING, .flags = MR_OPTION_SECRET, FIELD(password)},
     MR_OPTION_END};
 static const struct mr_option_group groups[] = {{table, 0}};
-static const struct options_spec spec = {"millrace-test", "test", groups, 1};
+static const struct options_spec spec = {
+    .program = "millrace-test", .section = "test", .groups = groups, .group_count = 1};
 
 static struct target target;
 static struct options *options;
@@ -116,6 +117,64 @@ static void test_a_check_adds_nothing_to_what_is_wrong_by_itself(void **state)
     mr_check_problem(&check, "limits", "high", "too even");
     assert_string_equal(err.text, "high: too even");
     assert_int_equal(err.code, MR_ECONFIG);
+}
+
+/* librdkafka's names have dots and underscores; a variable has only underscores. */
+static void test_variables_are_matched_with_librdkafkas_names(void **state)
+{
+    static const char *const keys[] = {"linger.ms", "log_level", "ssl_engine_id", "sasl.password",
+                                       "ssl.key.pem"};
+    static const struct options_spec kafka_spec = {"p", "test", groups, 1, keys, MR_COUNT_OF(keys)};
+    static const struct {
+        const char *variable, *section, *key;
+    } cases[] = {{"MILLRACE_KAFKA_LINGER_MS=7", "kafka", "linger.ms"},
+                 {"MILLRACE_KAFKA_LOG_LEVEL=7", "kafka", "log_level"},
+                 {"MILLRACE_KAFKA_PRODUCER_LOG_LEVEL=7", "kafka.producer", "log_level"},
+                 {"MILLRACE_KAFKA_CONSUMER_SSL_ENGINE_ID=7", "kafka.consumer", "ssl_engine_id"}};
+    static const struct {
+        const char *variable, *warning;
+    } unknown[] = {
+        {"MILLRACE_KAFKA_LINGR_MS=7",
+         "environment: MILLRACE_KAFKA_LINGR_MS: unknown, ignored; did "
+         "you mean MILLRACE_KAFKA_LINGER_MS?\n"},
+        {"MILLRACE_KAFKA_CONSUMER_LOG_LEVLE=7",
+         "environment: MILLRACE_KAFKA_CONSUMER_LOG_LEVLE: unknown, ignored; did you mean "
+         "MILLRACE_KAFKA_CONSUMER_LOG_LEVEL?\n"},
+        {"MILLRACE_KAFKA_LINGER_MS_FILE=7",
+         "environment: MILLRACE_KAFKA_LINGER_MS_FILE: unknown, "
+         "ignored; did you mean MILLRACE_KAFKA_LINGER_MS?\n"},
+        {"MILLRACE_X\x1b=7", "environment: MILLRACE_X?: unknown, ignored\n"},
+        {"MILLRACE_KAFKA_=7", "environment: MILLRACE_KAFKA_: unknown, ignored\n"}};
+    size_t count;
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        const struct passthrough *settings;
+        options = options_new(&kafka_spec, &target);
+        read_variable(cases[i].variable);
+        settings = options_passthrough(options, &count);
+        assert_int_equal(count, 1);
+        assert_string_equal(settings[0].section, cases[i].section);
+        assert_string_equal(settings[0].key, cases[i].key);
+        assert_string_equal(settings[0].value, "7");
+        (void)tear_down(NULL);
+    }
+    for (size_t i = 0; i < MR_COUNT_OF(unknown); i++) {
+        struct mr_slice said;
+        options = options_new(&kafka_spec, &target);
+        read_variable(unknown[i].variable);
+        said = buf_slice(options_warnings(options));
+        assert_int_equal(said.len, strlen(unknown[i].warning));
+        assert_memory_equal(said.ptr, unknown[i].warning, said.len);
+        (void)options_passthrough(options, &count);
+        assert_int_equal(count + options_problem_count(options), 0);
+        (void)tear_down(NULL);
+    }
+    options = options_new(&kafka_spec, &target);
+    read_variable("MILLRACE_KAFKA_SASL_PASSWORD_FILE=/nonexistent");
+    assert_problems(
+        "environment: MILLRACE_KAFKA_SASL_PASSWORD_FILE: can't read the file: No such file or "
+        "directory\n");
+    (void)tear_down(NULL);
 }
 
 static void test_what_is_required_and_empty_has_its_place(void **state)
@@ -207,6 +266,7 @@ int main(void)
         T(test_what_is_required_and_empty_has_its_place),
         T(test_what_is_required_and_not_given),
         T(test_an_empty_variable_is_named),
+        cmocka_unit_test(test_variables_are_matched_with_librdkafkas_names),
         cmocka_unit_test(test_what_is_no_key_is_not_shown),
         T(test_an_argument_is_shown_only_as_far_as_it_names_an_option),
         T(test_nothing_commands_the_terminal),

@@ -383,7 +383,8 @@ static void test_secrets_are_never_shown(void **state)
                                                 .flags = MR_OPTION_SECRET},
                                                MR_OPTION_END};
     static const struct mr_option_group secret_groups[] = {{secrets, 0}};
-    struct options_spec secret_spec = {"p", "s", secret_groups, 1};
+    struct options_spec secret_spec = {
+        .program = "p", .section = "s", .groups = secret_groups, .group_count = 1};
     int64_t pin;
     struct options *o = options_new(&secret_spec, &pin);
     struct mr_buf out;
