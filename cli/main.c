@@ -112,6 +112,7 @@ struct reading {
     int argc;
     char **argv;
     int at;
+    bool have_config;
     bool have_positional;
 };
 
@@ -171,8 +172,11 @@ static int read_flag(struct reading *reading)
         add_problem(reading, "a value is expected after it");
     } else if (strcmp(name, "config") != 0) {
         options_read_flag(reading->set, name, value);
+    } else if (reading->have_config) {
+        add_problem(reading, "given before; there is one file");
     } else {
         options_read_file(reading->set, value);
+        reading->have_config = true;
     }
     return taken;
 }

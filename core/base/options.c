@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/options_internal.h"
@@ -256,14 +257,40 @@ static int read_all(int fd, struct mr_buf *out, struct mr_error *err)
     }
 }
 
-int options_slurp(const char *path, struct mr_buf *out, struct mr_error *err)
+static bool is_null_device(const struct stat *stat)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat null;
+    return S_ISCHR(stat->st_mode) && lstat("/dev/null", &null) == 0 &&
+           stat->st_rdev == null.st_rdev;
+}
+
+static int check_kind(int fd, struct mr_error *err)
+{
+    struct stat stat;
+    if (fstat(fd, &stat) != 0) {
+        return mr_error_set(err, MR_EIO, "%s", strerror(errno));
+    }
+    if (S_ISDIR(stat.st_mode)) {
+        return mr_error_set(err, MR_EIO, "%s", strerror(EISDIR));
+    }
+    if (!S_ISREG(stat.st_mode) && !is_null_device(&stat)) {
+        return mr_error_set(err, MR_EIO, "it is not a regular file");
+    }
+    return 0;
+}
+
+int options_slurp(const char *path, bool any_kind, struct mr_buf *out, struct mr_error *err)
+{
+    /* Without O_NONBLOCK opening a pipe waits for its writer, perhaps for ever. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (any_kind ? 0 : O_NONBLOCK));
     int rc;
     if (fd < 0) {
         return mr_error_set(err, MR_EIO, "%s", strerror(errno));
     }
-    rc = read_all(fd, out, err);
+    rc = any_kind ? 0 : check_kind(fd, err);
+    if (rc == 0) {
+        rc = read_all(fd, out, err);
+    }
     (void)close(fd);
     return rc;
 }
@@ -287,7 +314,7 @@ int options_value_from_file(const char *path, char **ret_value, struct mr_error 
     size_t len;
     int rc;
     buf_init(&buf, OPTIONS_FILE_BYTES_MAX);
-    rc = options_slurp(path, &buf, err);
+    rc = options_slurp(path, true, &buf, err);
     if (rc == 0) {
         len = without_line_break(&buf);
         if (len > 0 && memchr(buf.ptr, '\0', len) != NULL) {

@@ -242,7 +242,7 @@ void options_read_file(struct options *options, const char *path)
     struct mr_buf bytes;
     struct mr_error err;
     buf_init(&bytes, OPTIONS_FILE_BYTES_MAX);
-    if (options_slurp(path, &bytes, &err) != 0) {
+    if (options_slurp(path, false, &bytes, &err) != 0) {
         options_problemf(options, "%.700s: can't read it: %s", path, err.text);
     } else {
         options_read_bytes(options, path, buf_slice(&bytes));

@@ -78,8 +78,10 @@ void options_problem_of(struct options *options, const struct row *row, const ch
 void options_apply(struct options *options, struct row *row, const struct place *place,
                    const char *text, bool from_file);
 
-/* Read a small file, e.g. a secret. Errors: MR_EIO, MR_ELIMIT, MR_ENOMEM (without the path). */
-int options_slurp(const char *path, struct mr_buf *out, struct mr_error *err);
+/* Read a small file. `any_kind`: also from a pipe, whose writer is waited for, as a shell's
+ * <(command) makes it; otherwise a regular file or /dev/null. Errors: MR_EIO, MR_ELIMIT, MR_ENOMEM
+ * (without the path). */
+int options_slurp(const char *path, bool any_kind, struct mr_buf *out, struct mr_error *err);
 
 /* The file's value: a terminated copy, one line break at its end cut. Errors: as options_slurp,
  * MR_EFORMAT (a NUL in it). To be freed with options_forget. */

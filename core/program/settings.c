@@ -159,6 +159,8 @@ static void take_pair(struct settings *settings, const char *name, const char *v
 {
     if (strcmp(name, "config") != 0) {
         options_read_flag(settings->options, name, value);
+    } else if (settings->config != NULL) {
+        argument_problem(settings, "--config", "given before; there is one file");
     } else if (*value == '\0') {
         argument_problem(settings, "--config", "expected the name of a file");
     } else {

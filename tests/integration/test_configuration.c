@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -235,6 +237,57 @@ static void test_arguments_that_may_be_secrets_are_not_shown(void **state)
     }
 }
 
+/* Opening a pipe without a writer waits for one: it must not hang. */
+static void test_the_file_is_one_regular_file(void **state)
+{
+    char folder[] = "/tmp/millrace-configuration-XXXXXX", pipe[64], file[64], link[64];
+    char with_pipe[80], with_file[80], with_link[80];
+    const struct bad bad[] = {
+        {HTTP, {with_pipe}, "not a regular file"},
+        {HTTP, {"--config=/"}, "/: can't read it: Is a directory"},
+        {HTTP, {with_file, "--config", "/dev/null"}, "command line: --config: given before"},
+        {CLI, {"dev", with_pipe}, "not a regular file"},
+        {CLI, {"dev", with_file, "--config=/dev/null"}, "command line: --config: given before"},
+    };
+    const struct bad fine[] = {
+        {HTTP, {with_file}, ""}, {HTTP, {with_link}, ""}, {HTTP, {"--config=/dev/null"}, ""}};
+    FILE *made;
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(pipe, sizeof pipe, "%s/pipe", folder);
+    (void)snprintf(file, sizeof file, "%s/file", folder);
+    (void)snprintf(link, sizeof link, "%s/link", folder);
+    (void)snprintf(with_pipe, sizeof with_pipe, "--config=%s", pipe);
+    (void)snprintf(with_file, sizeof with_file, "--config=%s", file);
+    (void)snprintf(with_link, sizeof with_link, "--config=%s", link);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(symlink(file, link), 0);
+    made = fopen(file, "w");
+    assert_non_null(made);
+    assert_int_equal(fclose(made), 0);
+    for (size_t i = 0; i < MR_COUNT_OF(bad); i++) {
+        assert_int_equal(run(&bad[i], NULL), 2);
+        assert_said(bad[i].expected);
+    }
+    for (size_t i = 0; i < MR_COUNT_OF(fine); i++) {
+        assert_int_equal(run(&fine[i], "--check"), 0);
+    }
+    assert_int_equal(unlink(pipe) | unlink(file) | unlink(link) | rmdir(folder), 0);
+}
+
+/* A secret may come from a pipe: password managers print it. */
+static void test_a_secret_may_come_from_a_pipe(void **state)
+{
+    static const char *const arguments[] = {"/bin/bash", "-c",
+                                            INFLUX
+                                            " --check --influx.database=d --influx.username=u "
+                                            "--influx.password.file <(printf 'hunter2\\n')",
+                                            NULL};
+    (void)state;
+    spawned_start(&child, arguments);
+    assert_int_equal(spawned_wait(&child), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +296,8 @@ int main(void)
         cmocka_unit_test(test_what_a_worker_cannot_read),
         cmocka_unit_test(test_an_uri_that_is_none),
         cmocka_unit_test(test_all_is_said_at_once_with_its_place),
+        cmocka_unit_test(test_the_file_is_one_regular_file),
+        cmocka_unit_test(test_a_secret_may_come_from_a_pipe),
         cmocka_unit_test(test_arguments_that_may_be_secrets_are_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
