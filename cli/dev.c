@@ -12,6 +12,7 @@
 
 #include "cli/commands.h"
 #include "cli/relay.h"
+#include "kafka/kafka_topics.h"
 #include "kit/magic.h"
 
 enum { DEV_MAGIC = 0x64657663, TOPICS_MAX = 64, TOPIC_BYTES_MAX = 249, ERROR_BYTES = 512 };
@@ -55,6 +56,22 @@ static const struct mr_option options[] = {
      .offset = offsetof(struct dev_options, partitions)},
     MR_OPTION_END,
 };
+
+/* Also so that no name commands the terminal when it is shown. */
+static void check_options(const void *data, struct mr_check *check)
+{
+    const struct dev_options *wanted = data;
+    const char *at = wanted->topics == NULL ? "" : wanted->topics;
+    while (*at != '\0') {
+        struct mr_error err;
+        size_t len = strcspn(at, ", ");
+        if (len > 0 && topics_check_name(mr_slice(at, len), &err) != 0) {
+            mr_check_problem(check, NULL, "topics", "%s", err.text);
+        }
+        at += len;
+        at += strspn(at, ", ");
+    }
+}
 
 static int make_topic(const struct dev *dev, const char *name, int partitions)
 {
@@ -211,5 +228,6 @@ const struct command command_dev = {
     .summary = "run the embedded broker: for development, it keeps nothing",
     .options = options,
     .options_size = sizeof(struct dev_options),
+    .check = check_options,
     .run = run,
 };

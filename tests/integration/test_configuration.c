@@ -221,6 +221,7 @@ static void test_arguments_that_may_be_secrets_are_not_shown(void **state)
         {CLI, {"dev", "-kafka.sasl.password=hunter2"}, "command line: -kafka.sasl.password: "},
         {CLI, {"dev", "kafka.sasl.password=hunter2"}, "command line: kafka.sasl.password: "},
         {CLI, {"dev", "hunter2"}, "command line: argument 2: "},
+        {CLI, {"dev", "--topics=a,b/c"}, "command line: --topics: expected the name of a topic"},
         {CLI, {"dev", "-hunter 2"}, "command line: argument 2: "},
         {CLI, {"dev", "--lisen", "hunter2"}, "command line: --lisen: unknown option; did you mean"},
         {CLI, {"dev", "--lisen"}, "command line: --lisen: unknown option; did you mean --listen?"},
