@@ -239,10 +239,11 @@ static struct row *row_of_flag(struct options *options, const char *name)
     return options_row(options, options->spec->section, name);
 }
 
-/* "kafka.producer" of "kafka.producer.linger.ms"; NULL: it is none of these sections. */
+/* "kafka.producer" of "kafka.producer.linger.ms"; NULL: it is none of these sections, or holds what
+ * no name does, such as a blank and a secret behind it. */
 static const char *passthrough_section_of(const char *name)
 {
-    for (size_t i = 0; i < PASSTHROUGH_SECTIONS; i++) {
+    for (size_t i = 0; i < PASSTHROUGH_SECTIONS && options_is_name(mr_slice_of(name)); i++) {
         size_t len = strlen(passthrough_sections[i]);
         if (strncmp(name, passthrough_sections[i], len) == 0 && name[len] == '.' &&
             name[len + 1] != '\0') {

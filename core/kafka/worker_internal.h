@@ -5,6 +5,7 @@
 /* What the files of the worker loop share. Everything runs on the worker's loop.
  *
  *   worker_loop.c       start, stop, and worker_run(): the one place where things are decided
+ *   worker_check.c      what a start would be refused, found before
  *   worker_consumer.c   the librdkafka consumer: configuration, queues, errors, the probe
  *   worker_topics.c     which topics, their dead-letter topics, subscribing
  *   worker_partition.c  one partition: records that wait, pausing, making batches

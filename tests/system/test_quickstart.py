@@ -107,6 +107,13 @@ def test_a_missing_file_is_named(quickstart, first_port):
     assert "nosuch.csv" in one.log_text()
 
 
+def test_a_name_does_not_command_the_terminal(quickstart):
+    for words, status in ((("--data", "a\x1b[31m.csv"), 1), (("\x1b[31m",), 2)):
+        one = quickstart(*words)
+        assert one.wait(60) == status
+        assert "?[31m" in one.log_text() and "\x1b" not in one.log_text()
+
+
 def test_what_is_wrong_with_a_line_does_not_command_the_terminal(quickstart, first_port, tmp_path):
     data = tmp_path / "bad.csv"
     data.write_bytes(b"temp,date\n\x1b[31m50,2024/02/29 23:00:00\n5\xc2\x9b2J,\x7f\n")
