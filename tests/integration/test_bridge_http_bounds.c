@@ -170,9 +170,9 @@ static void test_bounds_below_one_event_are_refused(void **state)
         const char *expected;
     } cases[] = {
         {{"--http.body.max=1MiB", "--http.in_flight.bytes.max=1MiB"},
-         "[http] in_flight.bytes.max must be 106"}, /* 1048576 + 16384 + ... */
+         "--http.in_flight.bytes.max: must be 106"}, /* 1048576 + 16384 + ... */
         {{"--http.body.max=900KiB", "--http.queue.bytes.max=900KiB"},
-         "[http] queue.bytes.max must be 954368 bytes or more"}, /* 900 KiB + 2 * 16 KiB */
+         "--http.queue.bytes.max: must be 954368 bytes or more"}, /* 900 KiB + 2 * 16 KiB */
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

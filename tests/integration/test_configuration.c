@@ -186,10 +186,11 @@ static void test_all_is_said_at_once_with_its_place(void **state)
             "environment: MILLRACE_KAFKA_LINGR_MS: unknown, ignored; did you mean "
             "MILLRACE_KAFKA_LINGER_MS?\n");
         assert_said("environment: MILLRACE_KAFKA_LOG_LEVEL: [kafka] log_level: ");
-        assert_said("millrace-http: 6 problems in the configuration:\n");
+        assert_said("millrace-http: 7 problems in the configuration:\n");
         assert_said("command line: --listen: ");
         assert_said("command line: --queue.events.max: ");
-        assert_said("command line: --body.max: is above in_flight.bytes.max");
+        assert_said("[http] in_flight.bytes.max: must be ");
+        assert_said("[http] queue.bytes.max: must be ");
         assert_said("environment: MILLRACE_HTTP_TOPIC: ");
         assert_said("environment: MILLRACE_KAFKA_ACKS: ");
         assert_int_equal(run(&influx, checked ? "--check" : NULL), 2);
