@@ -9,7 +9,6 @@ from lib.programs import Bridge, Worker
 from lib.waiting import wait_for
 
 PARTITIONS = 4  # neither the broker's default nor ours
-BAD_NAME = "not/a/name"
 
 
 def post(bridge, content):
@@ -57,9 +56,11 @@ def test_the_bridges_topic_is_made_again(run, kafka, name):
 
 
 @pytest.mark.parametrize("start", [start_bridge, start_worker])
-def test_a_refusal_is_told(run, kafka, start):
-    reason = start(run, kafka, BAD_NAME).wait_not_ready(f"create topic '{BAD_NAME}': ")
-    assert "topic" in reason
+def test_a_refusal_is_told(run, kafka, name, start):
+    """There is one broker."""
+    reason = start(run, kafka, name, TOPIC_REPLICATION=2).wait_not_ready(f"create topic '{name}': ")
+    assert "eplication factor" in reason
+    assert name not in kafka.topics()
 
 
 def test_a_bridge_without_create_waits(run, kafka, name):
