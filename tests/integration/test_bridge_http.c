@@ -17,16 +17,10 @@
 #include <cmocka.h>
 
 #include "lib/bridge_fixture.h"
+#include "lib/event_asserts.h"
 
 /* More than twice what is read ahead of one connection, http.pipeline.max. */
 enum { PIPELINE_MAX = 64, PIPELINED = 150 };
-
-static void assert_text(struct mr_slice value, const char *expected)
-{
-    if (!mr_slice_is(value, mr_slice_of(expected))) {
-        fail_msg("'%.*s' is not '%s'", MR_SLICE_ARG(value), expected);
-    }
-}
 
 /* avro-c's reading of a record's value. */
 struct decoded {
@@ -114,13 +108,13 @@ static void test_a_request_becomes_exactly_this_record(void **state)
     mock_kafka_read(&f.mock, "events", &records);
     assert_int_equal(records.count, 1);
     /* Key: application/device, parts percent-encoded (RFC 3986 2.1). */
-    assert_text(records.at[0].record.key, "farm%2Fnorth/d1");
+    assert_slice(records.at[0].record.key, "farm%2Fnorth/d1");
     assert_in_range(records.at[0].timestamp_ms, before_ms, before_ms + 60000);
     assert_int_equal(records.at[0].record.header_count, sizeof headers / sizeof headers[0]);
     decode(records.at[0].record.value, &decoded);
-    assert_text(mock_record_header(&records.at[0], headers[0][0]), headers[0][1]);
+    assert_slice(mock_record_header(&records.at[0], headers[0][0]), headers[0][1]);
     for (size_t i = 1; i < sizeof headers / sizeof headers[0]; i++) {
-        assert_text(mock_record_header(&records.at[0], headers[i][0]), headers[i][1]);
+        assert_slice(mock_record_header(&records.at[0], headers[i][0]), headers[i][1]);
         assert_attribute(&decoded, headers[i][0] + 3, headers[i][1]);
     }
     assert_int_equal(avro_value_get_by_name(&decoded.event, "attribute", &map, NULL), 0);
@@ -477,7 +471,7 @@ static void test_a_client_that_leaves_has_its_event_stored(void **state)
         mock_records_free(&records);
         assert_true(raw_now_s() < end);
     }
-    assert_text(mock_record_header(&records.at[0], "ce_id"), "left");
+    assert_slice(mock_record_header(&records.at[0], "ce_id"), "left");
     mock_records_free(&records);
     mock_kafka_set_rtt(&f.mock, 0);
     bridge_stop(&f);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/metrics.h"
+#include "lib/event_asserts.h"
 #include "lib/producer_fixture.h"
 
 static void on_pulse(uv_timer_t *timer)
@@ -112,21 +113,16 @@ void fixture_tear_down(struct fixture *f)
     metrics_reset();
 }
 
-static void set(struct mr_event *event, const char *name, const char *value)
-{
-    assert_int_equal(mr_event_set(event, mr_slice_of(name), mr_slice_of(value), NULL), 0);
-}
-
 void fill_event(struct mr_event *event, const char *id, unsigned key, struct mr_slice data)
 {
     char device[32];
     (void)snprintf(device, sizeof device, "d%u", key);
     mr_event_clear(event);
-    set(event, "id", id);
-    set(event, "source", "/app/device");
-    set(event, "specversion", "1.0");
-    set(event, "type", "io.millrace.event.v1");
-    set(event, "application", "app");
-    set(event, "device", device);
+    set_text(event, "id", id);
+    set_text(event, "source", "/app/device");
+    set_text(event, "specversion", "1.0");
+    set_text(event, "type", "io.millrace.event.v1");
+    set_text(event, "application", "app");
+    set_text(event, "device", device);
     mr_event_set_data(event, data);
 }

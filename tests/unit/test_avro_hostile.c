@@ -12,6 +12,7 @@
 
 #include "event/format_avro.h"
 #include "lib/avro_oracle.h"
+#include "lib/event_asserts.h"
 #include "lib/heap.h"
 
 /* ---- events ---------------------------------------------------------------------------------- */
@@ -41,37 +42,6 @@ static int teardown(void **state)
     buf_done(&f->out);
     free(f);
     return 0;
-}
-
-static void assert_slice(struct mr_slice slice, const char *expected)
-{
-    assert_non_null(slice.ptr);
-    if (!mr_slice_is(slice, mr_slice_of(expected))) {
-        fail_msg("\"%.*s\" is not \"%s\"", MR_SLICE_ARG(slice), expected);
-    }
-}
-
-static void assert_same_attribute(const struct mr_attribute *a, const struct mr_attribute *b)
-{
-    assert_non_null(a);
-    assert_non_null(b);
-    assert_int_equal(a->type, b->type);
-    assert_int_equal(a->boolean, b->boolean);
-    assert_int_equal(a->integer, b->integer);
-    assert_true(mr_slice_is(a->name, b->name));
-    if (a->type == MR_VALUE_STRING || a->type == MR_VALUE_BINARY) {
-        assert_true(mr_slice_is(a->bytes, b->bytes));
-    }
-}
-
-static void assert_same_event(const struct mr_event *a, const struct mr_event *b)
-{
-    assert_int_equal(mr_event_count(a), mr_event_count(b));
-    for (size_t i = 0; i < mr_event_count(a); i++) {
-        assert_same_attribute(mr_event_at(a, i), mr_event_at(b, i));
-    }
-    assert_int_equal(mr_event_data(a).ptr == NULL, mr_event_data(b).ptr == NULL);
-    assert_true(mr_slice_is(mr_event_data(a), mr_event_data(b)));
 }
 
 static void assert_decodes(struct mr_slice bytes, struct mr_event *event)

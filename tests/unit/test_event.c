@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "event/event_internal.h"
+#include "lib/event_asserts.h"
 #include "lib/heap.h"
 
 static int setup(void **state)
@@ -21,13 +22,6 @@ static int teardown(void **state)
 {
     mr_event_free(*state);
     return 0;
-}
-
-static void assert_slice(struct mr_slice slice, const char *expected)
-{
-    assert_non_null(slice.ptr);
-    assert_int_equal(slice.len, strlen(expected));
-    assert_memory_equal(slice.ptr, expected, slice.len);
 }
 
 static int set(struct mr_event *event, const char *name, const char *value, struct mr_error *err)

@@ -13,6 +13,7 @@
 
 #include "consumers/influx/line_protocol.h"
 #include "consumers/influx/mapping.h"
+#include "lib/event_asserts.h"
 #include "lib/heap.h"
 
 static struct mr_event *event_of(const char *subject, const char *data)
@@ -29,11 +30,6 @@ static struct mr_event *event_of(const char *subject, const char *data)
         mr_event_set_data(event, mr_slice_of(data));
     }
     return event;
-}
-
-static void set(struct mr_event *event, const char *name, const char *value)
-{
-    assert_int_equal(mr_event_set(event, mr_slice_of(name), mr_slice_of(value), NULL), 0);
 }
 
 static void expect_line(struct mr_event *event, int64_t record_ms, const char *expected)
@@ -78,10 +74,10 @@ static void an_event_becomes_a_line(void **state)
 {
     struct mr_event *event = event_of("temperature", "{\"temp\":21.5,\"ok\":true,\"unit\":\"C\"}");
     (void)state;
-    set(event, "application", "app");
-    set(event, "device", "dev 1");
-    set(event, "time", "2016-06-13T17:43:50.1004002Z");
-    set(event, "datacontenttype", "application/json");
+    set_text(event, "application", "app");
+    set_text(event, "device", "dev 1");
+    set_text(event, "time", "2016-06-13T17:43:50.1004002Z");
+    set_text(event, "datacontenttype", "application/json");
     /* The timestamp of the reference's first example. */
     expect_line(event, 5,
                 "temperature,application=app,device=dev\\ 1 temp=21.5,ok=true,unit=\"C\" "
@@ -94,11 +90,11 @@ static void what_is_absent_is_left_out(void **state)
     (void)state;
     expect_line(event_of(NULL, "{\"a\":1}"), 123, "io.x a=1 123000000");
     event = event_of("m", "{\"a\":1}");
-    set(event, "device", "d");
+    set_text(event, "device", "d");
     expect_line(event, 0, "m,device=d a=1 0");
     event = event_of("m", "{\"a\":1}");
-    set(event, "application", "");
-    set(event, "datacontenttype", "application/senml+json; charset=utf-8");
+    set_text(event, "application", "");
+    set_text(event, "datacontenttype", "application/senml+json; charset=utf-8");
     expect_line(event, 1, "m a=1 1000000");
     event = event_of("m", "{\"a\":1}");
     assert_int_equal(mr_event_set_integer(event, MR_SLICE("application"), -7, NULL), 0);
@@ -110,8 +106,8 @@ static void names_of_the_event_are_escaped(void **state)
 {
     struct mr_event *event = event_of("#a,b c=d\\", "{\"a\":1}");
     (void)state;
-    set(event, "application", "x,y z=w");
-    set(event, "device", "\\");
+    set_text(event, "application", "x,y z=w");
+    set_text(event, "device", "\\");
     expect_line(event, 1, "_a\\,b\\ c=d_,application=x\\,y\\ z\\=w,device=_ a=1 1000000");
 }
 
@@ -166,10 +162,10 @@ static void what_can_never_be_a_point_is_dead(void **state)
     expect_dead(event_of("m", "{\"a\":1}"), -1, "usable time");
     expect_dead(event_of("m", "{\"a\":1}"), INT64_MAX, "usable time");
     event = event_of("m", "{\"a\":1}");
-    set(event, "time", "9999-12-31T23:59:59Z");
+    set_text(event, "time", "9999-12-31T23:59:59Z");
     expect_dead(event, 5, "time 9999-12-31T23:59:59Z");
     event = event_of("m", "{\"a\":1}");
-    set(event, "datacontenttype", "text/plain");
+    set_text(event, "datacontenttype", "text/plain");
     expect_dead(event, 5, "the data is text/plain, expected a JSON type");
 }
 

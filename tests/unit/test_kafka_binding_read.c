@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "event/kafka_binding.h"
+#include "lib/event_asserts.h"
 
 static int setup(void **state)
 {
@@ -22,14 +23,6 @@ static int teardown(void **state)
 {
     mr_event_free(*state);
     return 0;
-}
-
-static void assert_slice(struct mr_slice slice, const char *expected)
-{
-    assert_non_null(slice.ptr);
-    if (!mr_slice_is(slice, mr_slice_of(expected))) {
-        fail_msg("\"%.*s\" is not \"%s\"", MR_SLICE_ARG(slice), expected);
-    }
 }
 
 enum { HEADERS_MAX = 8 };
