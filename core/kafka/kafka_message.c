@@ -5,7 +5,7 @@
 
 #include "kit/mem.h"
 
-enum { HEADERS_FIRST = 32 };
+enum { HEADERS_FIRST = 32, HEADER_OVERHEAD = 64 };
 
 static int grow(struct kafka_message_headers *headers, struct mr_error *err)
 {
@@ -47,6 +47,22 @@ int kafka_message_record(const rd_kafka_message_t *message, struct kafka_message
     record.headers = headers->rows;
     *ret_record = record;
     return 0;
+}
+
+size_t kafka_message_header_bytes(const rd_kafka_message_t *message)
+{
+    rd_kafka_headers_t *list;
+    const char *name;
+    const void *value;
+    size_t bytes = 0;
+    size_t len;
+    if (rd_kafka_message_headers(message, &list) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return 0;
+    }
+    for (size_t i = 0; rd_kafka_header_get_all(list, i, &name, &value, &len) == 0; i++) {
+        bytes += 2 * (strlen(name) + len) + HEADER_OVERHEAD;
+    }
+    return bytes;
 }
 
 static size_t record_bytes(const struct kafka_record *record)

@@ -23,6 +23,10 @@ void kafka_message_headers_done(struct kafka_message_headers *headers);
 int kafka_message_record(const rd_kafka_message_t *message, struct kafka_message_headers *headers,
                          struct kafka_record *ret_record, struct mr_error *err);
 
+/* What the headers take in memory: as they came, and as librdkafka keeps them apart from then on.
+ */
+size_t kafka_message_header_bytes(const rd_kafka_message_t *message);
+
 /* A record with bytes of its own, in one block, to be freed with mem_free: librdkafka's message
  * holds the whole answer to a fetch. Errors: NULL when out of memory. */
 struct kafka_record *kafka_record_copy(const struct kafka_record *record);

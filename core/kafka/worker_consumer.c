@@ -18,7 +18,8 @@
 #include "kafka/kafka_log.h"
 #include "kafka/worker_internal.h"
 
-enum { ERRSTR_BYTES = 512, VALUE_BYTES = 512, START_EARLIEST = 0 /* of the choices of `start` */ };
+enum { ERRSTR_BYTES = 512, VALUE_BYTES = 512, TOPIC_TEXT_BYTES = 320 };
+enum { START_EARLIEST = 0 }; /* of the choices of `start` */
 
 /* --- opening --- */
 
@@ -207,19 +208,59 @@ static void fatal(struct mr_worker *worker)
     readiness_set(worker->spec.readiness, "group", false, "%s", reason);
 }
 
-/* Its topic was deleted, and what comes back under its name may be another one: nothing is taken or
- * committed until its position has been asked for anew. */
-static void note_gone(struct mr_worker *worker, rd_kafka_event_t *event)
+static struct partition *partition_of(struct mr_worker *worker, rd_kafka_event_t *event)
 {
     rd_kafka_topic_partition_t *row = rd_kafka_event_topic_partition(event);
+    struct partition *partition = NULL;
     if (row != NULL) {
-        struct partition *partition = partition_find(worker, row->topic, row->partition);
-        if (partition != NULL) {
-            partition->gone = true;
-            partition->gone_ms = worker_now_ms(worker);
-            worker->probe.due_ms = 0;
-        }
+        partition = partition_find(worker, row->topic, row->partition);
         rd_kafka_topic_partition_destroy(row);
+    }
+    return partition;
+}
+
+/* Its topic was deleted, and what comes back under its name may be another one: nothing is taken or
+ * committed until its position has been asked for anew. */
+static void note_gone(struct partition *partition)
+{
+    if (partition != NULL) {
+        partition->gone = true;
+        partition->gone_ms = worker_now_ms(partition->worker);
+        partition->worker->probe.due_ms = 0;
+    }
+}
+
+/* librdkafka puts the error on the queue of the partition, behind what was fetched before, where it
+ * would be found too late: the offsets of the old topic would be committed to the new one. Only its
+ * log says at once that a topic has no partitions any more. */
+static void look_for_gone_topic(struct mr_worker *worker, rd_kafka_event_t *event)
+{
+    const char *facility;
+    const char *text;
+    int level;
+    if (rd_kafka_event_log(event, &facility, &text, &level) != 0 ||
+        strcmp(facility, "PARTCNT") != 0) {
+        return;
+    }
+    for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
+        char pattern[TOPIC_TEXT_BYTES];
+        const char *at;
+        int len =
+            snprintf(pattern, sizeof(pattern), "Topic %s partition count changed from ", p->topic);
+        at = strstr(text, pattern);
+        if (at != NULL && strcmp(at + len + strspn(at + len, "0123456789"), " to 0") == 0) {
+            note_gone(p);
+            tell_topic(worker, at);
+        }
+    }
+}
+
+/* librdkafka says it once, and metadata may go on listing the topic: it holds until something is
+ * read. */
+static void note_refused(struct partition *partition)
+{
+    if (partition != NULL) {
+        partition->refused = true;
     }
 }
 
@@ -241,10 +282,11 @@ static void on_error(struct mr_worker *worker, rd_kafka_event_t *event)
         case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
         case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
         case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-            note_gone(worker, event);
+            note_gone(partition_of(worker, event));
             tell_topic(worker, reason);
             break;
         case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+            note_refused(partition_of(worker, event));
             tell_topic(worker, reason);
             break;
         case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
@@ -273,6 +315,7 @@ static void on_event(struct mr_worker *worker, rd_kafka_event_t *event)
             break;
         case RD_KAFKA_EVENT_LOG:
             kafka_log_event(event);
+            look_for_gone_topic(worker, event);
             break;
         default: /* a record of a partition that is not ours any more */
             break;
@@ -325,15 +368,16 @@ void consumer_close_queue(struct partition *partition)
     }
 }
 
-/* Takes the record over. Returns whose it is; NULL: no memory. */
-static struct partition *on_record(struct partition *partition, rd_kafka_event_t *event,
-                                   const rd_kafka_message_t *message)
+/* Takes the record over, unless there is no memory. As partition_receive(). */
+static int on_record(struct partition **partition, rd_kafka_event_t *event,
+                     const rd_kafka_message_t *message)
 {
-    if (message == NULL || partition->gone) {
+    if (message == NULL || (*partition)->gone) {
         rd_kafka_event_destroy(event);
-        return partition;
+        return 0;
     }
-    tell_kafka(partition->worker, NULL);
+    (*partition)->refused = false;
+    tell_kafka((*partition)->worker, NULL);
     return partition_receive(partition, event, message);
 }
 
@@ -360,7 +404,6 @@ struct partition *consumer_read(struct partition *partition)
     for (unsigned i = 0; i < WORKER_EVENTS_A_RUN_MAX; i++) {
         const rd_kafka_message_t *message = NULL;
         rd_kafka_event_t *event;
-        struct partition *taker;
         if (partition->queue == NULL || partition_is_full(partition)) {
             return partition; /* what is settled asks for a run */
         }
@@ -372,14 +415,12 @@ struct partition *consumer_read(struct partition *partition)
             on_event(worker, event);
             continue;
         }
-        taker = on_record(partition, event, message);
-        if (taker == NULL) {
+        if (on_record(&partition, event, message) != 0) {
             partition->stalled = event;
             partition->stalled_message = message;
             worker_at(worker, worker_now_ms(worker) + WORKER_MEMORY_RETRY_MS);
             return partition;
         }
-        partition = taker;
     }
     worker_soon(worker); /* there may be more, and nothing will tell us so */
     return partition;
@@ -410,7 +451,7 @@ static bool is_there(const struct rd_kafka_metadata *metadata, const char *name)
     return false;
 }
 
-/* Trouble with a topic is over when Kafka knows all of them again. */
+/* Trouble with a topic is over when Kafka knows all of them again, and lets us read. */
 static void look_at_topics(struct mr_worker *worker, const struct rd_kafka_metadata *metadata)
 {
     bool are_there = worker->topics.trouble;
@@ -418,7 +459,7 @@ static void look_at_topics(struct mr_worker *worker, const struct rd_kafka_metad
         are_there = are_there && is_there(metadata, worker->topics.names[i]);
     }
     for (const struct partition *p = worker->partitions; p != NULL; p = p->next) {
-        are_there = are_there && !p->gone;
+        are_there = are_there && !p->gone && !p->refused;
     }
     if (are_there) {
         worker->topics.trouble = false;

@@ -60,7 +60,7 @@ enum {
     WORKER_DEAD_DELAY_MS = 500, /* before a dead letter is sent again; doubles */
     WORKER_DEAD_DELAY_MAX_MS = 30000,
     WORKER_LOG_INTERVAL_MS = 10000, /* of a line that may repeat */
-    WORKER_RECORD_OVERHEAD = 768,   /* bytes held for a record besides its key and value */
+    WORKER_RECORD_OVERHEAD = 768,   /* bytes held for a record besides what it brings */
     WORKER_REASON_BYTES = 256,
 };
 
@@ -92,6 +92,7 @@ struct mr_delivery {
     int64_t timestamp_ms;   /* of the record; -1: none */
     struct mr_event *event; /* while in a batch */
     size_t bytes;           /* key and value */
+    size_t held_bytes;      /* what memory counts: with headers and overhead */
     int64_t arrived_ms;     /* loop time */
     int64_t first_ms;       /* wall clock of the first attempt; 0: none yet */
     struct {
@@ -156,7 +157,8 @@ struct partition {
     size_t pending_count;
     size_t pending_bytes; /* keys and values */
     size_t held_count;    /* pending, in a batch, dying: what memory is bounded by */
-    size_t held_bytes;    /* with overhead */
+    size_t held_bytes;    /* with headers and overhead */
+    bool refused;         /* reading it is not allowed; nothing has been read since */
     bool gone;            /* Kafka had no such partition at gone_ms: perhaps it comes back anew */
     int64_t gone_ms;
     bool waiting; /* the sink is away */
@@ -317,10 +319,11 @@ struct partition *partition_open(struct mr_worker *worker, const char *topic, in
 struct partition *partition_find(struct mr_worker *worker, const char *topic, int32_t number);
 /* No more may be in memory: reading pauses, what comes waits in librdkafka's queue. */
 bool partition_is_full(const struct partition *partition);
-/* Takes `record` over. Returns the partition, or the one that has taken its place. NULL: out of
- * memory, to be offered again. */
-struct partition *partition_receive(struct partition *partition, rd_kafka_event_t *record,
-                                    const rd_kafka_message_t *message);
+/* Takes `record` over. Another partition may take the place of this one (its offsets begin anew),
+ * and be returned in it, also when it fails. Errors: MR_ENOMEM: the record stays the caller's, to
+ * be offered again. */
+int partition_receive(struct partition **partition, rd_kafka_event_t *record,
+                      const rd_kafka_message_t *message);
 void partition_push_front(struct partition *partition, struct mr_delivery *delivery);
 void partition_run(struct partition *partition);
 void partition_drain(struct partition *partition); /* no more batches; drop what waits */

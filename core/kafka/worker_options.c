@@ -39,7 +39,8 @@ const struct mr_option mr_worker_loop_options[] = {
              "fewer than half."},
     {ROW("pending.bytes", MR_OPTION_SIZE, pending_bytes_max), .initial = "8MiB", .min = KIB,
      .max = 1024 * MIB,
-     .text = "The same by memory; each record counts with its key, its value and 768 bytes."},
+     .text = "The same by memory; each record counts with its key, its value, twice its headers "
+             "and 768 bytes."},
     {ROW("retry.max", MR_OPTION_INTEGER, retry_max), .initial = "10", .min = 1, .max = 1000000,
      .unit = "attempts",
      .text = "A record that has failed so often goes to the dead-letter topic."},

@@ -91,14 +91,12 @@ static void drop_pending(struct partition *partition)
     while (partition->first != NULL) {
         struct mr_delivery *delivery = partition->first;
         partition->first = delivery->next;
+        partition_release(partition, delivery);
         delivery_free(delivery);
     }
     partition->last = NULL;
     mr_count(partition->metrics.given_up, partition->pending_count);
     mr_gauge_set(partition->metrics.pending, 0);
-    partition->held_count -= partition->pending_count;
-    partition->held_bytes -=
-        partition->pending_bytes + partition->pending_count * WORKER_RECORD_OVERHEAD;
     partition->pending_count = 0;
     partition->pending_bytes = 0;
     partition->waiting = false;
@@ -159,7 +157,7 @@ static void append(struct partition *partition, struct mr_delivery *delivery)
     partition->pending_count++;
     partition->pending_bytes += delivery->bytes;
     partition->held_count++;
-    partition->held_bytes += delivery->bytes + WORKER_RECORD_OVERHEAD;
+    partition->held_bytes += delivery->held_bytes;
 }
 
 static struct mr_delivery *delivery_new(struct partition *partition, rd_kafka_event_t *record,
@@ -181,27 +179,30 @@ static struct mr_delivery *delivery_new(struct partition *partition, rd_kafka_ev
     delivery->timestamp_ms = rd_kafka_message_timestamp(message, NULL);
     delivery->attempt = 1;
     delivery->bytes = message->len + message->key_len;
+    delivery->held_bytes =
+        delivery->bytes + kafka_message_header_bytes(message) + WORKER_RECORD_OVERHEAD;
     delivery->arrived_ms = worker_now_ms(partition->worker);
     return delivery;
 }
 
-struct partition *partition_receive(struct partition *partition, rd_kafka_event_t *record,
-                                    const rd_kafka_message_t *message)
+int partition_receive(struct partition **partition, rd_kafka_event_t *record,
+                      const rd_kafka_message_t *message)
 {
     struct mr_delivery *delivery;
-    if (message->offset <= partition->ledger.received) {
-        partition = begin_anew(partition, message->offset);
-        if (partition == NULL) {
-            return NULL;
+    if (message->offset <= (*partition)->ledger.received) {
+        struct partition *renewed = begin_anew(*partition, message->offset);
+        if (renewed == NULL) {
+            return MR_ENOMEM;
         }
+        *partition = renewed;
     }
-    delivery = delivery_new(partition, record, message);
+    delivery = delivery_new(*partition, record, message);
     if (delivery == NULL) {
-        return NULL;
+        return MR_ENOMEM;
     }
-    append(partition, delivery);
-    mr_count(partition->metrics.received, 1);
-    return partition;
+    append(*partition, delivery);
+    mr_count((*partition)->metrics.received, 1);
+    return 0;
 }
 
 void partition_push_front(struct partition *partition, struct mr_delivery *delivery)
@@ -232,7 +233,7 @@ static struct mr_delivery *pop_front(struct partition *partition)
 void partition_release(struct partition *partition, struct mr_delivery *delivery)
 {
     partition->held_count--;
-    partition->held_bytes -= delivery->bytes + WORKER_RECORD_OVERHEAD;
+    partition->held_bytes -= delivery->held_bytes;
 }
 
 void partition_drain(struct partition *partition)
@@ -328,7 +329,8 @@ static bool may_dead_letter(const struct partition *partition)
     return partition->dying < WORKER_DEAD_A_PARTITION_MAX;
 }
 
-static void fill(struct partition *partition, struct mr_batch *batch, size_t count_max)
+/* Returns false if it ended for want of memory. */
+static bool fill(struct partition *partition, struct mr_batch *batch, size_t count_max)
 {
     size_t bytes_max = (size_t)partition->worker->spec.options->batch_bytes_max;
     size_t bytes = 0;
@@ -339,10 +341,11 @@ static void fill(struct partition *partition, struct mr_batch *batch, size_t cou
         }
         if (!take_one(partition, batch)) {
             worker_at(partition->worker, worker_now_ms(partition->worker) + WORKER_MEMORY_RETRY_MS);
-            break;
+            return false;
         }
         bytes += next;
     }
+    return true;
 }
 
 static void build(struct partition *partition)
@@ -350,6 +353,7 @@ static void build(struct partition *partition)
     struct mr_worker *worker = partition->worker;
     size_t count_max = (size_t)worker->spec.options->batch_count_max;
     struct mr_batch *batch;
+    bool was_memory;
     if (partition->pending_count < count_max) {
         count_max = partition->pending_count;
     }
@@ -360,11 +364,13 @@ static void build(struct partition *partition)
     }
     batch->magic = BATCH_MAGIC;
     batch->partition = partition;
-    fill(partition, batch, count_max);
+    was_memory = fill(partition, batch, count_max);
     tell_pending(partition);
     if (batch->count == 0) {
         batch_free(batch);
-        worker_soon(worker);
+        if (was_memory) {
+            worker_soon(worker);
+        }
         return;
     }
     batch->unsettled = batch->count;

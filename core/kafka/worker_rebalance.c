@@ -74,6 +74,9 @@ static void unassign(struct mr_worker *worker, const rd_kafka_topic_partition_li
         log_error("unassign", rd_kafka_incremental_unassign(worker->rk, list), 0);
     } else {
         log_error("unassign", NULL, rd_kafka_assign(worker->rk, NULL));
+        if (worker->phase == WORKER_RUNNING) { /* one member may hold up all of them */
+            readiness_set(worker->spec.readiness, "group", false, "the group is rebalancing");
+        }
     }
 }
 

@@ -20,6 +20,7 @@
 
 #include "event/format_json.h"
 #include "lib/mock_kafka.h"
+#include "lib/scripted_worker.h"
 
 enum { OUTPUT_BYTES = 64 * 1024, ARGUMENTS_MAX = 10 };
 
@@ -215,9 +216,7 @@ static void test_tail_says_that_its_output_cannot_be_written(void **state)
     (void)state;
     mock_kafka_start(&mock);
     mock_kafka_create_topic(&mock, "t", 1);
-    for (int i = 0; i < 2000; i++) { /* more than a buffer holds */
-        produce_event(&mock, EVENT_ENCODING_AVRO, "1");
-    }
+    scripted_produce(&mock, "t", 0, 0, 2000); /* more than a buffer holds */
     for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
         char script[512], shell[] = "/bin/bash", flag[] = "-c";
         char *arguments[] = {shell, flag, script, NULL};

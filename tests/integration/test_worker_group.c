@@ -397,6 +397,27 @@ static void test_a_missing_topic_is_waited_for(void **state)
     scripted_stop(&a, 5000);
 }
 
+static bool lacks_the_group(void *user)
+{
+    return scripted_reason(user, "group") != NULL;
+}
+
+/* With an eager assignor nobody reads until all members have joined again. */
+static void test_an_eager_member_that_has_let_go_is_not_ready(void **state)
+{
+    (void)state;
+    scripted_set(&a, "partition.assignment.strategy", "range");
+    scripted_set(&b, "partition.assignment.strategy", "range");
+    scripted_start(&a);
+    assert_true(scripted_until(&a, is_ready, &a));
+    scripted_start(&b);
+    assert_true(scripted_until(&a, lacks_the_group, &a));
+    assert_true(scripted_until(&a, is_shared, NULL));
+    assert_true(scripted_until(&a, is_ready, &a));
+    scripted_stop(&b, 5000);
+    scripted_stop(&a, 5000);
+}
+
 static void test_settling_twice_stops_the_program(void **state)
 {
     int status;
@@ -476,6 +497,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_second_stop_is_quick_with_nothing_in_hand, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_missing_topic_is_waited_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_eager_member_that_has_let_go_is_not_ready, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_settling_twice_stops_the_program, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_bad_configuration_is_refused_with_its_name, set_up,
                                         tear_down),

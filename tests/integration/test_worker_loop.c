@@ -13,6 +13,7 @@
 #include <millrace/log.h>
 
 #include "base/metrics.h"
+#include "kafka/worker_internal.h"
 #include "lib/scripted_worker.h"
 
 /* One cluster and one worker for most tests; a topic of one partition. */
@@ -355,6 +356,31 @@ static void test_a_stuck_sink_costs_bounded_memory(void **state)
     scripted_stop(&one, 5000);
 }
 
+static void settle_all(struct scripted_worker *scripted, struct mr_batch *batch)
+{
+    (void)scripted;
+    mr_batch_done(batch);
+}
+
+/* What librdkafka keeps of a record's headers is memory too. */
+static void test_headers_count_as_memory(void **state)
+{
+    enum { HEADER = 100000, RECORDS = 100, LIMIT = 2 * 1024 * 1024 };
+    struct mr_batch *batch;
+    (void)state;
+    scripted_produce_with_header(&mock, "events", HEADER, RECORDS);
+    one.options.pending_bytes_max = LIMIT;
+    scripted_start(&one);
+    batch = await_batch(&one);
+    assert_true(scripted_until(&one, is_paused, NULL));
+    assert_in_range(gauge("millrace_worker_in_flight") + gauge("millrace_worker_pending_records"),
+                    1, LIMIT / HEADER);
+    mr_batch_done(batch);
+    one.on_batch = settle_all;
+    await_commit(RECORDS);
+    scripted_stop(&one, 5000);
+}
+
 /* --- Kafka and the group --- */
 
 /* Kafka says that our position is not there: reading begins anew at the first offset, as with a
@@ -382,6 +408,69 @@ static void test_offsets_that_begin_anew_are_new_records(void **state)
     await_commit(10);
     assert_int_equal(gauge("millrace_worker_received_total"), 20);
     assert_balance();
+    scripted_stop(&one, 5000);
+}
+
+/* The first record after the books were opened anew finds no memory, once. */
+static size_t deliveries_until_failure;
+static void *failing_realloc(void *ptr, size_t size)
+{
+    if (size == sizeof(struct mr_delivery) && deliveries_until_failure > 0 &&
+        --deliveries_until_failure == 0) {
+        return NULL;
+    }
+    return realloc(ptr, size);
+}
+
+static void test_offsets_begin_anew_without_memory(void **state)
+{
+    struct mr_batch *batch;
+    (void)state;
+    scripted_produce(&mock, "events", 0, 0, 10);
+    scripted_start(&one);
+    mr_batch_done(await_batch(&one));
+    await_commit(10);
+    mem_set_hooks(&(struct mem_hooks){failing_realloc, free});
+    deliveries_until_failure = 1;
+    mock_kafka_push_error(&mock, MOCK_API_FETCH, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE, 1);
+    batch = await_batch(&one);
+    assert_int_equal(deliveries_until_failure, 0);
+    assert_int_equal(mr_batch_count(batch), 10);
+    assert_int_equal(mr_delivery_offset(mr_batch_at(batch, 0)), 0);
+    mr_batch_done(batch);
+    await_commit(10);
+    scripted_stop(&one, 5000);
+    mem_set_hooks(NULL);
+}
+
+static bool lacks_the_topic(void *user)
+{
+    return scripted_reason(user, "topic") != NULL;
+}
+
+static int64_t after_ms;
+static bool has_looked_again(void *user)
+{
+    const struct mr_worker *worker = ((struct scripted_worker *)user)->worker;
+    return worker->probe.began_ms > after_ms && !worker->probe.under_way;
+}
+
+/* Metadata goes on listing a topic that may be described, but not read. */
+static void test_a_topic_that_may_not_be_read_is_said_until_it_is(void **state)
+{
+    (void)state;
+    scripted_produce(&mock, "events", 0, 0, 1);
+    scripted_start(&one);
+    mr_batch_done(await_batch(&one));
+    await_commit(1);
+    mock_kafka_push_error(&mock, MOCK_API_FETCH, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 1);
+    assert_true(scripted_until(&one, lacks_the_topic, &one));
+    after_ms = worker_now_ms(one.worker);
+    assert_true(scripted_until(&one, has_looked_again, &one));
+    assert_non_null(scripted_reason(&one, "topic"));
+    scripted_produce(&mock, "events", 0, 1, 1);
+    mr_batch_done(await_batch(&one));
+    assert_true(scripted_until(&one, is_ready, &one));
     scripted_stop(&one, 5000);
 }
 
@@ -441,6 +530,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_batch_that_is_not_full_goes_by_age, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_stuck_sink_costs_bounded_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_headers_count_as_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_offsets_begin_anew_without_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_topic_that_may_not_be_read_is_said_until_it_is,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_offsets_that_begin_anew_are_new_records, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_kafka_goes_and_comes_back, set_up, tear_down),

@@ -221,3 +221,22 @@ void scripted_produce(struct mock_kafka *mock, const char *topic, int32_t partit
     need(rd_kafka_flush(rk, FLUSH_MS) == 0, "produce: no delivery reports");
     rd_kafka_destroy(rk);
 }
+
+void scripted_produce_with_header(struct mock_kafka *mock, const char *topic, size_t header_bytes,
+                                  int count)
+{
+    rd_kafka_t *rk = new_producer(mock);
+    char *header = calloc(1, header_bytes);
+    need(header != NULL, "out of memory");
+    for (int i = 0; i < count; i++) {
+        rd_kafka_resp_err_t error = rd_kafka_producev(
+            rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_VALUE(header, 1),
+            RD_KAFKA_V_HEADER("ce_specversion", "1.0", -1), RD_KAFKA_V_HEADER("ce_id", "1", -1),
+            RD_KAFKA_V_HEADER("ce_source", "/s", -1), RD_KAFKA_V_HEADER("ce_type", "t", -1),
+            RD_KAFKA_V_HEADER("large", header, (ssize_t)header_bytes), RD_KAFKA_V_END);
+        need(error == 0, rd_kafka_err2str(error));
+    }
+    need(rd_kafka_flush(rk, FLUSH_MS) == 0, "produce: no delivery reports");
+    rd_kafka_destroy(rk);
+    free(header);
+}

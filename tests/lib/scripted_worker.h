@@ -61,4 +61,8 @@ int64_t scripted_metric(const char *name, const char *labels);
 void scripted_produce(struct mock_kafka *mock, const char *topic, int32_t partition, int first,
                       int count);
 
+/* Events in partition 0, each with one header more, of so many bytes. */
+void scripted_produce_with_header(struct mock_kafka *mock, const char *topic, size_t header_bytes,
+                                  int count);
+
 #endif

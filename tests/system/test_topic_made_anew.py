@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The topic is deleted and made again beneath a running worker: all its new events become points."""
+import re
+
 from lib.load import CHANNEL, Load
 from lib.waiting import wait_for
 
@@ -75,6 +77,26 @@ def test_before_the_workers_eyes(bridge, worker, kafka, influx, name):
     one = begin(bridge, worker, kafka, influx, name)
     make_anew(kafka, name)
     new = store(bridge, kafka, name, 800, first=NEW_FIRST)
+    wait_points(influx, name, new)
+    wait_committed(kafka, one.group, name)
+    assert one.terminate() == 0
+
+
+def test_while_the_sink_is_away(bridge, worker, kafka, own_influx, name):
+    """Enough is in memory, so that nothing is read: the worker learns all the same that the topic
+    has gone, and commits none of its offsets to the new one."""
+    influx = own_influx
+    influx.create_database(name)
+    kafka.create_topic(name, partitions=2)
+    store(bridge, kafka, name, 600, first=1)
+    influx.freeze()
+    one = worker(kafka, name, influx.uri, name, ready=False, **LONG_SESSION,
+                 MILLRACE_INFLUX_PENDING_COUNT="50")
+    wait_for(lambda: len(re.findall(r"^millrace_worker_paused.* 1$", one.metrics(), re.M)) == 2, 20,
+             "both partitions are full")
+    make_anew(kafka, name)
+    new = store(bridge, kafka, name, 600, first=NEW_FIRST)
+    influx.thaw()
     wait_points(influx, name, new)
     wait_committed(kafka, one.group, name)
     assert one.terminate() == 0
