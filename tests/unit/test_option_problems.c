@@ -120,6 +120,15 @@ static void test_a_check_adds_nothing_to_what_is_wrong_by_itself(void **state)
 }
 
 /* librdkafka's names have dots and underscores; a variable has only underscores. */
+static void test_which_of_kafkas_settings_may_be_in_a_file(void **state)
+{
+    (void)state;
+    assert_true(passthrough_takes_file("sasl.password"));
+    assert_true(passthrough_takes_file("ssl.key.pem"));
+    assert_true(passthrough_takes_file("sasl.oauthbearer.config"));
+    assert_false(passthrough_takes_file("sasl.oauthbearer.method"));
+}
+
 static void test_variables_are_matched_with_librdkafkas_names(void **state)
 {
     static const char *const keys[] = {"linger.ms", "log_level", "ssl_engine_id", "sasl.password",
@@ -266,6 +275,7 @@ int main(void)
         T(test_what_is_required_and_empty_has_its_place),
         T(test_what_is_required_and_not_given),
         T(test_an_empty_variable_is_named),
+        cmocka_unit_test(test_which_of_kafkas_settings_may_be_in_a_file),
         cmocka_unit_test(test_variables_are_matched_with_librdkafkas_names),
         cmocka_unit_test(test_what_is_no_key_is_not_shown),
         T(test_an_argument_is_shown_only_as_far_as_it_names_an_option),
