@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """./quickstart as a new user runs it, in a copy of the tree and on ports of its own."""
 import json
+import os
 import shutil
 import signal
 import socket
@@ -52,10 +53,10 @@ def first_port():
 def quickstart(copy, logs):
     started = []
 
-    def start(*words, cwd=copy):
+    def start(*words, cwd=copy, **settings):
         # Own ccache entries or none; nothing else of this machine's environment matters.
         one = Process("quickstart", [copy / "quickstart", *words], logs / "quickstart.log",
-                      env=environment(), cwd=cwd)
+                      env=environment(**settings), cwd=cwd)
         started.append(one)
         return one
 
@@ -112,6 +113,14 @@ def test_a_name_does_not_command_the_terminal(quickstart):
         one = quickstart(*words)
         assert one.wait(60) == status
         assert "?[31m" in one.log_text() and "\x1b" not in one.log_text()
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("word", [b"--a\xc2\x9b31m~", b"--a\x9b\x9b31m~"], ids=["pair", "bytes"])
+def test_a_name_does_not_command_the_terminal_in_any_locale(quickstart, word, locale):
+    one = quickstart(os.fsdecode(word), LC_ALL=locale)
+    assert one.wait(60) == 2
+    assert one.log.read_bytes().startswith(b"quickstart: --a??31m~: unknown argument\n")
 
 
 def test_what_is_wrong_with_a_line_does_not_command_the_terminal(quickstart, first_port, tmp_path):
