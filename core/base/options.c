@@ -15,6 +15,7 @@
 
 #include "base/options_internal.h"
 #include "kit/mem.h"
+#include "kit/utf8.h"
 
 enum { PROBLEM_BYTES = 2048 };
 
@@ -168,17 +169,21 @@ bool options_without_suffix(const char *name, const char *suffix, char *ret_name
     return true;
 }
 
-/* The controls of ASCII, and in UTF-8 those from U+0080 to U+009F (C2 80 to C2 9F), which some
- * terminals obey as well. */
+/* The controls of ASCII, those from U+0080 to U+009F, which some terminals obey as well, and what
+ * is no UTF-8: a terminal may take its bytes for such controls. */
 void options_make_harmless(char *text)
 {
-    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++) {
-        if (*p == 0xC2 && p[1] >= 0x80 && p[1] <= 0x9F) {
-            p[0] = '?';
-            p[1] = '?';
-        } else if (*p < 0x20 || *p == 0x7F) {
-            *p = '?';
+    size_t left = strlen(text);
+    while (left > 0) {
+        const unsigned char *b = (const unsigned char *)text;
+        size_t len = utf8_sequence(text, left);
+        bool is_control = b[0] < 0x20 || b[0] == 0x7F || (b[0] == 0xC2 && b[1] < 0xA0);
+        if (len == 0 || is_control) {
+            len = len == 0 ? 1 : len;
+            memset(text, '?', len);
         }
+        text += len;
+        left -= len;
     }
 }
 

@@ -86,8 +86,8 @@ struct mr_check {
     size_t count;            /* of the problems added */
 };
 
-/* Control characters become '?', in place: what is shown as it was given must not command the
- * terminal. */
+/* Control characters and bytes that are no UTF-8 become '?', in place: what is shown as it was
+ * given must not command the terminal. */
 void options_make_harmless(char *text);
 
 /* A line each: "millrace.conf:7: [http] lisen: unknown option; did you mean 'listen'?". Empty:

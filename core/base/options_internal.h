@@ -102,7 +102,7 @@ enum { PASSTHROUGH_SECTIONS = 3 };
 extern const char *const passthrough_sections[PASSTHROUGH_SECTIONS];
 
 /* A value is taken from a file for "X.file" if X is a password, user name,
- * secret or PEM: librdkafka has keys of its own that end with ".file". */
+ * secret, PEM or sasl.oauthbearer.config: librdkafka has keys of its own that end with ".file". */
 bool passthrough_section(const char *section);
 
 /* Whether the value of `key` may be given in a file; not "sasl.password.file" itself. */

@@ -143,7 +143,8 @@ static void take(struct options *options, const char *section, const char *key,
 
 bool passthrough_takes_file(const char *key)
 {
-    static const char *const ends[] = {"password", "username", "secret", "pem"};
+    static const char *const ends[] = {"password", "username", "secret", "pem",
+                                       "oauthbearer.config"};
     char stem[OPTIONS_NAME_BYTES];
     for (size_t i = 0; i < MR_COUNT_OF(ends); i++) {
         if (options_without_suffix(key, ends[i], stem, sizeof stem)) {

@@ -8,6 +8,7 @@
 
 #include "base/options_internal.h"
 #include "kit/mem.h"
+#include "kit/utf8.h"
 
 enum { SHOWN_BYTES_MAX = 60, EXPECTED_BYTES_MAX = 1024, PORT_MAX = 65535 };
 
@@ -278,13 +279,10 @@ void option_write_kind(const struct mr_option *option, struct mr_buf *out)
 /* The value as it may be shown in a message: short, one line. */
 static void shown(const char *text, char out[static SHOWN_BYTES_MAX + 4])
 {
-    size_t len = strlen(text);
-    size_t kept = len > SHOWN_BYTES_MAX ? SHOWN_BYTES_MAX : len;
-    for (size_t i = 0; i < kept; i++) {
-        unsigned char c = (unsigned char)text[i];
-        out[i] = (char)(c < 0x20 || c == 0x7F ? '?' : c);
-    }
-    memcpy(out + kept, len > kept ? "..." : "", len > kept ? 4 : 1);
+    struct mr_slice kept = utf8_cut(mr_slice_of(text), SHOWN_BYTES_MAX);
+    (void)snprintf(out, SHOWN_BYTES_MAX + 4, "%.*s%s", MR_SLICE_ARG(kept),
+                   text[kept.len] == '\0' ? "" : "...");
+    options_make_harmless(out);
 }
 
 static int refuse(const struct mr_option *option, const char *text, struct mr_error *err)

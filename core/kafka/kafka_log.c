@@ -3,8 +3,11 @@
 
 #include <assert.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <millrace/log.h>
+#include <millrace/macros.h>
 
 enum {
     INTERVAL_MS = 10000,
@@ -41,8 +44,24 @@ static struct mr_log_limit *limit_of(const char *facility)
     return &limits[hash % LIMITS];
 }
 
+const char *kafka_log_text(const char *text, char shown[static KAFKA_TEXT_BYTES])
+{
+    /* Extensions are a part of that setting. What is quoted stands behind. */
+    static const char *const marks[] = {"sasl.oauthbearer.config", "SASL/OAUTHBEARER extension"};
+    for (size_t i = 0; i < MR_COUNT_OF(marks); i++) {
+        const char *mark = strstr(text, marks[i]);
+        if (mark != NULL) {
+            (void)snprintf(shown, KAFKA_TEXT_BYTES, "%.*s%s: (hidden)", (int)(mark - text), text,
+                           marks[i]);
+            return shown;
+        }
+    }
+    return text;
+}
+
 static void write_line(enum mr_log_level level, const char *facility, const char *text)
 {
+    char shown[KAFKA_TEXT_BYTES];
     int64_t suppressed = 0;
     if (!mr_log_wants(level)) {
         return;
@@ -50,8 +69,8 @@ static void write_line(enum mr_log_level level, const char *facility, const char
     if (level != MR_LOG_DEBUG && !mr_log_limit_pass(limit_of(facility), INTERVAL_MS, &suppressed)) {
         return;
     }
-    mr_log(level, "librdkafka", MR_STR("facility", facility), MR_STR("text", text),
-           MR_SUPPRESSED(suppressed));
+    mr_log(level, "librdkafka", MR_STR("facility", facility),
+           MR_STR("text", kafka_log_text(text, shown)), MR_SUPPRESSED(suppressed));
 }
 
 void kafka_log_event(rd_kafka_event_t *event)

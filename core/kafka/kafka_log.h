@@ -11,4 +11,10 @@
  * Any thread. */
 void kafka_log_event(rd_kafka_event_t *event);
 
+enum { KAFKA_TEXT_BYTES = 512 };
+
+/* The text of such an event as it may be told: without what it quotes of sasl.oauthbearer.config,
+ * which may be a secret. Either `text` itself or what was written to `shown`. */
+const char *kafka_log_text(const char *text, char shown[static KAFKA_TEXT_BYTES]);
+
 #endif

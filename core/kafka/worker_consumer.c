@@ -266,7 +266,8 @@ static void note_refused(struct partition *partition)
 
 static void on_error(struct mr_worker *worker, rd_kafka_event_t *event)
 {
-    const char *reason = rd_kafka_event_error_string(event);
+    char shown[KAFKA_TEXT_BYTES];
+    const char *reason = kafka_log_text(rd_kafka_event_error_string(event), shown);
     if (rd_kafka_event_error_is_fatal(event) ||
         rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__FATAL) {
         fatal(worker);

@@ -155,6 +155,26 @@ static void test_tail_shows_every_encoding_and_names_what_is_no_event(void **sta
     mock_kafka_stop(&mock);
 }
 
+/* Of data that is JSON too, which is printed as it came. */
+static void test_tail_does_not_command_the_terminal(void **state)
+{
+    static char output[OUTPUT_BYTES];
+    struct mock_kafka mock;
+    (void)state;
+    mock_kafka_start(&mock);
+    mock_kafka_create_topic(&mock, "t", 1);
+    produce_raw(
+        &mock, "application/cloudevents+json",
+        MR_SLICE("{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/a/d\",\"type\":\"x.y\","
+                 "\"data\":{\"\x7f\":\"\xc2\x80\xc2\x9b\\\\\xc2\x9f "
+                 "\xc2\xa0\xc3\x9b\xe2\x82\x80\x7f\"}}"));
+    assert_int_equal(tail(&mock, "--from-beginning", output), 0);
+    assert_non_null(strstr(output,
+                           "\"data\":{\"\\u007f\":\"\\u0080\\u009b\\\\\\u009f "
+                           "\xc2\xa0\xc3\x9b\xe2\x82\x80\\u007f\"}"));
+    mock_kafka_stop(&mock);
+}
+
 /* A record may have more headers than an event: tail reads it as a worker does. */
 static void test_tail_reads_all_headers(void **state)
 {
@@ -389,6 +409,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tail_shows_every_encoding_and_names_what_is_no_event),
+        cmocka_unit_test(test_tail_does_not_command_the_terminal),
         cmocka_unit_test(test_tail_reads_all_headers),
         cmocka_unit_test(test_tail_begins_count_records_before_the_end),
         cmocka_unit_test(test_tail_says_that_its_output_cannot_be_written),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """./quickstart as a new user runs it, in a copy of the tree and on ports of its own."""
 import json
+import os
 import shutil
 import signal
 import socket
@@ -52,10 +53,10 @@ def first_port():
 def quickstart(copy, logs):
     started = []
 
-    def start(*words, cwd=copy):
+    def start(*words, cwd=copy, **settings):
         # Own ccache entries or none; nothing else of this machine's environment matters.
         one = Process("quickstart", [copy / "quickstart", *words], logs / "quickstart.log",
-                      env=environment(), cwd=cwd)
+                      env=environment(**settings), cwd=cwd)
         started.append(one)
         return one
 
@@ -114,15 +115,22 @@ def test_a_name_does_not_command_the_terminal(quickstart):
         assert "?[31m" in one.log_text() and "\x1b" not in one.log_text()
 
 
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("word", [b"--a\xc2\x9b31m~", b"--a\x9b\x9b31m~"], ids=["pair", "bytes"])
+def test_a_name_does_not_command_the_terminal_in_any_locale(quickstart, word, locale):
+    one = quickstart(os.fsdecode(word), LC_ALL=locale)
+    assert one.wait(60) == 2
+    assert one.log.read_bytes().startswith(b"quickstart: --a??31m~: unknown argument\n")
+
+
 def test_what_is_wrong_with_a_line_does_not_command_the_terminal(quickstart, first_port, tmp_path):
     data = tmp_path / "bad.csv"
-    data.write_bytes(b"temp,date\n\x1b[31m50,2024/02/29 23:00:00\n5\xc2\x9b2J,\x7f\n")
+    data.write_bytes(b"temp,date\n\x1b[31m50,2024/02/29 23:00:00\n5\xc2\x9b2J,\x7f\n\x9b2J,x\n")
     one = quickstart("--once", "--data", "bad.csv", "--ports", str(first_port), cwd=tmp_path)
     assert one.wait(60) == 1
-    said = (one.log_text()).encode()
-    assert b"bad.csv:2: " in said and b"bad.csv:3: " in said
-    assert not [byte for byte in said.replace(b"\n", b"") if byte < 0x20 or byte == 0x7F]
-    assert b"\xc2\x9b" not in said
+    said = one.log.read_bytes()
+    assert b"bad.csv:2: " in said and b"bad.csv:3: " in said and b"bad.csv:4: " in said
+    assert not [byte for byte in said.replace(b"\n", b"") if not 0x20 <= byte <= 0x7E]
 
 
 @pytest.mark.parametrize("ports", ["020000", "0", "1023", "65531", "x"])

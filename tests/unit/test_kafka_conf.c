@@ -3,11 +3,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "kafka/kafka_conf.h"
+#include "kafka/kafka_log.h"
 
 static char *text(const char *literal)
 {
@@ -116,6 +119,68 @@ static void test_secrets_are_not_shown(void **state)
         const char *said = problems_of("kafka", keys[i], "hunter2\nhunter2", &count);
         assert_null(strstr(said, "hunter2"));
     }
+}
+
+/* What is logged of the first error that an instance with `conf` tells; takes `conf` over. */
+static void log_first_error(rd_kafka_conf_t *conf, FILE *log)
+{
+    char errstr[512];
+    int saved = dup(STDERR_FILENO);
+    rd_kafka_event_t *event = NULL;
+    rd_kafka_queue_t *queue;
+    rd_kafka_t *rk;
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR);
+    rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, errstr, sizeof errstr);
+    assert_non_null(rk);
+    queue = rd_kafka_queue_get_main(rk);
+    for (int i = 0; i < 100 && rd_kafka_event_type(event) != RD_KAFKA_EVENT_ERROR; i++) {
+        rd_kafka_event_destroy(event);
+        event = rd_kafka_queue_poll(queue, 100);
+    }
+    assert_int_equal(rd_kafka_event_type(event), RD_KAFKA_EVENT_ERROR);
+    assert_int_equal(dup2(fileno(log), STDERR_FILENO), STDERR_FILENO);
+    kafka_log_event(event);
+    assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+    (void)close(saved);
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(rk);
+}
+
+static void test_what_librdkafka_quotes_of_a_secret_is_not_logged(void **state)
+{
+    struct passthrough settings[] = {
+        setting("kafka", "bootstrap.servers", "127.0.0.1:1"),
+        setting("kafka", "security.protocol", "sasl_plaintext"),
+        setting("kafka", "sasl.mechanism", "OAUTHBEARER"),
+        setting("kafka", "enable.sasl.oauthbearer.unsecure.jwt", "true"),
+        setting("kafka", "sasl.oauthbearer.config", "principal=a hunter2=b")};
+    struct kafka_conf conf = {settings, MR_COUNT_OF(settings)};
+    char said[4096];
+    size_t len;
+    rd_kafka_conf_t *made;
+    FILE *log = tmpfile();
+    (void)state;
+    assert_non_null(log);
+    assert_int_equal(kafka_conf_make(&conf, KAFKA_PRODUCER, "prog", &made, NULL), 0);
+    log_first_error(made, log);
+    rewind(log);
+    len = fread(said, 1, sizeof said - 1, log);
+    said[len] = '\0';
+    assert_non_null(strstr(said, "Unrecognized sasl.oauthbearer.config: (hidden)"));
+    assert_null(strstr(said, "hunter2"));
+    assert_int_equal(fclose(log), 0);
+}
+
+static void test_only_what_may_be_secret_is_cut_from_a_text(void **state)
+{
+    char shown[KAFKA_TEXT_BYTES];
+    static const char plain[] = "OAUTHBEARER cannot log in";
+    (void)state;
+    assert_ptr_equal(kafka_log_text(plain, shown), plain);
+    assert_string_equal(
+        kafka_log_text("x: SASL/OAUTHBEARER extension values must be y: hunter2 (h)", shown),
+        "x: SASL/OAUTHBEARER extension: (hidden)");
 }
 
 static void test_all_problems_are_told_at_once(void **state)
@@ -280,6 +345,8 @@ int main(void)
         cmocka_unit_test(test_what_the_promises_rest_on_is_refused_with_the_reason),
         cmocka_unit_test(test_a_key_of_the_other_side_is_refused_where_it_can_have_no_effect),
         cmocka_unit_test(test_secrets_are_not_shown),
+        cmocka_unit_test(test_what_librdkafka_quotes_of_a_secret_is_not_logged),
+        cmocka_unit_test(test_only_what_may_be_secret_is_cut_from_a_text),
         cmocka_unit_test(test_all_problems_are_told_at_once),
         cmocka_unit_test(test_defaults_and_the_users_settings_above_them),
         cmocka_unit_test(test_the_later_setting_wins),

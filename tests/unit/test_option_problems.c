@@ -120,6 +120,15 @@ static void test_a_check_adds_nothing_to_what_is_wrong_by_itself(void **state)
 }
 
 /* librdkafka's names have dots and underscores; a variable has only underscores. */
+static void test_which_of_kafkas_settings_may_be_in_a_file(void **state)
+{
+    (void)state;
+    assert_true(passthrough_takes_file("sasl.password"));
+    assert_true(passthrough_takes_file("ssl.key.pem"));
+    assert_true(passthrough_takes_file("sasl.oauthbearer.config"));
+    assert_false(passthrough_takes_file("sasl.oauthbearer.method"));
+}
+
 static void test_variables_are_matched_with_librdkafkas_names(void **state)
 {
     static const char *const keys[] = {"linger.ms", "log_level", "ssl_engine_id", "sasl.password",
@@ -245,6 +254,29 @@ static void test_an_argument_is_shown_only_as_far_as_it_names_an_option(void **s
     assert_shown("", "argument 3");
 }
 
+static void assert_harmless(const char *text, const char *expected)
+{
+    char copy[64];
+    (void)snprintf(copy, sizeof copy, "%s", text);
+    options_make_harmless(copy);
+    assert_string_equal(copy, expected);
+}
+
+static void test_what_is_harmless(void **state)
+{
+    (void)state;
+    assert_harmless("", "");
+    assert_harmless("a \xc2\xa0\xc3\x9b\xe2\x82\x9b\xf0\x9f\x98\x80~",
+                    "a \xc2\xa0\xc3\x9b\xe2\x82\x9b\xf0\x9f\x98\x80~");
+    assert_harmless(
+        "\x9b"
+        "31m\xc2\x9b\x1f\x7f",
+        "?31m????");
+    assert_harmless("\xc2\x80\xc2\x9f\x80\x9f\xff", "???????");
+    assert_harmless("\xe2\x9b\xf0\x9f\x98", "?????"); /* cut short, then again at the end */
+    assert_harmless("\xc2", "?");
+}
+
 static void test_nothing_commands_the_terminal(void **state)
 {
     (void)state;
@@ -252,9 +284,11 @@ static void test_nothing_commands_the_terminal(void **state)
                         "a\x1b[31mb\nc\x7f\xc2\x9b"
                         "2J \xc3\xa9");
     read_text("[te\x1b[31mst]\n");
+    read_text("[test]\nlow = a\x9b\xc2\x9b\xc3\xa9\n");
     assert_problems(
         "a?[31mb?c???2J \xc3\xa9\n"
-        "t.conf:1: [te?[31mst]: unknown section\n");
+        "t.conf:1: [te?[31mst]: unknown section\n"
+        "t.conf:2: [test] low: expected a whole number, at least 0; got 'a???\xc3\xa9'\n");
 }
 
 int main(void)
@@ -266,9 +300,11 @@ int main(void)
         T(test_what_is_required_and_empty_has_its_place),
         T(test_what_is_required_and_not_given),
         T(test_an_empty_variable_is_named),
+        cmocka_unit_test(test_which_of_kafkas_settings_may_be_in_a_file),
         cmocka_unit_test(test_variables_are_matched_with_librdkafkas_names),
         cmocka_unit_test(test_what_is_no_key_is_not_shown),
         T(test_an_argument_is_shown_only_as_far_as_it_names_an_option),
+        cmocka_unit_test(test_what_is_harmless),
         T(test_nothing_commands_the_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
