@@ -142,6 +142,16 @@ static void test_half_sent_requests_do_not_keep_a_short_shutdown(void **state)
     stop_on_half_sent(extra);
 }
 
+/* Nothing is left that could be given up. */
+static void test_an_idle_bridge_needs_no_time_to_shut_down(void **state)
+{
+    static const char *const extra[] = {"--http.loops=2", "--admin.shutdown.deadline=0", NULL};
+    struct bridge_fixture f;
+    (void)state;
+    bridge_start(&f, extra);
+    bridge_stop(&f);
+}
+
 /* Both set SO_REUSEPORT: the system would let them share the address. */
 static void test_an_address_is_not_shared_with_another_bridge(void **state)
 {
@@ -252,6 +262,7 @@ int main(void)
         cmocka_unit_test(test_the_limit_of_open_files_is_raised),
         cmocka_unit_test(test_half_sent_requests_do_not_keep_a_shutdown),
         cmocka_unit_test(test_half_sent_requests_do_not_keep_a_short_shutdown),
+        cmocka_unit_test(test_an_idle_bridge_needs_no_time_to_shut_down),
         cmocka_unit_test(test_an_address_is_not_shared_with_another_bridge),
         cmocka_unit_test(test_a_refusal_for_size_names_the_limit),
         cmocka_unit_test(test_bounds_below_one_event_are_refused),
