@@ -25,15 +25,14 @@
 #include "kit/mem.h"
 #include "net/descriptors.h"
 #include "net/listener.h"
+#include "program/admin.h"
 #include "program/program_internal.h"
 
 enum {
     BRIDGE_MAGIC = 0x42524447,
     LOOP_MAGIC = 0x424c4f4f,
-    TURNED_AWAY_MAX = 64, /* of one loop, over connections.max, that get an answer */
-    /* Descriptors that devices never get: 72 for the admin listener at its busiest, the rest for
-     * Kafka's brokers, whose sockets come and go. */
-    DESCRIPTORS_RESERVED = 128,
+    TURNED_AWAY_MAX = 64,    /* of one loop, over connections.max, that get an answer */
+    KAFKA_DESCRIPTORS = 56,  /* that devices never get: the brokers' sockets come and go */
     DRAIN_REQUEST_MS = 2000, /* for what is half sent when the program is to end */
 };
 
@@ -386,7 +385,8 @@ static int start_threads(struct bridge *bridge, struct mr_error *err)
 static void keep_descriptors(struct bridge *bridge, size_t limit)
 {
     int64_t wanted = bridge->options->connections_max;
-    size_t taken = descriptors_open() + DESCRIPTORS_RESERVED;
+    size_t kafka = limit / 4 < KAFKA_DESCRIPTORS ? limit / 4 : KAFKA_DESCRIPTORS;
+    size_t taken = descriptors_open() + kafka + admin_descriptors(limit);
     size_t share = limit > taken ? (limit - taken) / bridge->loop_count : 0;
     int64_t turned_away = TURNED_AWAY_MAX;
     int64_t connections;
@@ -394,6 +394,7 @@ static void keep_descriptors(struct bridge *bridge, size_t limit)
         return;
     }
     turned_away = (int64_t)share / 4 < turned_away ? (int64_t)share / 4 : turned_away;
+    turned_away = share >= 1 && turned_away < 1 ? 1 : turned_away;
     connections = (int64_t)share - turned_away;
     connections = connections < 1 ? 1 : connections;
     connections = connections < wanted ? connections : wanted;

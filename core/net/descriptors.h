@@ -11,6 +11,9 @@
  * that is in force then. */
 size_t descriptors_raise(void);
 
+/* The limit that is in force. */
+size_t descriptors_limit(void);
+
 /* Those that are open, of the first DESCRIPTORS_LOOKED_AT: the system gives the lowest free number,
  * so that early in a process's life these are all. */
 enum { DESCRIPTORS_LOOKED_AT = 4096 };

@@ -6,7 +6,8 @@
  * sends is thrown away for a while, so that it can read the answer before the connection is reset.
  *
  * What can go wrong: the pipeline is full (reading pauses, what was read waits in `surplus`), the
- * client doesn't read (reading pauses, then the write deadline closes), it is slow or idle (408,
+ * client doesn't read (reading pauses, then the write deadline closes; when draining, the end
+ * deadline closes on one that reads too slowly), it is slow or idle (408,
  * or closed), it sends what is refused (a last answer, in order), it vanishes (requests in hand
  * live on until they are answered), memory is short (503, or closed). Nothing here frees a
  * connection but the callback of uv_close. */
@@ -132,6 +133,7 @@ void http_connection_close(struct http_connection *connection)
     http_connection_drop_surplus(connection);
     deadline_lift(&connection->read_deadline);
     deadline_lift(&connection->write_deadline);
+    deadline_lift(&connection->end_deadline);
     uv_close((uv_handle_t *)&connection->tcp, on_closed);
 }
 
@@ -254,6 +256,7 @@ static void linger(struct http_connection *connection)
         return;
     }
     connection->state = HTTP_CONNECTION_LINGERING;
+    deadline_lift(&connection->end_deadline);
     drop_partial(connection);
     http_connection_drop_surplus(connection);
     if (uv_shutdown(&connection->shutdown, (uv_stream_t *)&connection->tcp, on_shutdown) != 0) {
@@ -299,6 +302,17 @@ static void rest(struct http_connection *connection)
         connection, http_connection_may_parse(connection) && connection->surplus.len == 0);
 }
 
+/* Draining: a client that reads slowly must not get a new write deadline again and again. */
+static void bound_writing(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    bool is_unsent = connection->out.len > 0 || connection->is_writing;
+    if (server->is_draining && is_unsent && connection->first == NULL &&
+        connection->end_deadline.list == NULL) {
+        http_server_set_deadline(server, &server->ends, &connection->end_deadline);
+    }
+}
+
 void http_connection_flush(struct http_connection *connection)
 {
     if (connection->state == HTTP_CONNECTION_OPEN) {
@@ -313,6 +327,7 @@ void http_connection_flush(struct http_connection *connection)
     if (connection->state != HTTP_CONNECTION_OPEN) {
         return;
     }
+    bound_writing(connection);
     if (is_over(connection)) {
         linger(connection);
     } else {

@@ -85,6 +85,7 @@ struct http_connection {
     size_t discarded;  /* while lingering */
     struct deadline read_deadline;
     struct deadline write_deadline;
+    struct deadline end_deadline; /* draining: for all that is left to be written */
     uv_tcp_t tcp;
     uv_write_t write;
     uv_shutdown_t shutdown;
@@ -120,6 +121,7 @@ struct http_server {
     struct deadlines requests;
     struct deadlines drains; /* instead of `requests`, once draining */
     struct deadlines writes;
+    struct deadlines ends; /* once draining; progress doesn't move them */
     struct deadlines lingers;
     void (*drained)(void *user);
     void *drained_user;

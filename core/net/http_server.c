@@ -125,6 +125,19 @@ static void expire_writes(struct deadlines *list, uint64_t now_ms)
     }
 }
 
+/* A request that is in hand again has its time; its answer gets a new end. */
+static void expire_ends(struct deadlines *list, uint64_t now_ms)
+{
+    struct deadline *due;
+    while ((due = deadlines_take_due(list, now_ms)) != NULL) {
+        struct http_connection *connection =
+            CONTAINER_OF(due, struct http_connection, end_deadline);
+        if (connection->first == NULL) {
+            http_connection_close(connection);
+        }
+    }
+}
+
 static void on_acceptable(uv_poll_t *poll, int status, int events);
 
 static void on_timer(uv_timer_t *timer)
@@ -132,8 +145,8 @@ static void on_timer(uv_timer_t *timer)
     struct http_server *server;
     uint64_t now_ms;
     MAGIC_CAST(server, timer->data, HTTP_SERVER_MAGIC);
-    struct deadlines *const lists[] = {&server->idles, &server->requests, &server->drains,
-                                       &server->lingers, &server->writes};
+    struct deadlines *const lists[] = {&server->idles,   &server->requests, &server->drains,
+                                       &server->lingers, &server->writes,   &server->ends};
     now_ms = uv_now(server->loop);
     server->timer_due_ms = UINT64_MAX;
     if (server->is_accept_paused && server->listener >= 0) {
@@ -145,6 +158,7 @@ static void on_timer(uv_timer_t *timer)
     expire_reads(&server->drains, now_ms);
     expire_reads(&server->lingers, now_ms);
     expire_writes(&server->writes, now_ms);
+    expire_ends(&server->ends, now_ms);
     for (size_t i = 0; i < MR_COUNT_OF(lists); i++) {
         if (lists[i]->first != NULL) {
             arm(server, lists[i]->first->due_ms);
@@ -271,6 +285,7 @@ int http_server_open(uv_loop_t *loop, const struct http_server_config *config,
     server->idles.after_ms = (uint64_t)config->idle_ms;
     server->requests.after_ms = (uint64_t)config->request_ms;
     server->drains.after_ms = (uint64_t)config->drain_ms;
+    server->ends.after_ms = (uint64_t)config->drain_ms;
     server->writes.after_ms = (uint64_t)config->write_ms;
     server->lingers.after_ms = HTTP_LINGER_MS;
     rc = listener_open(&config->listen, config->reuse_port, &server->listener, &server->port, err);

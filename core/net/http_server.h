@@ -33,7 +33,8 @@ struct http_server_config {
     struct http_limits limits;
     int64_t idle_ms;                     /* a connection without a request */
     int64_t request_ms;                  /* from a request's first byte to its last */
-    int64_t drain_ms;                    /* once draining, for the rest of a begun request */
+    int64_t drain_ms;                    /* once draining, for the rest of a begun request,
+                                            and for taking the answers that are ready */
     int64_t write_ms;                    /* a client that doesn't read its answer */
     const char *server_name;             /* Server header; NULL: none */
     struct mr_series *connections_gauge; /* NULL: none */
@@ -61,7 +62,8 @@ void http_server_limit_connections(struct http_server *server, int64_t connectio
 uint16_t http_server_port(const struct http_server *server);
 
 /* Stop accepting; answer what is in hand with "Connection: close", a request that doesn't come to
- * its end within drain_ms with 408; close idle connections.
+ * its end within drain_ms with 408; close idle connections, and those of clients that haven't taken
+ * their last answers drain_ms after these were ready.
  * `drained` is called on the loop when no connection and no unanswered request is left. */
 void http_server_drain(struct http_server *server, void (*drained)(void *user), void *user);
 

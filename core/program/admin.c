@@ -6,14 +6,15 @@
 #include "base/metrics.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
+#include "net/descriptors.h"
 #include "net/http_server.h"
 #include "program/process_metrics.h"
 
 #define ADMIN_MAGIC 0xAD317A3Bu
 
 enum {
+    CONNECTIONS_MIN = 4,
     CONNECTIONS_MAX = 64,
-    TURNED_AWAY_MAX = 8,
     PIPELINE_MAX = 4,
     IN_FLIGHT_MAX = 64,
     IN_FLIGHT_BYTES_MAX = 1024 * 1024,
@@ -99,13 +100,34 @@ static void on_request(struct http_request *request, void *user)
     }
 }
 
+/* A part of the descriptors that leaves the most to what the program is there for. */
+static size_t connections_of(size_t limit)
+{
+    size_t share = limit / 8;
+    share = share < CONNECTIONS_MIN ? CONNECTIONS_MIN : share;
+    return share > CONNECTIONS_MAX ? CONNECTIONS_MAX : share;
+}
+
+/* Those over it that get an answer. */
+static size_t turned_away_of(size_t limit)
+{
+    size_t count = connections_of(limit) / 8;
+    return count < 1 ? 1 : count;
+}
+
+size_t admin_descriptors(size_t limit)
+{
+    return connections_of(limit) + turned_away_of(limit);
+}
+
 int admin_open(uv_loop_t *loop, const struct mr_address *address, const struct readiness *readiness,
                struct admin **ret_admin, struct mr_error *err)
 {
+    size_t limit = descriptors_limit();
     const struct http_server_config config = {
         .listen = *address,
-        .connections_max = CONNECTIONS_MAX,
-        .turned_away_max = TURNED_AWAY_MAX,
+        .connections_max = (int64_t)connections_of(limit),
+        .turned_away_max = (int64_t)turned_away_of(limit),
         .pipeline_max = PIPELINE_MAX,
         .in_flight_max = IN_FLIGHT_MAX,
         .in_flight_bytes_max = IN_FLIGHT_BYTES_MAX,

@@ -25,7 +25,11 @@
 
 #define PROGRAM_MAGIC 0x9306A4A1u
 
-enum { STOP_MS_MAX = 5000, TEXT_BYTES_MAX = 1024 * 1024 };
+enum {
+    DRAIN_MS_MIN = 200, /* what is idle needs a few turns of its loops to find that out */
+    STOP_MS_MAX = 5000,
+    TEXT_BYTES_MAX = 1024 * 1024
+};
 
 enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_DRAINING, PHASE_STOPPING };
 
@@ -246,6 +250,7 @@ static void begin_drain(struct mr_program *program, const char *reason)
 {
     uint64_t deadline_ms = (uint64_t)program->settings->frame->shutdown_deadline_ms;
     assert(program->phase == PHASE_RUNNING);
+    deadline_ms = deadline_ms < DRAIN_MS_MIN ? DRAIN_MS_MIN : deadline_ms;
     program->phase = PHASE_DRAINING;
     program->deadline_ns = uv_hrtime() + deadline_ms * 1000000;
     mr_log(MR_LOG_INFO, "draining", MR_STR("reason", reason));

@@ -39,9 +39,9 @@ static const struct mr_option frame_rows[FRAME_TABLE_ROWS] = {
      .type = MR_OPTION_DURATION,
      .initial = "10s",
      .max = INT64_C(3600) * 1000,
-     .text = "How long after SIGTERM or SIGINT what is in hand may take to finish. After it, or at "
-             "a second signal, the program ends with status 1; what it had not acknowledged or "
-             "committed is sent or read again.",
+     .text = "How long after SIGTERM or SIGINT what is in hand may take to finish (less than "
+             "200 ms counts as 200 ms). After it, or at a second signal, the program ends with "
+             "status 1; what it had not acknowledged or committed is sent or read again.",
      .offset = offsetof(struct frame_options, shutdown_deadline_ms)},
     MR_OPTION_END};
 

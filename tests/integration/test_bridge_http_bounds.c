@@ -90,6 +90,33 @@ static void test_clients_leave_descriptors_for_kafka(void **state)
     bridge_stop(&f);
 }
 
+/* Idle admin clients take their own share alone, however few descriptors there are. */
+static void test_admin_clients_leave_descriptors_for_devices(void **state)
+{
+    enum { ADMINS = 60 };
+    static const rlim_t limits[] = {64, 100};
+    (void)state;
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        const struct rlimit tight = {.rlim_cur = limits[i], .rlim_max = limits[i]};
+        struct bridge_fixture f;
+        int admins[ADMINS];
+        int fds[CLIENTS_MAX];
+        int count;
+        bridge_start_limited(&f, bridge_no_more, &tight);
+        for (int j = 0; j < ADMINS; j++) {
+            admins[j] = raw_connect(f.admin);
+        }
+        raw_expect(admins[limits[i] / 8], 503, NULL); /* the first one over their share */
+        count = fill_up(&f, fds);
+        assert_in_range(count, 2, limits[i]);
+        bridge_put_event(fds[0], "/v1/c?device=d", "", "x");
+        raw_expect(fds[0], 202, "");
+        close_all(admins, ADMINS);
+        close_all(fds, count);
+        bridge_stop(&f);
+    }
+}
+
 static void test_the_limit_of_open_files_is_raised(void **state)
 {
     static const char *const extra[] = {"--http.connections.max=300", NULL};
@@ -140,6 +167,16 @@ static void test_half_sent_requests_do_not_keep_a_short_shutdown(void **state)
     static const char *const extra[] = {"--http.loops=2", "--admin.shutdown.deadline=1500ms", NULL};
     (void)state;
     stop_on_half_sent(extra);
+}
+
+/* Nothing is left that could be given up. */
+static void test_an_idle_bridge_needs_no_time_to_shut_down(void **state)
+{
+    static const char *const extra[] = {"--http.loops=2", "--admin.shutdown.deadline=0", NULL};
+    struct bridge_fixture f;
+    (void)state;
+    bridge_start(&f, extra);
+    bridge_stop(&f);
 }
 
 /* Both set SO_REUSEPORT: the system would let them share the address. */
@@ -249,9 +286,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clients_leave_descriptors_for_kafka),
+        cmocka_unit_test(test_admin_clients_leave_descriptors_for_devices),
         cmocka_unit_test(test_the_limit_of_open_files_is_raised),
         cmocka_unit_test(test_half_sent_requests_do_not_keep_a_shutdown),
         cmocka_unit_test(test_half_sent_requests_do_not_keep_a_short_shutdown),
+        cmocka_unit_test(test_an_idle_bridge_needs_no_time_to_shut_down),
         cmocka_unit_test(test_an_address_is_not_shared_with_another_bridge),
         cmocka_unit_test(test_a_refusal_for_size_names_the_limit),
         cmocka_unit_test(test_bounds_below_one_event_are_refused),

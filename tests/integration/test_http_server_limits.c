@@ -66,6 +66,38 @@ static void test_a_client_that_never_reads_is_given_up(void **state)
     server_stop(&f);
 }
 
+/* Progress gives no new time once the server drains; a request in hand keeps its own. */
+static void test_a_slow_reader_does_not_keep_a_drain(void **state)
+{
+    struct http_server_config with = server_config();
+    struct server_fixture f;
+    char some[1024];
+    int slow;
+    int busy;
+    (void)state;
+    with.drain_ms = 300;
+    server_start(&f, &with);
+    busy = raw_connect(f.port);
+    raw_put_get(busy, "/hold?a");
+    slow = raw_connect(f.port);
+    for (int i = 0; i < 400; i++) {
+        raw_put_get(slow, "/big");
+    }
+    server_wait_until_stuck(&f);
+    server_command(&f, &f.wants_drain);
+    for (int i = 0; i < 100; i++) {
+        assert_true(recv(slow, some, sizeof some, 0) > 0);
+        (void)poll(NULL, 0, 10);
+    }
+    assert_false(atomic_load(&f.is_drained));
+    server_command(&f, &f.wants_release);
+    raw_expect(busy, 200, "a");
+    raw_expect_end(busy);
+    server_wait_for(&f.is_drained);
+    (void)close(slow);
+    server_stop(&f);
+}
+
 static void test_refusals_come_in_their_turn_and_end_the_connection(void **state)
 {
     struct server_fixture f;
@@ -317,6 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_client_that_does_not_read_is_not_read),
         cmocka_unit_test(test_a_client_that_never_reads_is_given_up),
+        cmocka_unit_test(test_a_slow_reader_does_not_keep_a_drain),
         cmocka_unit_test(test_refusals_come_in_their_turn_and_end_the_connection),
         cmocka_unit_test(test_a_large_body_is_refused_before_it_is_read),
         cmocka_unit_test(test_a_full_server_says_503_and_goes_on),
