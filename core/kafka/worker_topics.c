@@ -3,9 +3,12 @@
  * made if allowed -> all are there -> subscribe. What can go wrong: a topic is missing or can't be
  * made: the condition "topic" says so, and nothing is read until it is there, because a record
  * that must be dead-lettered would otherwise stop its partition later. */
+#include <regex.h>
 #include <string.h>
 
 #include "kafka/worker_internal.h"
+
+enum { REGEX_REASON_BYTES = 128 };
 
 _Static_assert(2 * WORKER_TOPICS_MAX <= TOPICS_NAMES_MAX, "each topic and its dead letters");
 
@@ -105,6 +108,28 @@ static void check_names(const struct mr_slice *names, size_t count,
     }
 }
 
+/* librdkafka says only that it is invalid, and only once it subscribes: it calls the same function.
+ */
+static void check_regex(const struct mr_worker_loop_options *options, struct mr_check *check)
+{
+    char reason[REGEX_REASON_BYTES];
+    regex_t regex;
+    int rc = regcomp(&regex, options->topic, REG_EXTENDED | REG_NOSUB);
+    if (rc != 0) {
+        (void)regerror(rc, &regex, reason, sizeof(reason));
+        mr_check_problem(check, NULL, "topic",
+                         "expected an extended regular expression, got '%s': %s", options->topic,
+                         reason);
+        return;
+    }
+    regfree(&regex);
+    if (options->dead_topic == NULL && mr_check_is_right(check, NULL, "dead.topic")) {
+        mr_check_problem(check, NULL, "topic",
+                         "a regular expression needs dead.topic, or it could match its own "
+                         "dead letters");
+    }
+}
+
 void worker_topics_check(const struct mr_worker_loop_options *options, struct mr_check *check)
 {
     struct mr_slice names[WORKER_TOPICS_MAX];
@@ -115,11 +140,7 @@ void worker_topics_check(const struct mr_worker_loop_options *options, struct mr
         mr_check_problem(check, NULL, "dead.topic", "%s", err.text);
     }
     if (worker_topics_are_regex(options)) {
-        if (options->dead_topic == NULL && mr_check_is_right(check, NULL, "dead.topic")) {
-            mr_check_problem(check, NULL, "topic",
-                             "a regular expression needs dead.topic, or it could match its own "
-                             "dead letters");
-        }
+        check_regex(options, check);
         return;
     }
     if (count > WORKER_TOPICS_MAX) {
