@@ -19,7 +19,7 @@
 #include "kafka/worker_internal.h"
 
 enum { ERRSTR_BYTES = 512, VALUE_BYTES = 512, TOPIC_TEXT_BYTES = 320 };
-enum { START_EARLIEST = 0 }; /* of the choices of `start` */
+enum { START_EARLIEST = 0 /* of the choices of `start` */, SYSLOG_NOTICE = 5 };
 
 /* --- opening --- */
 
@@ -81,6 +81,18 @@ static int set_ignored(const struct worker_loop_spec *spec, rd_kafka_conf_t *con
     return rc;
 }
 
+/* look_for_gone_topic() needs the notices, also when the log is to have less. */
+static int keep_notices(rd_kafka_conf_t *conf, struct mr_error *err)
+{
+    char level[VALUE_BYTES];
+    size_t size = sizeof(level);
+    if (rd_kafka_conf_get(conf, "log_level", level, &size) == RD_KAFKA_CONF_OK &&
+        strtol(level, NULL, 10) >= SYSLOG_NOTICE) {
+        return 0;
+    }
+    return set(conf, "log_level", "5", err);
+}
+
 static int make_conf(const struct worker_loop_spec *spec, rd_kafka_conf_t **ret_conf,
                      struct mr_error *err)
 {
@@ -96,6 +108,9 @@ static int make_conf(const struct worker_loop_spec *spec, rd_kafka_conf_t **ret_
     }
     if (rc == 0) {
         rc = set_ignored(spec, conf, err);
+    }
+    if (rc == 0) {
+        rc = keep_notices(conf, err);
     }
     if (rc != 0) {
         rd_kafka_conf_destroy(conf);

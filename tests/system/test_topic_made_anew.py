@@ -91,7 +91,7 @@ def test_while_the_sink_is_away(bridge, worker, kafka, own_influx, name):
     store(bridge, kafka, name, 600, first=1)
     influx.freeze()
     one = worker(kafka, name, influx.uri, name, ready=False, **LONG_SESSION,
-                 MILLRACE_INFLUX_PENDING_COUNT="50")
+                 MILLRACE_INFLUX_PENDING_COUNT="50", MILLRACE_KAFKA_LOG_LEVEL="0")
     wait_for(lambda: len(re.findall(r"^millrace_worker_paused.* 1$", one.metrics(), re.M)) == 2, 20,
              "both partitions are full")
     make_anew(kafka, name)
