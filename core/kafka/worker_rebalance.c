@@ -9,6 +9,7 @@
 
 #include "kafka/worker_internal.h"
 
+/* Never once the consumer is closed: librdkafka would wait for ever for its own, ended, thread. */
 bool rebalance_is_cooperative(const struct mr_worker *worker)
 {
     const char *protocol = rd_kafka_rebalance_protocol(worker->rk);
@@ -132,12 +133,13 @@ static bool some_is_back(const struct mr_worker *worker, const struct rd_kafka_m
 
 void rebalance_reopen(struct mr_worker *worker, const struct rd_kafka_metadata *metadata)
 {
-    bool is_cooperative = rebalance_is_cooperative(worker);
     rd_kafka_topic_partition_list_t *list;
+    bool is_cooperative;
     if (worker->phase != WORKER_RUNNING || worker->rebalance.count > 0 ||
         !some_is_back(worker, metadata)) {
         return;
     }
+    is_cooperative = rebalance_is_cooperative(worker);
     list = renew_books(worker, !is_cooperative, metadata);
     if (is_cooperative && list->cnt > 0) {
         log_error("unassign", rd_kafka_incremental_unassign(worker->rk, list), 0);

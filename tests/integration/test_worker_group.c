@@ -373,15 +373,15 @@ static void test_a_second_stop_is_quick_with_nothing_in_hand(void **state)
     stop_while_kafka_is_frozen(1500);
 }
 
+static bool is_ready(void *user)
+{
+    return readiness_is_ready(&((struct scripted_worker *)user)->readiness);
+}
+
 static bool lacks_the_topic(void *user)
 {
     const char *reason = scripted_reason(user, "topic");
     return reason != NULL && strstr(reason, "'late' is missing") != NULL;
-}
-
-static bool is_ready(void *user)
-{
-    return readiness_is_ready(&((struct scripted_worker *)user)->readiness);
 }
 
 static void test_a_missing_topic_is_waited_for(void **state)
