@@ -17,7 +17,7 @@ def test_what_was_answered_202_is_in_kafka(bridge, kafka, name, rounds):
             one.kill()
             # Devices that are still talking learn of it: the connection ends without an answer.
             load.wait_status(0)
-        assert load.statuses() <= {202, 0}
+        assert load.statuses() <= {202, 0, 504}  # 504: it may be in Kafka or not
         promised |= load.stored()
     stored = records.ids(kafka, name)
     assert len(promised) >= 100 * rounds

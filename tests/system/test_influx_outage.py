@@ -12,9 +12,9 @@ CONNECTIONS = 6
 RECOVERY_SECONDS = 90
 
 # More than the worker may hold: 20,000 events of 4 kB are 80 MB.
-BACKLOG_EVENTS = 20_000
+BACKLOG_EVENTS = 40_000  # 160 MB, of which a fraction may be in memory
 BACKLOG_PADDING = 4_000
-MEMORY_MB_MAX = 64
+MEMORY_MB_MAX = 96
 
 
 def refuse(influx):
