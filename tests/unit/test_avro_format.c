@@ -12,38 +12,12 @@
 #include <cmocka.h>
 
 #include "event/format_avro.h"
+#include "lib/avro_fixture.h"
 #include "lib/avro_oracle.h"
 #include "lib/event_asserts.h"
 #include "lib/heap.h"
 
 /* ---- events ---------------------------------------------------------------------------------- */
-
-struct fixture {
-    struct mr_event *event;
-    struct mr_event *other;
-    struct mr_buf out;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    f->event = mr_event_new();
-    f->other = mr_event_new();
-    buf_init(&f->out, 1 << 20);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    mr_event_free(f->event);
-    mr_event_free(f->other);
-    buf_done(&f->out);
-    free(f);
-    return 0;
-}
 
 static void set_required(struct mr_event *event)
 {
@@ -53,16 +27,8 @@ static void set_required(struct mr_event *event)
     set_text(event, "type", "com.example.someevent");
 }
 
-static void assert_decodes(struct mr_slice bytes, struct mr_event *event)
-{
-    struct mr_error err = {0};
-    if (event_avro_decode(bytes, event, &err) != 0) {
-        fail_msg("%s", err.text);
-    }
-}
-
 /* Ours are avro-c's bytes, and come back as the same event. */
-static void assert_agrees(struct fixture *f)
+static void assert_agrees(struct avro_fixture *f)
 {
     struct mr_slice expected = oracle_encode(f->event);
     buf_clear(&f->out);
@@ -75,7 +41,7 @@ static void assert_agrees(struct fixture *f)
 
 static void test_agrees_with_avro_c_on_every_type(void **state)
 {
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     set_required(f->event);
     assert_agrees(f);
     mr_event_set_data(f->event, MR_SLICE(""));
@@ -98,7 +64,7 @@ static void test_agrees_with_avro_c_on_integers(void **state)
     static const int32_t values[] = {
         0,     -1,      1,        63,      -64,     64,        -65,       8191,      -8192,    8192,
         -8193, 1048575, -1048576, 1048576, 1 << 26, 134217727, 134217728, INT32_MAX, INT32_MIN};
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     set_required(f->event);
     for (size_t i = 0; i < MR_COUNT_OF(values); i++) {
         assert_int_equal(mr_event_set_integer(f->event, MR_SLICE("n"), values[i], NULL), 0);
@@ -111,7 +77,7 @@ static void test_agrees_with_avro_c_on_lengths(void **state)
 {
     static const size_t lens[] = {0, 1, 63, 64, 65, 8191, 8192, 8193, 40000};
     static char big[1 << 19];
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     memset(big, 'x', sizeof big);
     set_required(f->event);
     for (size_t i = 0; i < MR_COUNT_OF(lens); i++) {
@@ -131,7 +97,7 @@ static void test_agrees_with_avro_c_on_lengths(void **state)
 
 static void test_encoding_appends_and_is_bounded(void **state)
 {
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     struct mr_error err;
     struct mr_buf small;
     struct mr_slice expected;
@@ -158,7 +124,7 @@ static void test_encoding_appends_and_is_bounded(void **state)
 
 static void test_the_event_borrows_the_record(void **state)
 {
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     struct mr_slice bytes;
     set_required(f->event);
     mr_event_set_data(f->event, MR_SLICE("data"));
@@ -172,7 +138,7 @@ static void test_the_event_borrows_the_record(void **state)
 
 static void test_null_attributes_are_absent(void **state)
 {
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     avro_value_t value;
     oracle_required();
     value = oracle_member(&oracle.attributes, "subject");
@@ -188,7 +154,7 @@ static void test_null_attributes_are_absent(void **state)
 }
 
 /* Data that is a JSON value without a datacontenttype. */
-static void assert_json(struct fixture *f, const char *expected)
+static void assert_json(struct avro_fixture *f, const char *expected)
 {
     assert_decodes(oracle_end(), f->event);
     assert_slice(mr_event_data(f->event), expected);
@@ -197,7 +163,7 @@ static void assert_json(struct fixture *f, const char *expected)
 
 static void test_scalar_data(void **state)
 {
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     avro_value_t value;
 
     oracle_required();
@@ -227,7 +193,7 @@ static void test_scalar_data(void **state)
 
 static void test_map_data(void **state)
 {
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     avro_value_t map;
     avro_value_t value;
 
@@ -259,7 +225,7 @@ static void test_map_data(void **state)
 
 static void test_array_data(void **state)
 {
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     avro_value_t array;
     avro_value_t item;
 
@@ -289,7 +255,7 @@ static void test_a_string_of_another_type_is_its_own_text(void **state)
         {"application/json", "\"21 \\\"C\\\"\""},
         {"application/vnd.example+json", "\"21 \\\"C\\\"\""},
     };
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     for (size_t i = 0; i < MR_COUNT_OF(rows); i++) {
         struct mr_attribute type = {.name = MR_SLICE("datacontenttype"),
                                     .type = MR_VALUE_STRING,
@@ -326,7 +292,7 @@ static void test_reads_what_fastavro_writes(void **state)
          "\"m\":{\"one\":{},\"two\":{\"x\":\"y\"}},\"l\":[{},{\"z\":[]}]}]"},
         {"empty-bytes", 4, ""},
     };
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     for (size_t i = 0; i < MR_COUNT_OF(rows); i++) {
         char path[128];
         size_t len;
@@ -347,7 +313,7 @@ static void test_reads_what_fastavro_writes(void **state)
 
 static void test_reads_every_attribute_type_of_fastavro(void **state)
 {
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     size_t len;
     char *bytes = oracle_read_file("tests/unit/data/avro/bytes.avro", &len);
     assert_decodes(mr_slice(bytes, len), f->event);
@@ -437,7 +403,7 @@ static void test_every_allocation_may_fail(void **state)
 
 static void test_the_steady_state_allocates_nothing(void **state)
 {
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     set_required(f->event);
     mr_event_set_data(f->event, MR_SLICE("{\"temp\":21.1}"));
     heap_fail_at(0);
@@ -460,7 +426,7 @@ static int group_setup(void **state)
 
 int main(void)
 {
-#define WITH_EVENTS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WITH_EVENTS(test) cmocka_unit_test_setup_teardown(test, avro_set_up, avro_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_EVENTS(test_agrees_with_avro_c_on_every_type),
         WITH_EVENTS(test_agrees_with_avro_c_on_integers),

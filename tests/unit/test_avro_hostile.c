@@ -11,46 +11,12 @@
 #include <cmocka.h>
 
 #include "event/format_avro.h"
+#include "lib/avro_fixture.h"
 #include "lib/avro_oracle.h"
 #include "lib/event_asserts.h"
 #include "lib/heap.h"
 
 /* ---- events ---------------------------------------------------------------------------------- */
-
-struct fixture {
-    struct mr_event *event;
-    struct mr_event *other;
-    struct mr_buf out;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    f->event = mr_event_new();
-    f->other = mr_event_new();
-    buf_init(&f->out, 1 << 20);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    mr_event_free(f->event);
-    mr_event_free(f->other);
-    buf_done(&f->out);
-    free(f);
-    return 0;
-}
-
-static void assert_decodes(struct mr_slice bytes, struct mr_event *event)
-{
-    struct mr_error err = {0};
-    if (event_avro_decode(bytes, event, &err) != 0) {
-        fail_msg("%s", err.text);
-    }
-}
 
 /* ---- bytes made by hand, after the Avro specification -----------------------------------------
  */
@@ -84,7 +50,7 @@ static void test_blocks_in_all_their_forms(void **state)
         /* the Confluent frame before it */
         MR_SLICE_INIT("\x00\x00\x00\x01\x02" BLOCK "\x00\x02"),
     };
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     assert_int_equal(ENTRIES_BYTES, 42);
     for (size_t i = 0; i < MR_COUNT_OF(records); i++) {
         assert_decodes(records[i], f->event);
@@ -114,7 +80,7 @@ static void test_blocks_of_data_in_all_their_forms(void **state)
         {MR_SLICE_INIT(BLOCK "\x00\x08\x01\x14\x01\x0e\x02x\x06\x01\x02\x00\x00\x00\x00"),
          "[{\"x\":[{}]}]"},
     };
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     for (size_t i = 0; i < MR_COUNT_OF(rows); i++) {
         assert_decodes(rows[i].record, f->event);
         assert_slice(mr_event_data(f->event), rows[i].json);
@@ -213,7 +179,7 @@ static const struct {
 
 static void test_malformed_records_are_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     for (size_t i = 0; i < MR_COUNT_OF(malformed); i++) {
         assert_refused(malformed[i].record, f->event, malformed[i].said);
     }
@@ -231,7 +197,7 @@ static void test_claims_cost_nothing(void **state)
         MR_SLICE_INIT(BLOCK "\x00\x06\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01\x00\x00"),
         MR_SLICE_INIT(BLOCK "\x00\x08\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01\x00\x00"),
     };
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     for (size_t i = 0; i < MR_COUNT_OF(records); i++) {
         heap_fail_at(1);
         assert_refused(records[i], f->event, "avro: at byte");
@@ -263,7 +229,7 @@ static struct mr_slice nested(struct mr_buf *out, int depth)
 
 static void test_nesting_is_bounded(void **state)
 {
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     /* One list, then a map and a list each: 63 deep; one more would be 65. */
     assert_decodes(nested(&f->out, 31), f->event);
     assert_int_equal(mr_event_data(f->event).len, 2 + 31 * 7);
@@ -297,7 +263,7 @@ static struct mr_slice rich_record(void)
 
 static void test_every_cut_is_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     struct mr_slice record = rich_record();
     assert_decodes(record, f->event);
     for (size_t len = 0; len < record.len; len++) {
@@ -312,7 +278,7 @@ static void test_every_cut_is_refused(void **state)
 /* What is still an event after a change of one byte is written and read back as the same event. */
 static void test_every_byte_changed(void **state)
 {
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     struct mr_slice record = rich_record();
     char *copy = malloc(record.len);
     unsigned decoded = 0;
@@ -340,7 +306,7 @@ static void test_every_byte_changed(void **state)
 
 static void test_limits_of_the_event_hold(void **state)
 {
-    struct fixture *f = *state;
+    struct avro_fixture *f = *state;
     struct mr_error err;
     (void)buf_add(&f->out, BLOCK, sizeof BLOCK - 1);
     (void)buf_add(&f->out, "\xfa\x01", 2); /* 125 more: one too many */
@@ -361,7 +327,7 @@ static int group_setup(void **state)
 
 int main(void)
 {
-#define WITH_EVENTS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WITH_EVENTS(test) cmocka_unit_test_setup_teardown(test, avro_set_up, avro_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_EVENTS(test_blocks_in_all_their_forms),
         WITH_EVENTS(test_blocks_of_data_in_all_their_forms),
