@@ -77,6 +77,7 @@ void commit_calmly(struct mr_worker *worker)
  * before that is in vain. Anything else may succeed soon. */
 static void note_failure(struct mr_worker *worker, rd_kafka_resp_err_t error)
 {
+    worker_metrics_commit_failed(worker);
     if (error == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS ||
         error == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION ||
         error == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID ||

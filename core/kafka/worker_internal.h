@@ -341,6 +341,7 @@ void worker_metrics_open(struct partition *partition);
 void worker_metrics_close(struct partition *partition);
 void worker_metrics_batch(struct partition *partition, size_t count);
 void worker_metrics_dead(struct partition *partition, const char *code);
+void worker_metrics_commit_failed(const struct mr_worker *worker);
 
 /* worker_settle.c */
 void delivery_free(struct mr_delivery *delivery);

@@ -43,6 +43,13 @@ static const struct mr_metric committed = {
     .type = MR_GAUGE,
     .help = "The offset that Kafka has confirmed; -1: none in this assignment.",
     .labels = BY_PARTITION};
+static const struct mr_metric commit_failures = {
+    .name = "millrace_worker_commit_failures_total",
+    .type = MR_COUNTER,
+    .help =
+        "Commits that Kafka refused, in whole or for one partition. They are tried again; what "
+        "moves to another member meanwhile is read again.",
+    .labels = {"group"}};
 static const struct mr_metric dead_letters = {
     .name = "millrace_worker_dead_letters_total",
     .type = MR_COUNTER,
@@ -103,4 +110,10 @@ void worker_metrics_dead(struct partition *partition, const char *code)
 {
     const char *labels[] = {partition->topic, code, NULL};
     mr_count(mr_series_get(&dead_letters, labels), 1);
+}
+
+void worker_metrics_commit_failed(const struct mr_worker *worker)
+{
+    const char *labels[] = {worker->group, NULL};
+    mr_count(mr_series_get(&commit_failures, labels), 1);
 }
