@@ -11,6 +11,8 @@
 #include <millrace/event.h>
 #include <millrace/slice.h>
 
+#include "bridge/http/identity.h"
+
 /* DIALECT_NAME_BYTES_MAX: of an id, an application and a device, each. */
 enum { DIALECT_DETAIL_BYTES = 512, DIALECT_NAME_BYTES_MAX = 1024 };
 
@@ -21,6 +23,7 @@ struct dialect_request {
     struct mr_slice body;
     struct mr_slice (*header)(const void *from, const char *name, unsigned *ret_count);
     const void *from;
+    struct identity identity;
 };
 
 struct dialect_refusal {

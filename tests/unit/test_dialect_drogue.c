@@ -1,185 +1,112 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Requests as text in, events out. The dialect belongs to a program, so it is built in here. */
-#include "bridge/http/dialect_drogue.c"
-
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "lib/dialect_fixture.h"
 #include "lib/heap.h"
-#include "net/http_reader.h"
-
-struct fixture {
-    struct http_reader reader;
-    struct mr_event *event;
-    struct dialect_refusal refusal;
-    int rc;
-};
-
-static struct mr_slice header_of(const void *from, const char *name, unsigned *ret_count)
-{
-    return http_reader_header(from, name, ret_count);
-}
-
-static void read_from(struct fixture *f)
-{
-    const struct dialect_request request = {
-        .method = http_reader_method(&f->reader),
-        .path = http_reader_path(&f->reader),
-        .query = http_reader_query(&f->reader),
-        .body = http_reader_body(&f->reader),
-        .header = header_of,
-        .from = &f->reader,
-    };
-    f->rc = dialect_drogue.read(&request, f->event, &f->refusal);
-}
-
-/* `headers` is further header lines; `body` may be NULL. */
-static void request(struct fixture *f, const char *method, const char *target, const char *headers,
-                    const char *body)
-{
-    const struct http_limits limits = {.head_bytes_max = 65536, .body_bytes_max = 65536};
-    char *text = malloc(200000);
-    int len;
-    assert_non_null(text);
-    len = snprintf(text, 200000, "%s %s HTTP/1.1\r\nHost: a\r\n%sContent-Length: %zu\r\n\r\n%s",
-                   method, target, headers, body == NULL ? 0 : strlen(body),
-                   body == NULL ? "" : body);
-    memset(f, 0, sizeof *f);
-    http_reader_init(&f->reader, &limits);
-    assert_int_equal(http_reader_feed(&f->reader, text, (size_t)len), len);
-    assert_int_equal(f->reader.state, HTTP_READER_COMPLETE);
-    free(text);
-    assert_true(dialect_drogue.is_mine(http_reader_path(&f->reader)));
-    f->event = mr_event_new();
-    assert_non_null(f->event);
-    read_from(f);
-}
-
-static void done(struct fixture *f)
-{
-    mr_event_free(f->event);
-    http_reader_done(&f->reader);
-}
-
-static void assert_attribute(const struct fixture *f, const char *name, const char *expected)
-{
-    struct mr_slice value = mr_event_string(f->event, name);
-    if (!mr_slice_is(value, mr_slice_of(expected)) || (value.ptr == NULL) != (expected == NULL)) {
-        fail_msg("%s is '%.*s', not '%s'", name, MR_SLICE_ARG(value),
-                 expected == NULL ? "absent" : expected);
-    }
-}
-
-static void accept_event(struct fixture *f, const char *target, const char *headers,
-                         const char *body)
-{
-    struct mr_error err;
-    request(f, "POST", target, headers, body);
-    if (f->rc != 0) {
-        fail_msg("%s: %d %s", target, f->refusal.status, f->refusal.detail);
-    }
-    assert_int_equal(mr_event_complete(f->event, &err), 0);
-}
 
 static void test_every_part_has_its_place(void **state)
 {
-    struct fixture f;
+    struct dialect_fixture f = {.dialect = &dialect_drogue};
     (void)state;
-    accept_event(&f,
-                 "/v1/temp/room/2?application=barn&device=d1&data_schema=urn:s:1"
-                 "&time=2026-01-02T03:04:05.678Z",
-                 "Content-Type: text/plain; charset=utf-8\r\nIdempotency-Key: \"k-1\"\r\n", "21.5");
-    assert_attribute(&f, "specversion", "1.0");
-    assert_attribute(&f, "id", "k-1");
-    assert_attribute(&f, "type", "io.millrace.event.v1");
-    assert_attribute(&f, "source", "/barn/d1");
-    assert_attribute(&f, "subject", "temp/room/2");
-    assert_attribute(&f, "time", "2026-01-02T03:04:05.678Z");
-    assert_attribute(&f, "datacontenttype", "text/plain; charset=utf-8");
-    assert_attribute(&f, "dataschema", "urn:s:1");
-    assert_attribute(&f, "application", "barn");
-    assert_attribute(&f, "device", "d1");
+    dialect_accept(&f,
+                   "/v1/temp/room/2?application=barn&device=d1&data_schema=urn:s:1"
+                   "&time=2026-01-02T03:04:05.678Z",
+                   "Content-Type: text/plain; charset=utf-8\r\nIdempotency-Key: \"k-1\"\r\n",
+                   "21.5");
+    dialect_assert(&f, "specversion", "1.0");
+    dialect_assert(&f, "id", "k-1");
+    dialect_assert(&f, "type", "io.millrace.event.v1");
+    dialect_assert(&f, "source", "/barn/d1");
+    dialect_assert(&f, "subject", "temp/room/2");
+    dialect_assert(&f, "time", "2026-01-02T03:04:05.678Z");
+    dialect_assert(&f, "datacontenttype", "text/plain; charset=utf-8");
+    dialect_assert(&f, "dataschema", "urn:s:1");
+    dialect_assert(&f, "application", "barn");
+    dialect_assert(&f, "device", "d1");
     assert_int_equal(mr_event_count(f.event), 10);
     assert_true(mr_slice_is(mr_event_data(f.event), MR_SLICE("21.5")));
-    done(&f);
+    dialect_done(&f);
 }
 
 /* mr_event_complete adds the rest (test_device_event.c). */
 static void test_what_is_missing_has_a_default(void **state)
 {
-    struct fixture f;
+    struct dialect_fixture f = {.dialect = &dialect_drogue};
     (void)state;
-    request(&f, "POST", "/v1/temp?device=d1", "", "{\"a\": 1}");
+    dialect_request(&f, "POST", "/v1/temp?device=d1", "", "{\"a\": 1}");
     assert_int_equal(f.rc, 0);
-    assert_attribute(&f, "id", NULL);
-    assert_attribute(&f, "time", NULL);
-    assert_attribute(&f, "source", "/default/d1");
-    assert_attribute(&f, "application", "default");
-    assert_attribute(&f, "subject", "temp");
-    assert_attribute(&f, "datacontenttype", "application/json");
-    assert_attribute(&f, "dataschema", NULL);
-    done(&f);
+    dialect_assert(&f, "id", NULL);
+    dialect_assert(&f, "time", NULL);
+    dialect_assert(&f, "source", "/default/d1");
+    dialect_assert(&f, "application", "default");
+    dialect_assert(&f, "subject", "temp");
+    dialect_assert(&f, "datacontenttype", "application/json");
+    dialect_assert(&f, "dataschema", NULL);
+    dialect_done(&f);
 }
 
 static void test_percent_encoding_is_undone_once(void **state)
 {
-    struct fixture f;
+    struct dialect_fixture f = {.dialect = &dialect_drogue};
     (void)state;
-    accept_event(&f,
-                 "/v1/a%20b/%C3%A9+%252F?application=a%2Fb+c%2Bd&device=%F0%9F%8C%A1&unknown=%00",
-                 "", "x");
-    assert_attribute(&f, "subject", "a b/\xc3\xa9+%2F");
-    assert_attribute(&f, "application", "a/b c+d");
-    assert_attribute(&f, "device", "\xf0\x9f\x8c\xa1");
+    dialect_accept(&f,
+                   "/v1/a%20b/%C3%A9+%252F?application=a%2Fb+c%2Bd&device=%F0%9F%8C%A1&unknown=%00",
+                   "", "x");
+    dialect_assert(&f, "subject", "a b/\xc3\xa9+%2F");
+    dialect_assert(&f, "application", "a/b c+d");
+    dialect_assert(&f, "device", "\xf0\x9f\x8c\xa1");
     /* RFC 3986 2.1 and 2.3: so encoded, the parts can be told apart. */
-    assert_attribute(&f, "source", "/a%2Fb%20c%2Bd/%F0%9F%8C%A1");
-    done(&f);
-    accept_event(&f, "/v1/temp?%64evice=x&&=&foo&foo", "", "x"); /* names are encoded too */
-    assert_attribute(&f, "device", "x");
-    done(&f);
+    dialect_assert(&f, "source", "/a%2Fb%20c%2Bd/%F0%9F%8C%A1");
+    dialect_done(&f);
+    dialect_accept(&f, "/v1/temp?%64evice=x&&=&foo&foo", "", "x"); /* names are encoded too */
+    dialect_assert(&f, "device", "x");
+    dialect_done(&f);
 }
 
 static void test_the_content_type_is_guessed_only_when_missing(void **state)
 {
     static const char *const json[] = {"{}", " [1, \"a\"]\n", "21.5", "null", "\"x\""};
     static const char *const other[] = {"", "{", "21.5x", "nul", "{\"a\":1}{}"};
-    struct fixture f;
+    struct dialect_fixture f = {.dialect = &dialect_drogue};
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(json); i++) {
-        accept_event(&f, "/v1/c?device=d", "", json[i]);
-        assert_attribute(&f, "datacontenttype", "application/json");
-        done(&f);
-        accept_event(&f, "/v1/c?device=d", "Content-Type: application/x\r\n", json[i]);
-        assert_attribute(&f, "datacontenttype", "application/x");
-        done(&f);
+        dialect_accept(&f, "/v1/c?device=d", "", json[i]);
+        dialect_assert(&f, "datacontenttype", "application/json");
+        dialect_done(&f);
+        dialect_accept(&f, "/v1/c?device=d", "Content-Type: application/x\r\n", json[i]);
+        dialect_assert(&f, "datacontenttype", "application/x");
+        dialect_done(&f);
     }
     for (size_t i = 0; i < MR_COUNT_OF(other); i++) {
-        accept_event(&f, "/v1/c?device=d", "", other[i]);
-        assert_attribute(&f, "datacontenttype", "application/octet-stream");
+        dialect_accept(&f, "/v1/c?device=d", "", other[i]);
+        dialect_assert(&f, "datacontenttype", "application/octet-stream");
         assert_non_null(mr_event_data(f.event).ptr); /* empty data is data */
         assert_true(mr_slice_is(mr_event_data(f.event), mr_slice_of(other[i])));
-        done(&f);
+        dialect_done(&f);
     }
 }
 
 static void test_the_time_comes_from_either_place(void **state)
 {
-    struct fixture f;
+    struct dialect_fixture f = {.dialect = &dialect_drogue};
     (void)state;
-    accept_event(&f, "/v1/c?device=d", "ce-time: 2026-01-02T03:04:05+01:00\r\n", "");
-    assert_attribute(&f, "time", "2026-01-02T03:04:05+01:00");
-    done(&f);
-    accept_event(&f, "/v1/c?device=d&time=2026-01-02T03:04:05%2B01:00", "", "");
-    assert_attribute(&f, "time", "2026-01-02T03:04:05+01:00");
-    done(&f);
-    accept_event(&f, "/v1/c?device=d&time=2026-01-02T03:04:05Z",
-                 "CE-Time: 2026-01-02T03:04:05Z\r\n", "");
-    assert_attribute(&f, "time", "2026-01-02T03:04:05Z");
-    done(&f);
+    dialect_accept(&f, "/v1/c?device=d", "ce-time: 2026-01-02T03:04:05+01:00\r\n", "");
+    dialect_assert(&f, "time", "2026-01-02T03:04:05+01:00");
+    dialect_done(&f);
+    dialect_accept(&f, "/v1/c?device=d&time=2026-01-02T03:04:05%2B01:00", "", "");
+    dialect_assert(&f, "time", "2026-01-02T03:04:05+01:00");
+    dialect_done(&f);
+    dialect_accept(&f, "/v1/c?device=d&time=2026-01-02T03:04:05Z",
+                   "CE-Time: 2026-01-02T03:04:05Z\r\n", "");
+    dialect_assert(&f, "time", "2026-01-02T03:04:05Z");
+    dialect_done(&f);
 }
 
 static void test_the_idempotency_key_is_the_id(void **state)
@@ -195,12 +122,12 @@ static void test_the_idempotency_key_is_the_id(void **state)
         {"idempotency-key:  a b \r\n", "a b"},
         {"Idempotency-Key: a\"b\r\n", "a\"b"},
     };
-    struct fixture f;
+    struct dialect_fixture f = {.dialect = &dialect_drogue};
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
-        accept_event(&f, "/v1/c?device=d", cases[i].header, "");
-        assert_attribute(&f, "id", cases[i].id);
-        done(&f);
+        dialect_accept(&f, "/v1/c?device=d", cases[i].header, "");
+        dialect_assert(&f, "id", cases[i].id);
+        dialect_done(&f);
     }
 }
 
@@ -260,14 +187,14 @@ static void test_what_is_wrong_is_refused_by_name(void **state)
     };
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
-        struct fixture f;
-        request(&f, "POST", cases[i].target, cases[i].headers, "x");
+        struct dialect_fixture f = {.dialect = &dialect_drogue};
+        dialect_request(&f, "POST", cases[i].target, cases[i].headers, "x");
         if (f.rc == 0 || f.refusal.status != cases[i].status ||
             strstr(f.refusal.detail, cases[i].named) == NULL) {
             fail_msg("%s %s: %d %d %s", cases[i].target, cases[i].headers, f.rc, f.refusal.status,
                      f.refusal.detail);
         }
-        done(&f);
+        dialect_done(&f);
     }
 }
 
@@ -276,12 +203,12 @@ static void test_only_post(void **state)
     static const char *const methods[] = {"GET", "PUT", "HEAD", "DELETE", "post"};
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(methods); i++) {
-        struct fixture f;
-        request(&f, methods[i], "/v1/c?device=d", "", "");
+        struct dialect_fixture f = {.dialect = &dialect_drogue};
+        dialect_request(&f, methods[i], "/v1/c?device=d", "", "");
         assert_int_equal(f.rc, -1);
         assert_int_equal(f.refusal.status, 405);
         assert_string_equal(f.refusal.headers, "Allow: POST\r\n");
-        done(&f);
+        dialect_done(&f);
     }
     assert_false(dialect_drogue.is_mine(MR_SLICE("/v1")));
     assert_false(dialect_drogue.is_mine(MR_SLICE("/v2/c")));
@@ -290,38 +217,38 @@ static void test_only_post(void **state)
 
 static void test_long_values_are_bounded(void **state)
 {
-    struct fixture f;
+    struct dialect_fixture f = {.dialect = &dialect_drogue};
     char text[DIALECT_NAME_BYTES_MAX + 100];
     (void)state;
     (void)snprintf(text, sizeof text, "/v1/c?device=%0*d", DIALECT_NAME_BYTES_MAX, 0);
-    accept_event(&f, text, "", "");
-    done(&f);
+    dialect_accept(&f, text, "", "");
+    dialect_done(&f);
     (void)snprintf(text, sizeof text, "/v1/c?device=%0*d", DIALECT_NAME_BYTES_MAX + 1, 0);
-    request(&f, "POST", text, "", "");
+    dialect_request(&f, "POST", text, "", "");
     assert_int_equal(f.refusal.status, 400);
-    done(&f);
+    dialect_done(&f);
     (void)snprintf(text, sizeof text, "Idempotency-Key: %0*d\r\n", DIALECT_NAME_BYTES_MAX + 1, 0);
-    request(&f, "POST", "/v1/c?device=d", text, "");
+    dialect_request(&f, "POST", "/v1/c?device=d", text, "");
     assert_int_equal(f.refusal.status, 400);
-    done(&f);
+    dialect_done(&f);
 }
 
 static void test_out_of_memory_is_a_503(void **state)
 {
-    struct fixture f;
+    struct dialect_fixture f = {.dialect = &dialect_drogue};
     unsigned n = 1;
     (void)state;
-    accept_event(&f,
-                 "/v1/temp%20/x?application=barn&device=d1&data_schema=urn:s:1"
-                 "&time=2026-01-02T03:04:05.678Z",
-                 "Content-Type: text/plain\r\nIdempotency-Key: \"k-1\"\r\n", "21.5");
+    dialect_accept(&f,
+                   "/v1/temp%20/x?application=barn&device=d1&data_schema=urn:s:1"
+                   "&time=2026-01-02T03:04:05.678Z",
+                   "Content-Type: text/plain\r\nIdempotency-Key: \"k-1\"\r\n", "21.5");
     mr_event_free(f.event);
     for (;; n++) {
         heap_fail_at(0);
         f.event = mr_event_new();
         assert_non_null(f.event);
         heap_fail_at(n);
-        read_from(&f);
+        dialect_read_again(&f);
         mr_event_free(f.event);
         assert_int_equal(heap_alive(), 0);
         if (!heap_failed()) {

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef BRIDGE_HTTP_IDENTITY_H
+#define BRIDGE_HTTP_IDENTITY_H
+
+/* Who a request comes from, as proven by a password or a certificate. Pure. */
+
+#include <stdbool.h>
+
+#include <millrace/slice.h>
+
+struct identity {
+    struct mr_slice application;
+    struct mr_slice device; /* absent (ptr NULL): nobody was asked (auth = none) */
+    /* The devices of the same application that it may speak for: names separated by spaces, where
+     * an asterisk stands for any characters. Empty: itself only. */
+    struct mr_slice speaks_for;
+};
+
+bool identity_is_known(const struct identity *identity);
+bool identity_may_speak_for(const struct identity *identity, struct mr_slice device);
+
+#endif

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/dialect_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { TEXT_BYTES_MAX = 2 * 1024 * 1024 };
+
+static struct mr_slice header_of(const void *from, const char *name, unsigned *ret_count)
+{
+    return http_reader_header(from, name, ret_count);
+}
+
+void dialect_read_again(struct dialect_fixture *f)
+{
+    const struct dialect_request request = {
+        .method = http_reader_method(&f->reader),
+        .path = http_reader_path(&f->reader),
+        .query = http_reader_query(&f->reader),
+        .body = http_reader_body(&f->reader),
+        .header = header_of,
+        .from = &f->reader,
+        .identity = f->identity,
+    };
+    f->rc = f->dialect->read(&request, f->event, &f->refusal);
+}
+
+void dialect_request_bytes(struct dialect_fixture *f, const char *method, const char *target,
+                           const char *headers, struct mr_slice body)
+{
+    const struct http_limits limits = {.head_bytes_max = 65536, .body_bytes_max = 1048576};
+    char *text = malloc(TEXT_BYTES_MAX);
+    int len;
+    assert_non_null(text);
+    len =
+        snprintf(text, TEXT_BYTES_MAX, "%s %s HTTP/1.1\r\nHost: a\r\n%sContent-Length: %zu\r\n\r\n",
+                 method, target, headers, body.len);
+    assert_true(len > 0 && (size_t)len + body.len < TEXT_BYTES_MAX);
+    if (body.len > 0) {
+        memcpy(text + len, body.ptr, body.len);
+    }
+    http_reader_init(&f->reader, &limits);
+    assert_int_equal(http_reader_feed(&f->reader, text, (size_t)len + body.len),
+                     (size_t)len + body.len);
+    assert_int_equal(f->reader.state, HTTP_READER_COMPLETE);
+    free(text);
+    assert_true(f->dialect->is_mine(http_reader_path(&f->reader)));
+    f->refusal = (struct dialect_refusal){0};
+    f->event = mr_event_new();
+    assert_non_null(f->event);
+    dialect_read_again(f);
+}
+
+void dialect_request(struct dialect_fixture *f, const char *method, const char *target,
+                     const char *headers, const char *body)
+{
+    dialect_request_bytes(f, method, target, headers, mr_slice_of(body == NULL ? "" : body));
+}
+
+void dialect_done(struct dialect_fixture *f)
+{
+    mr_event_free(f->event);
+    http_reader_done(&f->reader);
+}
+
+void dialect_accept(struct dialect_fixture *f, const char *target, const char *headers,
+                    const char *body)
+{
+    struct mr_error err;
+    dialect_request(f, "POST", target, headers, body);
+    if (f->rc != 0) {
+        fail_msg("%s: %d %s", target, f->refusal.status, f->refusal.detail);
+    }
+    assert_int_equal(mr_event_complete(f->event, &err), 0);
+}
+
+void dialect_refuse(struct dialect_fixture *f, int status, const char *detail, const char *target,
+                    const char *headers, const char *body)
+{
+    dialect_request(f, "POST", target, headers, body);
+    assert_int_equal(f->rc, -1);
+    if (f->refusal.status != status || strstr(f->refusal.detail, detail) == NULL) {
+        fail_msg("%s: %d '%s', not %d '%s'", target, f->refusal.status, f->refusal.detail, status,
+                 detail);
+    }
+}
+
+void dialect_assert(const struct dialect_fixture *f, const char *name, const char *expected)
+{
+    struct mr_slice value = mr_event_string(f->event, name);
+    if (!mr_slice_is(value, mr_slice_of(expected)) || (value.ptr == NULL) != (expected == NULL)) {
+        fail_msg("%s is '%.*s', not '%s'", name, MR_SLICE_ARG(value),
+                 expected == NULL ? "absent" : expected);
+    }
+}

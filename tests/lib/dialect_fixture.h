@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TESTS_LIB_DIALECT_FIXTURE_H
+#define TESTS_LIB_DIALECT_FIXTURE_H
+
+/* Requests as text in, events out. */
+#include "bridge/http/dialect.h"
+#include "net/http_reader.h"
+
+struct dialect_fixture {
+    const struct dialect *dialect;
+    struct identity identity; /* as whom the next requests come */
+    struct http_reader reader;
+    struct mr_event *event;
+    struct dialect_refusal refusal;
+    int rc;
+};
+
+/* Read one request, whose path must be the dialect's. `headers` is further header lines; `body` may
+ * be NULL. Each call is ended by dialect_done. */
+void dialect_request(struct dialect_fixture *f, const char *method, const char *target,
+                     const char *headers, const char *body);
+void dialect_request_bytes(struct dialect_fixture *f, const char *method, const char *target,
+                           const char *headers, struct mr_slice body);
+void dialect_read_again(struct dialect_fixture *f);
+void dialect_done(struct dialect_fixture *f);
+
+/* POST; it must become an event, which is completed. */
+void dialect_accept(struct dialect_fixture *f, const char *target, const char *headers,
+                    const char *body);
+
+/* POST; it must be refused with this status, and a detail that has `detail` in it. */
+void dialect_refuse(struct dialect_fixture *f, int status, const char *detail, const char *target,
+                    const char *headers, const char *body);
+
+/* `expected` NULL: it must be absent. */
+void dialect_assert(const struct dialect_fixture *f, const char *name, const char *expected);
+
+#endif
