@@ -9,6 +9,14 @@ enum { BRIDGE_LOOPS_MAX = 64 };
 
 struct bridge_options {
     struct mr_address listen;
+    bool plain;
+    struct mr_address tls_listen;
+    char *tls_certificate; /* file names; NULL: none */
+    char *tls_key;
+    int tls_client; /* enum tls_client */
+    char *tls_client_ca;
+    char *tls_client_crl;
+    int tls_version_min; /* enum tls_version */
     int64_t loops;
     int64_t body_bytes_max;
     int64_t header_bytes_max;
