@@ -96,6 +96,8 @@ struct mr_slice http_request_query(
     const struct http_request *request); /* raw; absent without "?" */
 struct mr_slice http_request_header(const struct http_request *request, const char *name,
                                     unsigned *ret_count);
+bool http_request_header_at(const struct http_request *request, unsigned index,
+                            struct mr_slice *ret_name, struct mr_slice *ret_value);
 struct mr_slice http_request_body(const struct http_request *request);
 /* The subject of the client's certificate, which has been verified, as RFC 4514 writes it (UTF-8,
  * escaped); absent without one, or if its subject is empty. Lives as long as the connection, and is
