@@ -32,15 +32,27 @@ struct dialect_refusal {
     char detail[DIALECT_DETAIL_BYTES];
 };
 
+/* What becomes of a request. */
+enum dialect_result {
+    DIALECT_REFUSED = -1,
+    DIALECT_EVENT = 0,
+    DIALECT_NOT_STORED = 1, /* understood, and of a kind that is none of ours: answered with 204 */
+};
+
 struct dialect {
     bool (*is_mine)(struct mr_slice path);
 
     /* Fill `event`, which is empty, with what the request says; its data borrows the request's.
-     * Returns 0, or -1 with the refusal. mr_event_complete adds the rest then. */
+     * Returns one of enum dialect_result; with DIALECT_REFUSED the refusal is filled.
+     * mr_event_complete adds the rest to an event then. */
     int (*read)(const struct dialect_request *request, struct mr_event *event,
                 struct dialect_refusal *ret_refusal);
 };
 
 extern const struct dialect dialect_drogue;
+extern const struct dialect dialect_publish;
+extern const struct dialect dialect_hono;
+extern const struct dialect dialect_ttn;
+extern const struct dialect dialect_things_stack;
 
 #endif

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One event's way, and that its answer comes in time: 504 is decided here. Happy path: a request is
  * complete -> a dialect makes an event of it -> it is sent -> Kafka acknowledges -> 202. What can
- * go wrong: no dialect wants it (404), the dialect refuses it (4xx), the producer can't or won't
- * take it (503, 413, 422), nothing is known by answer.timeout (504, and the send goes on alone),
- * the client has left (everything goes on as if it hadn't). */
+ * go wrong: no dialect wants it (404), the dialect refuses it (4xx) or finds no event in it (204),
+ * the producer can't or won't take it (503, 413, 422), nothing is known by answer.timeout (504, and
+ * the send goes on alone), the client has left (everything goes on as if it hadn't). */
 #include "bridge/http/exchange.h"
 
 #include <assert.h>
@@ -40,7 +40,9 @@ struct exchange {
     char id_inline[ID_BYTES_INLINE];
 };
 
-static const struct dialect *const dialects[] = {&dialect_drogue};
+static const struct dialect *const dialects[] = {
+    &dialect_drogue, &dialect_publish, &dialect_hono, &dialect_ttn, &dialect_things_stack,
+};
 
 static void count_answer(struct exchanges *exchanges, int status)
 {
@@ -223,7 +225,7 @@ static int complete(struct mr_event *event, struct dialect_refusal *ret_refusal)
     return -1;
 }
 
-/* 0, or -1 with the refusal. */
+/* Of enum dialect_result. */
 static int read_event(struct exchanges *exchanges, struct http_request *request,
                       struct dialect_refusal *ret_refusal)
 {
@@ -239,7 +241,7 @@ static int read_event(struct exchanges *exchanges, struct http_request *request,
     for (size_t i = 0; i < MR_COUNT_OF(dialects); i++) {
         if (dialects[i]->is_mine(from.path)) {
             int rc = dialects[i]->read(&from, exchanges->event, ret_refusal);
-            return rc == 0 ? complete(exchanges->event, ret_refusal) : rc;
+            return rc == DIALECT_EVENT ? complete(exchanges->event, ret_refusal) : rc;
         }
     }
     *ret_refusal = (struct dialect_refusal){
@@ -257,11 +259,16 @@ void exchange_begin(struct http_request *request, void *user)
         count_answer(exchanges, answer_refusal(request, &refusal));
         return;
     }
-    if (read_event(exchanges, request, &refusal) != 0) {
-        count_answer(exchanges, answer_refusal(request, &refusal));
-        return;
+    switch (read_event(exchanges, request, &refusal)) {
+        case DIALECT_EVENT:
+            send_event(exchanges, request);
+            break;
+        case DIALECT_NOT_STORED:
+            count_answer(exchanges, answer_not_stored(request));
+            break;
+        default:
+            count_answer(exchanges, answer_refusal(request, &refusal));
     }
-    send_event(exchanges, request);
 }
 
 int exchanges_init(struct exchanges *exchanges, uv_loop_t *loop, struct mr_port *port,
