@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the first inputs of corpus/dialect_*: files named seed-*; the others were found by
-libFuzzer, starting from these.
+"""Writes the first inputs of corpus/dialect_{drogue,publish,hono,ttn,things_stack}: files named
+seed-*; the others were found by libFuzzer, starting from these.
 
     python3 tests/fuzz/dialect_seeds.py
 """

@@ -29,6 +29,12 @@ static inline struct mr_slice fuzz_header(const void *from, const char *name, un
     return http_reader_header(from, name, ret_count);
 }
 
+static inline bool fuzz_header_at(const void *from, unsigned index, struct mr_slice *ret_name,
+                                  struct mr_slice *ret_value)
+{
+    return http_reader_header_at(from, index, ret_name, ret_value);
+}
+
 /* The answer is one that a dialect may give, and its text can be shown. */
 static inline void fuzz_must_be_refusal(const struct dialect_refusal *refusal)
 {
@@ -92,6 +98,7 @@ static inline void fuzz_read(const struct dialect *dialect, const struct http_re
         .query = http_reader_query(reader),
         .body = http_reader_body(reader),
         .header = fuzz_header,
+        .header_at = fuzz_header_at,
         .from = reader,
         .identity = *identity,
     };
