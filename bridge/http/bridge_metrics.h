@@ -8,7 +8,7 @@
 
 #include "net/tls_stream.h"
 
-enum { BRIDGE_STATUSES = 15 };
+enum { BRIDGE_STATUSES = 16 };
 
 struct bridge_metrics {
     struct mr_series *requests[BRIDGE_STATUSES]; /* by status */
