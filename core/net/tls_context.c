@@ -271,6 +271,23 @@ static int on_alpn(SSL *ssl, const unsigned char **ret_chosen, unsigned char *re
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+/* A session whose client certificate has ended since isn't resumed: there is a whole handshake
+ * instead, for which the client may have a new one. */
+static SSL_TICKET_RETURN on_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+                                   size_t name_len, SSL_TICKET_STATUS status, void *user)
+{
+    bool is_good = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
+    X509 *peer = session == NULL ? NULL : SSL_SESSION_get0_peer(session);
+    (void)ssl;
+    (void)name;
+    (void)name_len;
+    (void)user;
+    if (!is_good || (peer != NULL && X509_cmp_current_time(X509_get0_notAfter(peer)) <= 0)) {
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    }
+    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 static bool set_up(SSL_CTX *ssl, const struct tls_context_config *config)
 {
     int version = config->version_min == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
@@ -297,6 +314,7 @@ static bool set_up(SSL_CTX *ssl, const struct tls_context_config *config)
            SSL_CTX_set_ciphersuites(ssl, ciphers_1_3) == 1 &&
            SSL_CTX_set1_groups_list(ssl, groups) == 1 &&
            SSL_CTX_set_num_tickets(ssl, TICKETS) == 1 &&
+           SSL_CTX_set_session_ticket_cb(ssl, NULL, on_ticket, NULL) == 1 &&
            RAND_bytes(session_context, sizeof session_context) == 1 &&
            SSL_CTX_set_session_id_context(ssl, session_context, sizeof session_context) == 1;
 }

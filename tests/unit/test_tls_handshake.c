@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The server's end against OpenSSL's client, in memory: what a handshake comes to. */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -205,6 +206,38 @@ static void test_a_ticket_is_good_for_its_own_context(void **state)
     tls_context_unref(other);
 }
 
+/* Ended since the session began: no resumption, but a whole handshake, with a new certificate. */
+static void test_a_ticket_does_not_outlive_the_certificate(void **state)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    struct tls_fixture *f = *state;
+    for (size_t i = 0; i < MR_COUNT_OF(versions); i++) {
+        struct cert brief;
+        struct tls_pair pair;
+        SSL_SESSION *session;
+        cert_make(&brief, &(struct cert_spec){.common_name = "d1", .issuer = &f->ca, .to_s = 2});
+        pair_make(&pair, f->optional, versions[i]);
+        pair_show_certificate(&pair, &brief);
+        assert_int_equal(pair_shake_hands(f, &pair), 1);
+        assert_true(mr_slice_is(tls_stream_subject(pair.stream), MR_SLICE("CN=d1")));
+        session = take_session(&pair);
+        pair_done(&pair);
+        while (X509_cmp_current_time(X509_get0_notAfter(brief.x509)) > 0) {
+            (void)poll(NULL, 0, 10);
+        }
+        pair_make(&pair, f->optional, versions[i]);
+        pair_show_certificate(&pair, &f->client);
+        assert_int_equal(SSL_set_session(pair.client, session), 1);
+        assert_int_equal(pair_shake_hands(f, &pair), 1);
+        assert_int_equal(SSL_session_reused(pair.client), 0);
+        assert_int_equal(tls_stream_state(pair.stream), TLS_STREAM_OPEN);
+        assert_false(mr_slice_is(tls_stream_subject(pair.stream), MR_SLICE("CN=d1")));
+        SSL_SESSION_free(session);
+        pair_done(&pair);
+        cert_done(&brief);
+    }
+}
+
 static void test_the_client_does_not_trust_us(void **state)
 {
     struct tls_fixture *f = *state;
@@ -227,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_the_subject_of_the_client),
         cmocka_unit_test(test_certificates_that_are_not_accepted),
         cmocka_unit_test(test_a_ticket_is_good_for_its_own_context),
+        cmocka_unit_test(test_a_ticket_does_not_outlive_the_certificate),
         cmocka_unit_test(test_the_client_does_not_trust_us),
     };
     return cmocka_run_group_tests(tests, tls_fixture_make, tls_fixture_done);
