@@ -1,40 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/* CloudEvents over HTTP. The input is a byte that chooses who is authenticated, then a request as
- * it comes over the network. What becomes an event lacks nothing but its time, survives Kafka, and
- * comes back the same in binary mode, as written here by the specification. A batch has as many
- * events as jansson finds, and the same ones each time it is read. */
+/* CloudEvents over HTTP. The input is that of fuzz_dialect.h. What becomes an event lacks nothing
+ * but its time, survives Kafka, and comes back the same in binary mode, as written here by the
+ * specification. A batch has as many events as jansson finds, and the same ones each time it is
+ * read. */
 #include <jansson.h>
 #include <string.h>
 
-#include "bridge/http/dialect.h"
-#include "event/check.h"
-#include "event/kafka_binding.h"
 #include "kit/ascii.h"
-#include "net/http_reader.h"
-#include "tests/fuzz/event_equal.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+#include "tests/fuzz/fuzz_dialect.h"
 
 enum { HEAD_BYTES_MAX = 16384, BODY_BYTES_MAX = 65536, RECORD_BYTES_MAX = 1 << 24 };
-
-static const struct identity identities[] = {
-    {.device = {NULL, 0}}, /* nobody was asked */
-    {.application = MR_SLICE_INIT("a"), .device = MR_SLICE_INIT("d")},
-    {.application = MR_SLICE_INIT("a"),
-     .device = MR_SLICE_INIT("gw"),
-     .speaks_for = MR_SLICE_INIT("d* *-x")},
-};
-
-static struct mr_slice get_header(const void *from, const char *name, unsigned *ret_count)
-{
-    return http_reader_header(from, name, ret_count);
-}
-
-static bool get_header_at(const void *from, unsigned index, struct mr_slice *ret_name,
-                          struct mr_slice *ret_value)
-{
-    return http_reader_header_at(from, index, ret_name, ret_value);
-}
 
 static struct dialect_request request_of(const struct http_reader *reader,
                                          const struct identity *identity)
@@ -44,8 +19,8 @@ static struct dialect_request request_of(const struct http_reader *reader,
         .path = http_reader_path(reader),
         .query = http_reader_query(reader),
         .body = http_reader_body(reader),
-        .header = get_header,
-        .header_at = get_header_at,
+        .header = fuzz_header,
+        .header_at = fuzz_header_at,
         .from = reader,
         .identity = *identity,
     };
@@ -72,21 +47,6 @@ static void must_be_allowed(const struct mr_event *event, const struct identity 
         MUST(has_gateway || mr_slice_is(device, identity->device));
         MUST(!has_gateway || mr_slice_is(gateway, identity->device));
     }
-}
-
-static void must_survive_kafka(const struct mr_event *event)
-{
-    struct mr_event *again = mr_event_new();
-    struct kafka_writer writer;
-    struct kafka_record record;
-    MUST(again != NULL);
-    kafka_writer_init(&writer, RECORD_BYTES_MAX);
-    MUST(kafka_binding_write(event, EVENT_ENCODING_AVRO, &writer, &record, NULL) == 0);
-    MUST(record.key.len > 0); /* at least its source */
-    MUST(kafka_binding_read(&record, again, NULL) == 0);
-    must_equal(event, again);
-    kafka_writer_done(&writer);
-    mr_event_free(again);
 }
 
 /* http-protocol-binding.md, 3.1.3.2. */
@@ -164,7 +124,7 @@ static void must_survive_http(const struct mr_event *event)
         struct dialect_request request;
         MUST(http_reader_feed(&reader, text.ptr, text.len) == text.len);
         MUST(reader.state == HTTP_READER_COMPLETE);
-        request = request_of(&reader, &identities[0]);
+        request = request_of(&reader, &fuzz_identities[0]);
         MUST(dialect_cloudevents.read(&request, again, &refusal) == DIALECT_EVENT);
         must_have_all(again, event);
     }
@@ -183,7 +143,7 @@ static void must_be_event(struct mr_event *event, const struct identity *identit
     must_survive_http(event);
     if (mr_event_complete(event, &err) == 0) {
         MUST(mr_event_count(event) == count + (has_time ? 0 : 1));
-        must_survive_kafka(event);
+        fuzz_must_survive_kafka(event); /* the key is at least its source */
     } else {
         MUST(err.code == MR_ELIMIT); /* the other attributes fill it */
     }
@@ -260,7 +220,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     (void)http_reader_feed(&reader, (const char *)bytes + 1, size - 1);
     if (reader.state == HTTP_READER_COMPLETE) {
         struct dialect_request request =
-            request_of(&reader, &identities[bytes[0] % MR_COUNT_OF(identities)]);
+            request_of(&reader, &fuzz_identities[bytes[0] % MR_COUNT_OF(fuzz_identities)]);
         if (!dialect_cloudevents.is_mine(request.path)) {
             MUST(!mr_slice_is(request.path, MR_SLICE("/events")));
         } else if (dialect_cloudevents.is_batch(&request)) {
