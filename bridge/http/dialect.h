@@ -34,6 +34,9 @@ struct dialect_refusal {
 
 struct dialect {
     bool (*is_mine)(struct mr_slice path);
+    /* What its targets take, as a line of the answer: "Allow: POST, PUT, OPTIONS\r\n". NULL: POST
+     * and OPTIONS. */
+    const char *allow;
 
     /* Fill `event`, which is empty, with what the request says; its data borrows the request's.
      * Returns 0, or -1 with the refusal. mr_event_complete adds the rest then. */

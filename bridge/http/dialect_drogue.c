@@ -75,7 +75,7 @@ static int read_request(const struct dialect_request *request, struct mr_event *
                request->path.len + request->query.len + DIALECT_NAME_BYTES_MAX + 1);
     rc = mr_slice_is(request->method, MR_SLICE("POST"))
              ? fill(&draft)
-             : draft_refuse_method(&draft, "Allow: POST\r\n", "events are sent with POST");
+             : draft_refuse_method(&draft, "Allow: POST, OPTIONS\r\n", "events are sent with POST");
     draft_done(&draft);
     return rc;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One event's way, and that its answer comes in time: 504 is decided here. Happy path: a request is
  * complete -> a dialect makes an event of it -> it is sent -> Kafka acknowledges -> 202. What can
- * go wrong: no dialect wants it (404), the dialect refuses it (4xx), the producer can't or won't
- * take it (503, 413, 422), nothing is known by answer.timeout (504, and the send goes on alone),
- * the client has left (everything goes on as if it hadn't). */
+ * go wrong: the head says enough (target.h: 404, 405, 415, ...), the dialect refuses it (4xx), the
+ * producer can't or won't take it (503, 413, 422), nothing is known by answer.timeout (504, and the
+ * send goes on alone), the client has left (everything goes on as if it hadn't). */
 #include "bridge/http/exchange.h"
 
 #include <assert.h>
@@ -12,6 +12,7 @@
 
 #include "bridge/http/answer.h"
 #include "bridge/http/dialect.h"
+#include "bridge/http/target.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
 
@@ -223,11 +224,9 @@ static int complete(struct mr_event *event, struct dialect_refusal *ret_refusal)
     return -1;
 }
 
-/* 0, or -1 with the refusal. */
-static int read_event(struct exchanges *exchanges, struct http_request *request,
-                      struct dialect_refusal *ret_refusal)
+static struct dialect_request describe(const struct http_request *request)
 {
-    struct dialect_request from = {
+    return (struct dialect_request){
         .method = http_request_method(request),
         .path = http_request_path(request),
         .query = http_request_query(request),
@@ -235,16 +234,30 @@ static int read_event(struct exchanges *exchanges, struct http_request *request,
         .header = get_header,
         .from = request,
     };
-    mr_event_clear(exchanges->event);
-    for (size_t i = 0; i < MR_COUNT_OF(dialects); i++) {
-        if (dialects[i]->is_mine(from.path)) {
-            int rc = dialects[i]->read(&from, exchanges->event, ret_refusal);
-            return rc == 0 ? complete(exchanges->event, ret_refusal) : rc;
-        }
+}
+
+/* 0, or -1 with the refusal. */
+static int read_event(struct exchanges *exchanges, struct http_request *request,
+                      struct dialect_refusal *ret_refusal)
+{
+    const struct dialect_request from = describe(request);
+    const struct dialect *dialect =
+        target_find(&from, dialects, MR_COUNT_OF(dialects), ret_refusal);
+    int rc;
+    if (dialect == NULL) {
+        return -1;
     }
-    *ret_refusal = (struct dialect_refusal){
-        .status = 404, .detail = "events are sent with POST /v1/{channel}?device={device}"};
-    return -1;
+    mr_event_clear(exchanges->event);
+    rc = dialect->read(&from, exchanges->event, ret_refusal);
+    return rc == 0 ? complete(exchanges->event, ret_refusal) : rc;
+}
+
+bool exchange_wants_content(const struct http_request *request, void *user)
+{
+    const struct dialect_request from = describe(request);
+    struct dialect_refusal refusal;
+    (void)user;
+    return target_find(&from, dialects, MR_COUNT_OF(dialects), &refusal) != NULL;
 }
 
 void exchange_begin(struct http_request *request, void *user)

@@ -207,7 +207,7 @@ static void test_only_post(void **state)
         dialect_request(&f, methods[i], "/v1/c?device=d", "", "");
         assert_int_equal(f.rc, -1);
         assert_int_equal(f.refusal.status, 405);
-        assert_string_equal(f.refusal.headers, "Allow: POST\r\n");
+        assert_string_equal(f.refusal.headers, "Allow: POST, OPTIONS\r\n");
         dialect_done(&f);
     }
     assert_false(dialect_drogue.is_mine(MR_SLICE("/v1")));
