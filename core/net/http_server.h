@@ -41,8 +41,9 @@ struct http_server_config {
     /* Told of each answer that the server gives by itself (a refusal); may be NULL. Gets `user`. */
     void (*on_refusal)(int status, void *user);
     /* Asked before a client that holds its content back (Expect: 100-continue) is told to send it.
-     * False: the head alone decides. The request is then given to the program without the content,
-     * and its answer ends the connection. NULL: content is always wanted. Gets `user`. */
+     * False: the program will refuse it whatever the content is. It is then given to the program
+     * without the content, and its answer ends the connection. NULL: content is always wanted. Gets
+     * `user`. */
     bool (*wants_content)(const struct http_request *request, void *user);
 };
 

@@ -113,6 +113,9 @@ static int try_byte(const struct bridge_fixture *f, const struct http_byte_place
         return 0;
     }
     raw_get_reply(fd, &reply);
+    if (reply.status != 202) {
+        raw_check_problem(&reply, reply.status, NULL); /* JSON, whatever the byte was */
+    }
     free(reply.body);
     if (expected == HTTP_BYTE_COMPLETE) {
         /* It goes on, but for HTTP/1.0. */
