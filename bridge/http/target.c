@@ -109,7 +109,8 @@ const struct dialect *target_find(const struct dialect_request *request,
     }
     if (dialect == NULL) {
         return refuse(ret_refusal, 404, NULL,
-                      "events are sent with POST /v1/{channel}?device={device}");
+                      "events are sent with POST /v1/{channel}?device={device} or, as CloudEvents, "
+                      "with POST /events");
     }
     if (is_options) {
         return refuse(ret_refusal, 204, allow, "");
