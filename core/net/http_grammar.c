@@ -309,8 +309,10 @@ static void see_coding(struct mr_slice element, void *user)
 }
 
 /* RFC 9112 6.3 (4): without chunked at the end nobody knows where the content ends; 6.1: chunked is
- * applied once, and a coding that isn't understood is a 501. */
-static void parse_transfer_encoding(struct http_reader *reader)
+ * applied once, and a coding that isn't understood is a 501. Empty elements of the list are allowed
+ * (RFC 9110 5.6.1), but others may read "chunked," as another coding: refused. */
+static void parse_transfer_encoding(struct http_reader *reader, struct mr_slice value,
+                                    unsigned count)
 {
     struct codings codings = {0};
     see_elements(reader, MR_SLICE("transfer-encoding"), see_coding, &codings);
@@ -322,6 +324,8 @@ static void parse_transfer_encoding(struct http_reader *reader)
         http_refuse(reader, 400, "a Transfer-Encoding with chunked more than once");
     } else if (codings.others > 0) {
         http_refuse(reader, 501, "a Transfer-Encoding other than chunked");
+    } else if (count > 1 || !ascii_same(value, MR_SLICE("chunked"))) {
+        http_refuse(reader, 400, "a malformed Transfer-Encoding");
     } else {
         reader->chunked = true;
     }
@@ -340,11 +344,11 @@ static void parse_framing(struct http_reader *reader)
     unsigned lengths;
     unsigned codings;
     struct mr_slice length = http_reader_header(reader, "content-length", &lengths);
-    (void)http_reader_header(reader, "transfer-encoding", &codings);
+    struct mr_slice coding = http_reader_header(reader, "transfer-encoding", &codings);
     if (codings > 0 && lengths > 0) {
         http_refuse(reader, 400, "both Content-Length and Transfer-Encoding");
     } else if (codings > 0) {
-        parse_transfer_encoding(reader);
+        parse_transfer_encoding(reader, coding, codings);
     } else if (lengths > 0) {
         parse_content_length(reader, length, lengths);
     } else if (reader->limits.length_required && has_meant_content(http_reader_method(reader))) {

@@ -68,7 +68,7 @@ static int in_content_length(unsigned char c)
 
 static int in_coding(unsigned char c)
 {
-    return is_in(c, " \t,") ? HTTP_BYTE_COMPLETE : 400; /* OWS, an empty element */
+    return is_in(c, " \t") ? HTTP_BYTE_COMPLETE : 400; /* OWS */
 }
 
 static int in_chunk_size(unsigned char c)
