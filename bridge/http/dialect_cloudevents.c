@@ -184,7 +184,7 @@ static int read_avro(struct draft *draft)
     return set_sender(draft);
 }
 
-/* 1: there is one, 0: the end, -1 with the refusal. */
+/* Of enum dialect_result. */
 static int read_element(struct draft *draft, struct dialect_cursor *cursor)
 {
     struct mr_slice text;
@@ -197,10 +197,10 @@ static int read_element(struct draft *draft, struct dialect_cursor *cursor)
         return draft_refuse_error(draft, EVENT_JSON_BATCH_MEDIA_TYPE, &err);
     }
     if (text.ptr == NULL) {
-        return 0;
+        return DIALECT_END;
     }
     cursor->next++;
-    return read_json(draft, text) == 0 ? 1 : -1;
+    return read_json(draft, text);
 }
 
 /* --- the whole --- */
@@ -235,9 +235,6 @@ static enum mode mode_of(struct mr_slice type)
 static int fill(struct draft *draft)
 {
     struct mr_slice type;
-    if (!mr_slice_is(draft->request->method, MR_SLICE("POST"))) {
-        return draft_refuse_method(draft, "Allow: POST\r\n", "events are sent with POST");
-    }
     if (draft_get_header(draft, "Content-Type", &type) != 0) {
         return -1;
     }
@@ -275,8 +272,7 @@ static bool is_batch(const struct dialect_request *request)
 {
     unsigned count;
     struct mr_slice type = request->header(request->from, "Content-Type", &count);
-    return count == 1 && mode_of(type) == MODE_BATCH &&
-           mr_slice_is(request->method, MR_SLICE("POST"));
+    return count == 1 && mode_of(type) == MODE_BATCH;
 }
 
 static int read_next(const struct dialect_request *request, struct dialect_cursor *cursor,

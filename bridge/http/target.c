@@ -8,9 +8,7 @@
 
 #include "kit/ascii.h"
 
-#define ALLOW_POST     "Allow: POST, OPTIONS\r\n"
-#define ALLOW_ANYWHERE "Allow: POST, PUT, OPTIONS\r\n" /* of the server as a whole */
-#define ALLOW_NAME     "Allow: "
+#define ALLOW_NAME "Allow: "
 
 /* RFC 9110 9.3 and RFC 5789. Not CONNECT, which the reader refuses. */
 static const char *const known_methods[] = {"GET",    "HEAD",    "POST",  "PUT",
@@ -100,12 +98,14 @@ const struct dialect *target_find(const struct dialect_request *request,
 {
     const struct dialect *dialect = find(request->path, dialects, count);
     bool is_options = mr_slice_is(request->method, MR_SLICE("OPTIONS"));
-    const char *allow = dialect == NULL || dialect->allow == NULL ? ALLOW_POST : dialect->allow;
+    const char *allow = dialect == NULL || dialect->allow == NULL ? DIALECT_ALLOW_POST
+                                                                  : dialect->allow(request->path);
     if (!is_known(request->method)) {
         return refuse(ret_refusal, 501, NULL, "the method is unknown here");
     }
     if (is_options && mr_slice_is(request->path, MR_SLICE("*"))) {
-        return refuse(ret_refusal, 204, ALLOW_ANYWHERE, "");
+        return refuse(ret_refusal, 204, DIALECT_ALLOW_POST_PUT, ""); /* of all together */
+        ;
     }
     if (dialect == NULL) {
         return refuse(ret_refusal, 404, NULL,

@@ -17,7 +17,13 @@ static bool is_both(struct mr_slice path)
     return mr_slice_is(path, MR_SLICE("/both"));
 }
 
-static const struct dialect both = {.is_mine = is_both, .allow = "Allow: POST, PUT, OPTIONS\r\n"};
+static const char *allow_both(struct mr_slice path)
+{
+    assert_true(is_both(path));
+    return DIALECT_ALLOW_POST_PUT;
+}
+
+static const struct dialect both = {.is_mine = is_both, .allow = allow_both};
 static const struct dialect *const dialects[] = {&dialect_drogue, &both};
 
 static struct mr_slice get_header(const void *from, const char *name, unsigned *ret_count)
