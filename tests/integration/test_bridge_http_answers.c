@@ -35,6 +35,8 @@ static void test_the_head_decides(void **state)
         {"OPTIONS /v1/c?device=d" HOST, 204, allow},
         {"OPTIONS /v1/c?device=d" HOST EMPTY, 204, allow},
         {"OPTIONS *" HOST, 204, "\r\nAllow: POST, PUT, OPTIONS\r\n"},
+        {"OPTIONS /event/t/d" HOST, 204, "\r\nAllow: POST, PUT, OPTIONS\r\n"},
+        {"PUT /event" HOST EMPTY, 405, allow},
         {"OPTIONS /" HOST, 404, NULL},
         {"GET /" HOST, 404, NULL},
         {"POST /" HOST EMPTY, 404, NULL},
@@ -75,8 +77,8 @@ static void test_the_head_decides(void **state)
         free(reply.body);
     }
     (void)close(fd);
-    assert_int_equal(bridge_metric(&f, "millrace_http_requests_total{status=\"204\"}"), 3);
-    assert_int_equal(bridge_metric(&f, "millrace_http_requests_total{status=\"405\"}"), 4);
+    assert_int_equal(bridge_metric(&f, "millrace_http_requests_total{status=\"204\"}"), 4);
+    assert_int_equal(bridge_metric(&f, "millrace_http_requests_total{status=\"405\"}"), 5);
     assert_int_equal(bridge_metric(&f, "millrace_http_requests_total{status=\"415\"}"), 1);
     assert_int_equal(bridge_metric(&f, "millrace_http_requests_total{status=\"501\"}"), 2);
     bridge_stop(&f);

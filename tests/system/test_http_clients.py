@@ -73,7 +73,11 @@ def test_curl_posts_in_every_way(one, kafka, name, tmp_path):
     status, continues, _, _ = curl(one, TARGET + "chunked", "-H", "Transfer-Encoding: chunked",
                                    "-H", "Expect:", *data, "@-", stdin=large)
     assert (status, continues) == (202, 0)
+    # PUT, which only Hono's paths take.
+    assert curl(one, "/event/t/put", "-T", tmp_path / "large")[0] == 202
+    assert curl(one, "/event/t/stream", "-T", "-", stdin=large)[0] == 202
     assert stored(kafka, name) == {"plain": [b"x"], "empty": [b""], "http10": [b"x"],
+                                   "put": [large], "stream": [large],
                                    "large": [large], "chunked": [large]}
 
 
