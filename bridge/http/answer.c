@@ -113,6 +113,10 @@ int answer_not_stored(struct http_request *request)
 int answer_refusal(struct http_request *request, const struct dialect_refusal *refusal)
 {
     const char *headers = refusal->headers;
+    if (refusal->status == 204) { /* OPTIONS: no problem */
+        http_request_answer(request, &(struct http_answer){.status = 204, .headers = headers});
+        return 204;
+    }
     if (refusal->status == 503 && headers == NULL) {
         headers = "Retry-After: 1\r\n";
     }
