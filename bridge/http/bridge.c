@@ -21,6 +21,7 @@
 #include "bridge/http/bridge_listeners.h"
 #include "bridge/http/bridge_options.h"
 #include "bridge/http/bridge_tls.h"
+#include "bridge/http/dialect.h"
 #include "bridge/http/exchange.h"
 #include "kafka/producer.h"
 #include "kit/magic.h"
@@ -32,9 +33,10 @@
 enum {
     BRIDGE_MAGIC = 0x42524447,
     LOOP_MAGIC = 0x424c4f4f,
-    TURNED_AWAY_MAX = 64,    /* of one loop, over connections.max, that get an answer */
-    KAFKA_DESCRIPTORS = 56,  /* that devices never get: the brokers' sockets come and go */
-    DRAIN_REQUEST_MS = 2000, /* for what is half sent when the program is to end */
+    TURNED_AWAY_MAX = 64,      /* of one loop, over connections.max, that get an answer */
+    KAFKA_DESCRIPTORS = 56,    /* that devices never get: the brokers' sockets come and go */
+    DRAIN_REQUEST_MS = 2000,   /* for what is half sent when the program is to end */
+    ENVELOPE_OWN_BYTES = 4096, /* names of attributes, id, time, type, lengths and framing */
 };
 
 enum loop_state { LOOP_RUNNING, LOOP_DRAINING, LOOP_DRAINED, LOOP_CLOSING, LOOP_CLOSED };
@@ -78,7 +80,32 @@ static struct http_limits limits_of(const struct bridge_options *options)
     return (struct http_limits){.head_bytes_max = (size_t)options->header_bytes_max,
                                 .body_bytes_max = (size_t)options->body_bytes_max,
                                 .head_option = "header.max",
-                                .body_option = "body.max"};
+                                .body_option = "body.max",
+                                .length_required = true};
+}
+
+/* What an event's record holds besides the data, at most. The attributes come from the head, and
+ * are written twice: into the value and as headers. The source is percent-encoded, which can make
+ * an application and a device three times as long, and so is the key. */
+static int64_t envelope_bytes_max(const struct bridge_options *options)
+{
+    return 2 * options->header_bytes_max + 3 * (3 * 2 * DIALECT_NAME_BYTES_MAX) +
+           ENVELOPE_OWN_BYTES;
+}
+
+static void check_message_bytes(const struct bridge_options *options, struct mr_check *check)
+{
+    int64_t envelope_bytes = envelope_bytes_max(options);
+    int64_t message_bytes = (int64_t)producer_check_message_bytes_max(check);
+    if (message_bytes > 0 && options->body_bytes_max + envelope_bytes > message_bytes) {
+        mr_check_problem(check, NULL, "body.max",
+                         "%lld bytes, and up to %lld of an event's attributes (twice header.max "
+                         "and %lld more), are over Kafka's limit of one message: message.max.bytes "
+                         "of [kafka.producer] is %lld",
+                         (long long)options->body_bytes_max, (long long)envelope_bytes,
+                         (long long)(envelope_bytes - 2 * options->header_bytes_max),
+                         (long long)message_bytes);
+    }
 }
 
 /* What can never be taken must not be answered 503, "later", for ever. */
@@ -87,8 +114,8 @@ void bridge_check(const void *data, struct mr_check *check)
     const struct bridge_options *options = data;
     const struct http_limits limits = limits_of(options);
     int64_t request_bytes = (int64_t)http_server_request_bytes_max(&limits);
-    /* The attributes come from the head, and are written twice: into the value and as headers. */
-    int64_t record_bytes = options->body_bytes_max + 2 * options->header_bytes_max;
+    int64_t envelope_bytes = envelope_bytes_max(options);
+    int64_t record_bytes = options->body_bytes_max + envelope_bytes;
     bridge_tls_check(options, check);
     if (!mr_check_is_right(check, NULL, "body.max") ||
         !mr_check_is_right(check, NULL, "header.max")) {
@@ -102,10 +129,12 @@ void bridge_check(const void *data, struct mr_check *check)
     }
     if (options->producer.queue_bytes_max < record_bytes) {
         mr_check_problem(check, NULL, "queue.bytes.max",
-                         "must be %lld bytes or more: body.max and twice header.max, so that the "
-                         "largest event has room",
-                         (long long)record_bytes);
+                         "must be %lld bytes or more: body.max, twice header.max and %lld more, so "
+                         "that the largest event has room",
+                         (long long)record_bytes,
+                         (long long)(envelope_bytes - 2 * options->header_bytes_max));
     }
+    check_message_bytes(options, check);
 }
 
 static void report(struct bridge_loop *loop, enum loop_state state)
@@ -330,6 +359,7 @@ static struct http_server_config server_config(struct bridge *bridge)
         .connections_gauge = bridge->metrics.connections,
         .handshakes = bridge->metrics.handshakes,
         .on_refusal = exchange_count_refusal,
+        .wants_content = exchange_wants_content,
     };
 }
 
