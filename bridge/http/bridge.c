@@ -18,7 +18,10 @@
 
 #include <millrace/log.h>
 
+#include "bridge/http/authenticate.h"
+#include "bridge/http/authentication_rules.h"
 #include "bridge/http/bridge_options.h"
+#include "bridge/http/devices_source.h"
 #include "bridge/http/exchange.h"
 #include "kafka/producer.h"
 #include "kit/magic.h"
@@ -51,7 +54,8 @@ struct bridge_loop {
     bool is_leaving; /* its own handles are being closed */
     uv_async_t wake; /* commands for this loop */
     struct exchanges exchanges;
-    struct mr_port *port; /* its own; the first loop uses the program's */
+    struct authenticator *authenticator; /* NULL: auth = none */
+    struct mr_port *port;                /* its own; the first loop uses the program's */
     struct http_server *server;
     atomic_bool wants_drain;
     atomic_bool wants_close;
@@ -63,9 +67,14 @@ struct bridge {
     struct mr_program *program;
     const struct bridge_options *options;
     struct bridge_metrics metrics;
-    uv_async_t wake; /* a loop has reached something */
+    struct authentication_metrics authentication;
+    struct attempts *attempts;
+    struct devices_source devices;
+    bool has_devices; /* they are to be closed */
+    uv_async_t wake;  /* a loop has reached something */
     unsigned loop_count;
     bool is_closing;
+    bool is_ending; /* every loop has ended */
     struct bridge_loop *loops;
 };
 
@@ -85,6 +94,7 @@ void bridge_check(const void *data, struct mr_check *check)
     int64_t request_bytes = (int64_t)http_server_request_bytes_max(&limits);
     /* The attributes come from the head, and are written twice: into the value and as headers. */
     int64_t record_bytes = options->body_bytes_max + 2 * options->header_bytes_max;
+    authentication_check(options, check);
     if (!mr_check_is_right(check, NULL, "body.max") ||
         !mr_check_is_right(check, NULL, "header.max")) {
         return;
@@ -119,13 +129,30 @@ static void on_exchanges_closed(uv_handle_t *handle)
     report(loop, LOOP_CLOSED);
 }
 
-static void close_handles(struct bridge_loop *loop)
+static void close_exchanges(struct bridge_loop *loop)
 {
     uv_close((uv_handle_t *)&loop->wake, NULL);
     if (loop->has_exchanges) {
         exchanges_close(&loop->exchanges, on_exchanges_closed);
     } else {
         report(loop, LOOP_CLOSED);
+    }
+}
+
+static void on_authenticator_closed(void *user)
+{
+    struct bridge_loop *loop;
+    MAGIC_CAST(loop, user, LOOP_MAGIC);
+    loop->authenticator = NULL;
+    close_exchanges(loop);
+}
+
+static void close_handles(struct bridge_loop *loop)
+{
+    if (loop->authenticator != NULL) {
+        authenticator_close(loop->authenticator, on_authenticator_closed, loop);
+    } else {
+        close_exchanges(loop);
     }
 }
 
@@ -184,6 +211,9 @@ static void on_server_closed(void *user)
 static void begin_close(struct bridge_loop *loop)
 {
     atomic_store(&loop->state, (int)LOOP_CLOSING);
+    if (loop->authenticator != NULL) {
+        authenticator_stop(loop->authenticator);
+    }
     if (loop->server != NULL) {
         http_server_close(loop->server, on_server_closed, loop);
     } else {
@@ -196,6 +226,9 @@ static void on_command(uv_async_t *handle)
 {
     struct bridge_loop *loop;
     MAGIC_CAST(loop, handle->data, LOOP_MAGIC);
+    if (loop->authenticator != NULL) {
+        authenticator_renew(loop->authenticator);
+    }
     if (atomic_exchange(&loop->wants_drain, false)) {
         atomic_store(&loop->state, (int)LOOP_DRAINING);
         http_server_drain(loop->server, on_drained, loop);
@@ -248,6 +281,7 @@ static void on_bridge_closed(uv_handle_t *handle)
     MAGIC_CAST(bridge, handle->data, BRIDGE_MAGIC);
     program = bridge->program;
     mr_program_set_state(program, NULL);
+    attempts_free(bridge->attempts);
     bridge->magic = 0;
     mem_free(bridge->loops);
     mem_free(bridge);
@@ -268,16 +302,27 @@ static void join_all(struct bridge *bridge)
     }
 }
 
+static void on_devices_closed(void *user)
+{
+    struct bridge *bridge;
+    MAGIC_CAST(bridge, user, BRIDGE_MAGIC);
+    uv_close((uv_handle_t *)&bridge->wake, on_bridge_closed);
+}
+
 static void on_reached(uv_async_t *handle)
 {
     struct bridge *bridge;
     MAGIC_CAST(bridge, handle->data, BRIDGE_MAGIC);
     if (!bridge->is_closing && have_all_reached(bridge, LOOP_DRAINED)) {
         close_all(bridge);
-    } else if (bridge->is_closing && have_all_reached(bridge, LOOP_CLOSED) &&
-               !uv_is_closing((uv_handle_t *)handle)) {
+    } else if (bridge->is_closing && have_all_reached(bridge, LOOP_CLOSED) && !bridge->is_ending) {
+        bridge->is_ending = true;
         join_all(bridge);
-        uv_close((uv_handle_t *)handle, on_bridge_closed);
+        if (bridge->has_devices) {
+            devices_source_close(&bridge->devices, on_devices_closed);
+        } else {
+            on_devices_closed(bridge);
+        }
     }
 }
 
@@ -335,6 +380,23 @@ static int open_loop(struct bridge *bridge, struct bridge_loop *loop, struct mr_
     return 0;
 }
 
+static int open_authenticator(struct bridge_loop *loop, struct mr_error *err)
+{
+    struct bridge *bridge = loop->bridge;
+    const struct authenticator_config config = {
+        .loop = loop->loop,
+        .options = bridge->options,
+        .devices = bridge->devices.devices,
+        .attempts = bridge->attempts,
+        .metrics = &bridge->authentication,
+        .on_decided = exchange_go_on,
+        .user = &loop->exchanges,
+    };
+    int rc = bridge->has_devices ? authenticator_open(&config, &loop->authenticator, err) : 0;
+    loop->exchanges.authenticator = loop->authenticator;
+    return rc;
+}
+
 /* What the loop works with. `port_number` is 0 for the first, then what the first has got. */
 static int equip_loop(struct bridge_loop *loop, struct mr_producer *producer, uint16_t *port_number,
                       struct mr_error *err)
@@ -357,6 +419,10 @@ static int equip_loop(struct bridge_loop *loop, struct mr_producer *producer, ui
     loop->has_exchanges = true;
     loop->exchanges.on_settled = on_all_settled;
     loop->exchanges.user = loop;
+    rc = open_authenticator(loop, err);
+    if (rc != 0) {
+        return rc;
+    }
     config.listen.port = *port_number == 0 ? config.listen.port : *port_number;
     rc =
         http_server_open(loop->loop, &config, exchange_begin, &loop->exchanges, &loop->server, err);
@@ -408,10 +474,31 @@ static void keep_descriptors(struct bridge *bridge, size_t limit)
     }
 }
 
-static bool is_loopback(const char *host)
+static void on_new_devices(struct devices *devices, void *user)
 {
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
-           strcmp(host, "localhost") == 0;
+    struct bridge *bridge;
+    MAGIC_CAST(bridge, user, BRIDGE_MAGIC);
+    for (unsigned i = 0; i < bridge->loop_count && !bridge->is_closing; i++) {
+        authenticator_offer(bridge->loops[i].authenticator, devices_own(devices));
+        (void)uv_async_send(&bridge->loops[i].wake);
+    }
+}
+
+/* Who may send, unless it is anyone. */
+static int open_devices(struct bridge *bridge, struct mr_error *err)
+{
+    const struct bridge_options *options = bridge->options;
+    if (options->auth == BRIDGE_AUTH_NONE) {
+        return 0;
+    }
+    authentication_metrics_init(&bridge->authentication);
+    bridge->attempts = attempts_new(options->attempts_max, options->attempts_ms);
+    if (bridge->attempts == NULL) {
+        return mr_error_set(err, MR_ENOMEM, "out of memory");
+    }
+    bridge->has_devices = true;
+    return devices_source_open(&bridge->devices, mr_program_loop(bridge->program), options->devices,
+                               &bridge->authentication, on_new_devices, bridge, err);
 }
 
 static void log_listening(const struct bridge *bridge, uint16_t port_number)
@@ -421,10 +508,7 @@ static void log_listening(const struct bridge *bridge, uint16_t port_number)
     address.port = port_number;
     listener_format(&address, text);
     mr_log(MR_LOG_INFO, "listening", MR_STR("address", text), MR_INT("loops", bridge->loop_count));
-    if (!is_loopback(address.host)) {
-        mr_log(MR_LOG_WARN, "nothing is authenticated: whoever reaches this address may write",
-               MR_STR("address", text));
-    }
+    authentication_warn(bridge->options, &address, false);
 }
 
 static struct bridge *new_bridge(struct mr_program *program, struct mr_error *err)
@@ -463,7 +547,10 @@ int bridge_start(struct mr_program *program, struct mr_error *err)
     bridge->wake.data = bridge;
     mr_program_set_state(program, bridge); /* from here on bridge_stop cleans up */
     bridge_metrics_init(&bridge->metrics);
-    rc = bridge->options->loops > 1 ? listener_check_free(&bridge->options->listen, err) : 0;
+    rc = open_devices(bridge, err);
+    if (rc == 0 && bridge->options->loops > 1) {
+        rc = listener_check_free(&bridge->options->listen, err);
+    }
     if (rc == 0) {
         rc = mr_program_producer(program, &bridge->options->producer, &producer, err);
     }
@@ -481,6 +568,15 @@ int bridge_start(struct mr_program *program, struct mr_error *err)
         log_listening(bridge, port_number);
     }
     return rc;
+}
+
+void bridge_reload(struct mr_program *program)
+{
+    struct bridge *bridge;
+    MAGIC_CAST(bridge, mr_program_state(program), BRIDGE_MAGIC);
+    if (bridge->has_devices) {
+        devices_source_read_again(&bridge->devices);
+    }
 }
 
 void bridge_drain(struct mr_program *program)

@@ -9,6 +9,7 @@
 
 void bridge_check(const void *options, struct mr_check *check);
 int bridge_start(struct mr_program *program, struct mr_error *err);
+void bridge_reload(struct mr_program *program);
 void bridge_drain(struct mr_program *program);
 void bridge_stop(struct mr_program *program);
 

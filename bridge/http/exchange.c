@@ -225,7 +225,7 @@ static int complete(struct mr_event *event, struct dialect_refusal *ret_refusal)
 
 /* 0, or -1 with the refusal. */
 static int read_event(struct exchanges *exchanges, struct http_request *request,
-                      struct dialect_refusal *ret_refusal)
+                      const struct identity *identity, struct dialect_refusal *ret_refusal)
 {
     struct dialect_request from = {
         .method = http_request_method(request),
@@ -234,6 +234,7 @@ static int read_event(struct exchanges *exchanges, struct http_request *request,
         .body = http_request_body(request),
         .header = get_header,
         .from = request,
+        .identity = *identity,
     };
     mr_event_clear(exchanges->event);
     for (size_t i = 0; i < MR_COUNT_OF(dialects); i++) {
@@ -247,21 +248,52 @@ static int read_event(struct exchanges *exchanges, struct http_request *request,
     return -1;
 }
 
-void exchange_begin(struct http_request *request, void *user)
+static void refuse(struct exchanges *exchanges, struct http_request *request,
+                   const struct dialect_refusal *refusal)
 {
-    struct exchanges *exchanges;
+    count_answer(exchanges, answer_refusal(request, refusal));
+}
+
+static void take_in(struct exchanges *exchanges, struct http_request *request,
+                    const struct identity *identity)
+{
     struct dialect_refusal refusal = {.status = 503, .detail = TOO_LATE};
-    MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
-    mr_count(exchanges->metrics->bytes, http_request_body(request).len);
-    if (steps_gone(exchanges, request) == EXCHANGE_WAITS) {
-        count_answer(exchanges, answer_refusal(request, &refusal));
-        return;
-    }
-    if (read_event(exchanges, request, &refusal) != 0) {
-        count_answer(exchanges, answer_refusal(request, &refusal));
+    if (steps_gone(exchanges, request) == EXCHANGE_WAITS ||
+        read_event(exchanges, request, identity, &refusal) != 0) {
+        refuse(exchanges, request, &refusal);
         return;
     }
     send_event(exchanges, request);
+}
+
+void exchange_go_on(struct http_request *request, const struct identity *identity,
+                    const struct dialect_refusal *refusal, void *user)
+{
+    struct exchanges *exchanges;
+    MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
+    if (identity == NULL) {
+        refuse(exchanges, request, refusal);
+    } else {
+        take_in(exchanges, request, identity);
+    }
+}
+
+void exchange_begin(struct http_request *request, void *user)
+{
+    struct exchanges *exchanges;
+    struct identity identity = {0};
+    struct dialect_refusal refusal;
+    enum authenticated authenticated = AUTHENTICATED_YES;
+    MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
+    mr_count(exchanges->metrics->bytes, http_request_body(request).len);
+    if (exchanges->authenticator != NULL) {
+        authenticated = authenticate(exchanges->authenticator, request, &identity, &refusal);
+    }
+    if (authenticated == AUTHENTICATED_YES) {
+        take_in(exchanges, request, &identity);
+    } else if (authenticated == AUTHENTICATED_NO) {
+        refuse(exchanges, request, &refusal);
+    }
 }
 
 int exchanges_init(struct exchanges *exchanges, uv_loop_t *loop, struct mr_port *port,
