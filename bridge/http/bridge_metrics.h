@@ -6,7 +6,7 @@
 
 #include <millrace/metrics.h>
 
-enum { BRIDGE_STATUSES = 17 };
+enum { BRIDGE_STATUSES = 18 };
 
 struct bridge_metrics {
     struct mr_series *requests[BRIDGE_STATUSES]; /* by status */

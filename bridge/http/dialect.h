@@ -12,6 +12,7 @@
 #include <millrace/slice.h>
 
 #include "bridge/http/identity.h"
+#include "event/format_json_batch.h"
 
 /* DIALECT_NAME_BYTES_MAX: of an id, an application and a device, each. */
 enum { DIALECT_DETAIL_BYTES = 512, DIALECT_NAME_BYTES_MAX = 1024 };
@@ -22,6 +23,9 @@ struct dialect_request {
     struct mr_slice query; /* raw; absent without "?" */
     struct mr_slice body;
     struct mr_slice (*header)(const void *from, const char *name, unsigned *ret_count);
+    /* All headers, one by one: false when there is none at `index`. */
+    bool (*header_at)(const void *from, unsigned index, struct mr_slice *ret_name,
+                      struct mr_slice *ret_value);
     const void *from;
     struct identity identity;
 };
@@ -32,6 +36,13 @@ struct dialect_refusal {
     char detail[DIALECT_DETAIL_BYTES];
 };
 
+/* Where one is in a batch. Zeroed: at its beginning. */
+struct dialect_cursor {
+    struct event_json_batch batch;
+    bool is_begun;
+    size_t next; /* index of the next event */
+};
+
 struct dialect {
     bool (*is_mine)(struct mr_slice path);
 
@@ -39,8 +50,17 @@ struct dialect {
      * Returns 0, or -1 with the refusal. mr_event_complete adds the rest then. */
     int (*read)(const struct dialect_request *request, struct mr_event *event,
                 struct dialect_refusal *ret_refusal);
+
+    /* NULL: the dialect has no batches. True: the request holds any number of events, which
+     * read_next gives one by one, as often as they are asked for. */
+    bool (*is_batch)(const struct dialect_request *request);
+
+    /* The next event, as `read` does it: 1, or 0 at the end, or -1 with the refusal. */
+    int (*read_next)(const struct dialect_request *request, struct dialect_cursor *cursor,
+                     struct mr_event *event, struct dialect_refusal *ret_refusal);
 };
 
 extern const struct dialect dialect_drogue;
+extern const struct dialect dialect_cloudevents;
 
 #endif

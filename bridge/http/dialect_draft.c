@@ -149,14 +149,8 @@ int draft_get_header(struct draft *draft, const char *name, struct mr_slice *ret
 
 /* --- the sender --- */
 
-struct names {
-    struct mr_slice application;
-    struct mr_slice device;
-    struct mr_slice gateway; /* absent: none */
-};
-
 static int resolve_open(struct draft *draft, const struct draft_sender *sender,
-                        struct names *ret_names)
+                        struct identity_sender *ret_names)
 {
     bool is_for_another = sender->as.ptr != NULL && !mr_slice_is(sender->as, sender->device);
     if (sender->device.ptr == NULL && sender->as.ptr == NULL) {
@@ -170,27 +164,17 @@ static int resolve_open(struct draft *draft, const struct draft_sender *sender,
 }
 
 static int resolve_known(struct draft *draft, const struct draft_sender *sender,
-                         struct names *ret_names)
+                         struct identity_sender *ret_names)
 {
-    const struct identity *identity = &draft->request->identity;
     struct mr_slice device = sender->as.ptr != NULL ? sender->as : sender->device;
-    ret_names->application = identity->application;
-    ret_names->device = identity->device;
-    ret_names->gateway = mr_slice(NULL, 0);
-    if (device.ptr == NULL || mr_slice_is(device, identity->device)) {
-        return 0;
+    if (!identity_sender_of(&draft->request->identity, device, ret_names) &&
+        sender->as.ptr != NULL) {
+        return draft_refuse(draft, 403, "as: this device may not speak for that one");
     }
-    if (identity_may_speak_for(identity, device)) {
-        ret_names->device = device;
-        ret_names->gateway = identity->device;
-        return 0;
-    }
-    return sender->as.ptr == NULL
-               ? 0
-               : draft_refuse(draft, 403, "as: this device may not speak for that one");
+    return 0;
 }
 
-static int check_names(struct draft *draft, const struct names *names)
+static int check_names(struct draft *draft, const struct identity_sender *names)
 {
     if (names->application.len > DIALECT_NAME_BYTES_MAX ||
         names->device.len > DIALECT_NAME_BYTES_MAX || names->gateway.len > DIALECT_NAME_BYTES_MAX) {
@@ -203,7 +187,7 @@ static int check_names(struct draft *draft, const struct names *names)
 int draft_set_sender(struct draft *draft, const struct draft_sender *sender)
 {
     struct mr_error err;
-    struct names names;
+    struct identity_sender names;
     int rc = identity_is_known(&draft->request->identity) ? resolve_known(draft, sender, &names)
                                                           : resolve_open(draft, sender, &names);
     if (rc != 0 || check_names(draft, &names) != 0) {

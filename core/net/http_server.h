@@ -80,6 +80,8 @@ struct mr_slice http_request_query(
     const struct http_request *request); /* raw; absent without "?" */
 struct mr_slice http_request_header(const struct http_request *request, const char *name,
                                     unsigned *ret_count);
+bool http_request_header_at(const struct http_request *request, unsigned index,
+                            struct mr_slice *ret_name, struct mr_slice *ret_value);
 struct mr_slice http_request_body(const struct http_request *request);
 /* TEMP */
 struct mr_slice http_request_certificate_subject(const struct http_request *request);

@@ -18,17 +18,29 @@ static struct mr_slice header_of(const void *from, const char *name, unsigned *r
     return http_reader_header(from, name, ret_count);
 }
 
-void dialect_read_again(struct dialect_fixture *f)
+static bool header_at(const void *from, unsigned index, struct mr_slice *ret_name,
+                      struct mr_slice *ret_value)
 {
-    const struct dialect_request request = {
+    return http_reader_header_at(from, index, ret_name, ret_value);
+}
+
+struct dialect_request dialect_request_of(const struct dialect_fixture *f)
+{
+    return (struct dialect_request){
         .method = http_reader_method(&f->reader),
         .path = http_reader_path(&f->reader),
         .query = http_reader_query(&f->reader),
         .body = http_reader_body(&f->reader),
         .header = header_of,
+        .header_at = header_at,
         .from = &f->reader,
         .identity = f->identity,
     };
+}
+
+void dialect_read_again(struct dialect_fixture *f)
+{
+    const struct dialect_request request = dialect_request_of(f);
     f->rc = f->dialect->read(&request, f->event, &f->refusal);
 }
 

@@ -22,6 +22,7 @@ void dialect_request(struct dialect_fixture *f, const char *method, const char *
 void dialect_request_bytes(struct dialect_fixture *f, const char *method, const char *target,
                            const char *headers, struct mr_slice body);
 void dialect_read_again(struct dialect_fixture *f);
+struct dialect_request dialect_request_of(const struct dialect_fixture *f);
 void dialect_done(struct dialect_fixture *f);
 
 /* POST; it must become an event, which is completed. */
