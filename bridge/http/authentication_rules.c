@@ -5,6 +5,7 @@
 
 #include <millrace/log.h>
 
+#include "bridge/http/bridge_tls.h"
 #include "bridge/http/certificate_names.h"
 #include "bridge/http/device_file.h"
 #include "event/check.h"
@@ -69,6 +70,12 @@ static void check_type(struct mr_check *check, const char *key, const char *valu
 static void check_certificates(const struct bridge_options *options, struct mr_check *check)
 {
     struct mr_slice fixed = mr_slice_of(options->certificate_application_fixed);
+    if (options->auth == BRIDGE_AUTH_CERTIFICATE && options->tls_client == TLS_CLIENT_NONE &&
+        mr_check_is_right(check, NULL, "tls.client")) {
+        mr_check_problem(check, NULL, "auth",
+                         "certificate needs tls.client = required or optional: no client is asked "
+                         "for a certificate");
+    }
     check_type(check, "certificate.device", options->certificate_device);
     check_type(check, "certificate.application", options->certificate_application);
     if (fixed.ptr != NULL && (fixed.len == 0 || !check_string(fixed))) {
@@ -88,13 +95,23 @@ static void check_address(const struct mr_address *address, const char *key, str
     }
 }
 
+static void check_addresses(const struct bridge_options *options, struct mr_check *check)
+{
+    if (options->plain) {
+        check_address(&options->listen, "listen", check);
+    }
+    if (bridge_tls_is_wanted(options)) {
+        check_address(&options->tls_listen, "tls.listen", check);
+    }
+}
+
 void authentication_check(const struct bridge_options *options, struct mr_check *check)
 {
     if (!mr_check_is_right(check, NULL, "auth")) {
         return;
     }
     if (!mr_check_is_given(check, NULL, "auth")) {
-        check_address(&options->listen, "listen", check);
+        check_addresses(options, check);
     }
     check_devices(options, check);
     if (takes_certificates(options)) {
@@ -110,6 +127,10 @@ void authentication_warn(const struct bridge_options *options, const struct mr_a
         return;
     }
     listener_format(address, text);
+    if (options->auth == BRIDGE_AUTH_NONE && has_tls &&
+        options->tls_client == TLS_CLIENT_REQUIRED) {
+        return; /* at least only those with a certificate */
+    }
     if (options->auth == BRIDGE_AUTH_NONE) {
         mr_log(MR_LOG_WARN, "nothing is authenticated: whoever reaches this address may write",
                MR_STR("address", text));

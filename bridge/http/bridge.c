@@ -18,16 +18,16 @@
 
 #include <millrace/log.h>
 
-#include "bridge/http/authenticate.h"
 #include "bridge/http/authentication_rules.h"
+#include "bridge/http/bridge_authentication.h"
+#include "bridge/http/bridge_listeners.h"
 #include "bridge/http/bridge_options.h"
-#include "bridge/http/devices_source.h"
+#include "bridge/http/bridge_tls.h"
 #include "bridge/http/exchange.h"
 #include "kafka/producer.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
 #include "net/descriptors.h"
-#include "net/listener.h"
 #include "program/admin.h"
 #include "program/program_internal.h"
 
@@ -54,9 +54,9 @@ struct bridge_loop {
     bool is_leaving; /* its own handles are being closed */
     uv_async_t wake; /* commands for this loop */
     struct exchanges exchanges;
-    struct authenticator *authenticator; /* NULL: auth = none */
-    struct mr_port *port;                /* its own; the first loop uses the program's */
+    struct mr_port *port; /* its own; the first loop uses the program's */
     struct http_server *server;
+    _Atomic(struct tls_context *) next_tls; /* for new connections; NULL: none is waiting */
     atomic_bool wants_drain;
     atomic_bool wants_close;
     atomic_int state; /* enum loop_state, as reached */
@@ -67,11 +67,9 @@ struct bridge {
     struct mr_program *program;
     const struct bridge_options *options;
     struct bridge_metrics metrics;
-    struct authentication_metrics authentication;
-    struct attempts *attempts;
-    struct devices_source devices;
-    bool has_devices; /* they are to be closed */
-    uv_async_t wake;  /* a loop has reached something */
+    struct bridge_tls tls;
+    struct bridge_authentication authentication;
+    uv_async_t wake; /* a loop has reached something */
     unsigned loop_count;
     bool is_closing;
     bool is_ending; /* every loop has ended */
@@ -95,6 +93,7 @@ void bridge_check(const void *data, struct mr_check *check)
     /* The attributes come from the head, and are written twice: into the value and as headers. */
     int64_t record_bytes = options->body_bytes_max + 2 * options->header_bytes_max;
     authentication_check(options, check);
+    bridge_tls_check(options, check);
     if (!mr_check_is_right(check, NULL, "body.max") ||
         !mr_check_is_right(check, NULL, "header.max")) {
         return;
@@ -143,14 +142,14 @@ static void on_authenticator_closed(void *user)
 {
     struct bridge_loop *loop;
     MAGIC_CAST(loop, user, LOOP_MAGIC);
-    loop->authenticator = NULL;
+    loop->exchanges.authenticator = NULL;
     close_exchanges(loop);
 }
 
 static void close_handles(struct bridge_loop *loop)
 {
-    if (loop->authenticator != NULL) {
-        authenticator_close(loop->authenticator, on_authenticator_closed, loop);
+    if (loop->exchanges.authenticator != NULL) {
+        authenticator_close(loop->exchanges.authenticator, on_authenticator_closed, loop);
     } else {
         close_exchanges(loop);
     }
@@ -211,8 +210,8 @@ static void on_server_closed(void *user)
 static void begin_close(struct bridge_loop *loop)
 {
     atomic_store(&loop->state, (int)LOOP_CLOSING);
-    if (loop->authenticator != NULL) {
-        authenticator_stop(loop->authenticator);
+    if (loop->exchanges.authenticator != NULL) {
+        authenticator_stop(loop->exchanges.authenticator);
     }
     if (loop->server != NULL) {
         http_server_close(loop->server, on_server_closed, loop);
@@ -222,12 +221,22 @@ static void begin_close(struct bridge_loop *loop)
     }
 }
 
+static void take_tls(struct bridge_loop *loop)
+{
+    struct tls_context *context = atomic_exchange(&loop->next_tls, NULL);
+    if (context != NULL && loop->server != NULL) {
+        http_server_set_tls(loop->server, context);
+    }
+    tls_context_unref(context);
+}
+
 static void on_command(uv_async_t *handle)
 {
     struct bridge_loop *loop;
     MAGIC_CAST(loop, handle->data, LOOP_MAGIC);
-    if (loop->authenticator != NULL) {
-        authenticator_renew(loop->authenticator);
+    take_tls(loop);
+    if (loop->exchanges.authenticator != NULL) {
+        authenticator_renew(loop->exchanges.authenticator);
     }
     if (atomic_exchange(&loop->wants_drain, false)) {
         atomic_store(&loop->state, (int)LOOP_DRAINING);
@@ -281,7 +290,6 @@ static void on_bridge_closed(uv_handle_t *handle)
     MAGIC_CAST(bridge, handle->data, BRIDGE_MAGIC);
     program = bridge->program;
     mr_program_set_state(program, NULL);
-    attempts_free(bridge->attempts);
     bridge->magic = 0;
     mem_free(bridge->loops);
     mem_free(bridge);
@@ -299,14 +307,22 @@ static void join_all(struct bridge *bridge)
         if (loop->loop == &loop->own) {
             (void)uv_loop_close(&loop->own);
         }
+        tls_context_unref(atomic_exchange(&loop->next_tls, NULL));
     }
 }
 
-static void on_devices_closed(void *user)
+static void on_authentication_closed(void *user)
 {
     struct bridge *bridge;
     MAGIC_CAST(bridge, user, BRIDGE_MAGIC);
     uv_close((uv_handle_t *)&bridge->wake, on_bridge_closed);
+}
+
+static void on_tls_closed(void *user)
+{
+    struct bridge *bridge;
+    MAGIC_CAST(bridge, user, BRIDGE_MAGIC);
+    bridge_authentication_close(&bridge->authentication, on_authentication_closed, bridge);
 }
 
 static void on_reached(uv_async_t *handle)
@@ -318,11 +334,7 @@ static void on_reached(uv_async_t *handle)
     } else if (bridge->is_closing && have_all_reached(bridge, LOOP_CLOSED) && !bridge->is_ending) {
         bridge->is_ending = true;
         join_all(bridge);
-        if (bridge->has_devices) {
-            devices_source_close(&bridge->devices, on_devices_closed);
-        } else {
-            on_devices_closed(bridge);
-        }
+        bridge_tls_close(&bridge->tls, on_tls_closed, bridge);
     }
 }
 
@@ -337,7 +349,6 @@ static struct http_server_config server_config(struct bridge *bridge)
 {
     const struct bridge_options *options = bridge->options;
     return (struct http_server_config){
-        .listen = options->listen,
         .reuse_port = options->loops > 1,
         .connections_max = options->connections_max,
         .turned_away_max = TURNED_AWAY_MAX,
@@ -351,6 +362,7 @@ static struct http_server_config server_config(struct bridge *bridge)
         .write_ms = options->write_ms,
         .server_name = "millrace",
         .connections_gauge = bridge->metrics.connections,
+        .handshakes = bridge->metrics.handshakes,
         .on_refusal = exchange_count_refusal,
     };
 }
@@ -380,28 +392,13 @@ static int open_loop(struct bridge *bridge, struct bridge_loop *loop, struct mr_
     return 0;
 }
 
-static int open_authenticator(struct bridge_loop *loop, struct mr_error *err)
+/* What the loop works with. */
+static int equip_loop(struct bridge_loop *loop, struct mr_producer *producer,
+                      uint16_t ports[HTTP_LISTENERS_MAX], struct mr_error *err)
 {
     struct bridge *bridge = loop->bridge;
-    const struct authenticator_config config = {
-        .loop = loop->loop,
-        .options = bridge->options,
-        .devices = bridge->devices.devices,
-        .attempts = bridge->attempts,
-        .metrics = &bridge->authentication,
-        .on_decided = exchange_go_on,
-        .user = &loop->exchanges,
-    };
-    int rc = bridge->has_devices ? authenticator_open(&config, &loop->authenticator, err) : 0;
-    loop->exchanges.authenticator = loop->authenticator;
-    return rc;
-}
-
-/* What the loop works with. `port_number` is 0 for the first, then what the first has got. */
-static int equip_loop(struct bridge_loop *loop, struct mr_producer *producer, uint16_t *port_number,
-                      struct mr_error *err)
-{
-    struct bridge *bridge = loop->bridge;
+    const struct bridge_listeners listeners =
+        bridge_listeners(bridge->options, bridge->tls.context, ports);
     struct http_server_config config = server_config(bridge);
     struct mr_port *port = mr_program_port(bridge->program);
     int rc = 0;
@@ -419,15 +416,16 @@ static int equip_loop(struct bridge_loop *loop, struct mr_producer *producer, ui
     loop->has_exchanges = true;
     loop->exchanges.on_settled = on_all_settled;
     loop->exchanges.user = loop;
-    rc = open_authenticator(loop, err);
+    rc = bridge_authentication_equip(&bridge->authentication, loop->loop, &loop->exchanges, err);
     if (rc != 0) {
         return rc;
     }
-    config.listen.port = *port_number == 0 ? config.listen.port : *port_number;
+    config.listener_count = listeners.count;
+    memcpy(config.listeners, listeners.of, sizeof config.listeners);
     rc =
         http_server_open(loop->loop, &config, exchange_begin, &loop->exchanges, &loop->server, err);
-    if (rc == 0) {
-        *port_number = http_server_port(loop->server);
+    for (size_t i = 0; rc == 0 && i < config.listener_count; i++) {
+        ports[i] = http_server_port(loop->server, i);
     }
     return rc;
 }
@@ -474,41 +472,36 @@ static void keep_descriptors(struct bridge *bridge, size_t limit)
     }
 }
 
+static void on_new_tls(struct tls_context *context, void *user)
+{
+    struct bridge *bridge;
+    MAGIC_CAST(bridge, user, BRIDGE_MAGIC);
+    for (unsigned i = 0; i < bridge->loop_count && !bridge->is_closing; i++) {
+        struct bridge_loop *loop = &bridge->loops[i];
+        tls_context_unref(atomic_exchange(&loop->next_tls, tls_context_ref(context)));
+        (void)uv_async_send(&loop->wake);
+    }
+}
+
 static void on_new_devices(struct devices *devices, void *user)
 {
     struct bridge *bridge;
     MAGIC_CAST(bridge, user, BRIDGE_MAGIC);
     for (unsigned i = 0; i < bridge->loop_count && !bridge->is_closing; i++) {
-        authenticator_offer(bridge->loops[i].authenticator, devices_own(devices));
-        (void)uv_async_send(&bridge->loops[i].wake);
+        struct bridge_loop *loop = &bridge->loops[i];
+        authenticator_offer(loop->exchanges.authenticator, devices_own(devices));
+        (void)uv_async_send(&loop->wake);
     }
 }
 
-/* Who may send, unless it is anyone. */
-static int open_devices(struct bridge *bridge, struct mr_error *err)
+static int open_tls(struct bridge *bridge, struct mr_error *err)
 {
-    const struct bridge_options *options = bridge->options;
-    if (options->auth == BRIDGE_AUTH_NONE) {
+    if (!bridge_tls_is_wanted(bridge->options)) {
         return 0;
     }
-    authentication_metrics_init(&bridge->authentication);
-    bridge->attempts = attempts_new(options->attempts_max, options->attempts_ms);
-    if (bridge->attempts == NULL) {
-        return mr_error_set(err, MR_ENOMEM, "out of memory");
-    }
-    bridge->has_devices = true;
-    return devices_source_open(&bridge->devices, mr_program_loop(bridge->program), options->devices,
-                               &bridge->authentication, on_new_devices, bridge, err);
-}
-
-static void log_listening(const struct bridge *bridge, uint16_t port_number)
-{
-    struct mr_address address = bridge->options->listen;
-    char text[LISTENER_TEXT_BYTES];
-    address.port = port_number;
-    listener_format(&address, text);
-    mr_log(MR_LOG_INFO, "listening", MR_STR("address", text), MR_INT("loops", bridge->loop_count));
-    authentication_warn(bridge->options, &address, false);
+    bridge_metrics_init_tls(&bridge->metrics);
+    return bridge_tls_open(&bridge->tls, mr_program_loop(bridge->program), bridge->options,
+                           &bridge->metrics, on_new_tls, bridge, err);
 }
 
 static struct bridge *new_bridge(struct mr_program *program, struct mr_error *err)
@@ -533,7 +526,8 @@ int bridge_start(struct mr_program *program, struct mr_error *err)
     struct bridge *bridge = new_bridge(program, err);
     struct mr_producer *producer;
     size_t descriptors = descriptors_raise();
-    uint16_t port_number = 0;
+    uint16_t ports[HTTP_LISTENERS_MAX] = {0}; /* what the first loop gets */
+    struct bridge_listeners listeners;
     int rc;
     if (bridge == NULL) {
         return MR_ENOMEM;
@@ -547,9 +541,14 @@ int bridge_start(struct mr_program *program, struct mr_error *err)
     bridge->wake.data = bridge;
     mr_program_set_state(program, bridge); /* from here on bridge_stop cleans up */
     bridge_metrics_init(&bridge->metrics);
-    rc = open_devices(bridge, err);
+    rc = bridge_authentication_open(&bridge->authentication, mr_program_loop(program),
+                                    bridge->options, on_new_devices, bridge, err);
+    if (rc == 0) {
+        rc = open_tls(bridge, err);
+    }
+    listeners = bridge_listeners(bridge->options, bridge->tls.context, ports);
     if (rc == 0 && bridge->options->loops > 1) {
-        rc = listener_check_free(&bridge->options->listen, err);
+        rc = bridge_listeners_check_free(&listeners, err);
     }
     if (rc == 0) {
         rc = mr_program_producer(program, &bridge->options->producer, &producer, err);
@@ -557,7 +556,7 @@ int bridge_start(struct mr_program *program, struct mr_error *err)
     for (int64_t i = 0; i < bridge->options->loops && rc == 0; i++) {
         rc = open_loop(bridge, &bridge->loops[i], err);
         if (rc == 0) {
-            rc = equip_loop(&bridge->loops[i], producer, &port_number, err);
+            rc = equip_loop(&bridge->loops[i], producer, ports, err);
         }
     }
     if (rc == 0) {
@@ -565,7 +564,8 @@ int bridge_start(struct mr_program *program, struct mr_error *err)
         rc = start_threads(bridge, err);
     }
     if (rc == 0) {
-        log_listening(bridge, port_number);
+        listeners = bridge_listeners(bridge->options, bridge->tls.context, ports);
+        bridge_listeners_log(&listeners, bridge->options);
     }
     return rc;
 }
@@ -574,9 +574,8 @@ void bridge_reload(struct mr_program *program)
 {
     struct bridge *bridge;
     MAGIC_CAST(bridge, mr_program_state(program), BRIDGE_MAGIC);
-    if (bridge->has_devices) {
-        devices_source_read_again(&bridge->devices);
-    }
+    bridge_tls_reload(&bridge->tls);
+    bridge_authentication_reload(&bridge->authentication);
 }
 
 void bridge_drain(struct mr_program *program)

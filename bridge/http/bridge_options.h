@@ -12,6 +12,14 @@ enum { BRIDGE_AUTH_NONE, BRIDGE_AUTH_BASIC, BRIDGE_AUTH_CERTIFICATE, BRIDGE_AUTH
 
 struct bridge_options {
     struct mr_address listen;
+    bool plain;
+    struct mr_address tls_listen;
+    char *tls_certificate; /* file names; NULL: none */
+    char *tls_key;
+    int tls_client; /* enum tls_client */
+    char *tls_client_ca;
+    char *tls_client_crl;
+    int tls_version_min; /* enum tls_version */
     int auth;
     char *devices; /* NULL: none */
     char *certificate_device;

@@ -43,13 +43,13 @@ static void on_read(uv_work_t *work)
 
 static void finish_close(struct devices_source *source)
 {
-    void (*closed)(void *) = source->closed;
+    void (*closed)(struct devices_source *) = source->closed;
     if (!source->is_closing || source->is_reading || source->is_watching) {
         return;
     }
     source->magic = 0;
     devices_disown(source->devices);
-    closed(source->user);
+    closed(source);
 }
 
 static void on_was_read(uv_work_t *work, int status)
@@ -147,7 +147,8 @@ int devices_source_open(struct devices_source *source, uv_loop_t *loop, const ch
     return rc;
 }
 
-void devices_source_close(struct devices_source *source, void (*closed)(void *user))
+void devices_source_close(struct devices_source *source,
+                          void (*closed)(struct devices_source *source))
 {
     MAGIC_CHECK(source, SOURCE_MAGIC);
     source->is_closing = true;

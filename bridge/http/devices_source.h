@@ -25,7 +25,7 @@ struct devices_source {
     bool is_reading;
     bool is_wanted_again; /* while it is read */
     bool is_closing;
-    void (*closed)(void *user);
+    void (*closed)(struct devices_source *source);
     uv_loop_t *loop;
     uv_work_t work;
     struct file_watch watch;
@@ -42,7 +42,8 @@ int devices_source_open(struct devices_source *source, uv_loop_t *loop, const ch
 
 void devices_source_read_again(struct devices_source *source);
 
-/* `closed` gets the user of the opening. */
-void devices_source_close(struct devices_source *source, void (*closed)(void *user));
+/* `closed` may be called at once. */
+void devices_source_close(struct devices_source *source,
+                          void (*closed)(struct devices_source *source));
 
 #endif

@@ -122,12 +122,6 @@ struct mr_slice http_request_body(const struct http_request *request)
     return http_reader_body(&request->reader);
 }
 
-struct mr_slice http_request_certificate_subject(const struct http_request *request)
-{
-    (void)request;
-    return mr_slice(NULL, 0);
-}
-
 uint64_t http_request_came_ms(const struct http_request *request)
 {
     return request->came_ms;

@@ -358,14 +358,15 @@ static void test_addresses(void **state)
     (void)state;
     with.reuse_port = true;
     server_start(&f, &with);
-    with.listen.port = f.port;
+    with.listeners[0].address.port = f.port;
     with.reuse_port = false;
     assert_int_equal(http_server_open(&f.loop, &with, server_on_request, &f, &second, &err),
                      MR_ENET);
     (void)snprintf(expected, sizeof expected, "listen on 127.0.0.1:%u: Address already in use",
                    (unsigned)f.port);
     assert_string_equal(err.text, expected);
-    (void)snprintf(with.listen.host, sizeof with.listen.host, "192.0.2.1"); /* RFC 5737 */
+    (void)snprintf(with.listeners[0].address.host, sizeof with.listeners[0].address.host,
+                   "192.0.2.1"); /* RFC 5737 */
     assert_int_equal(http_server_open(&f.loop, &with, server_on_request, &f, &second, &err),
                      MR_ENET);
     assert_non_null(strstr(err.text, "Cannot assign requested address"));
@@ -380,7 +381,7 @@ static void test_two_loops_share_an_address(void **state)
     (void)state;
     with.reuse_port = true;
     server_start(&one, &with);
-    with.listen.port = one.port;
+    with.listeners[0].address.port = one.port;
     server_start(&two, &with);
     assert_int_equal(one.port, two.port);
     for (int i = 0; i < 200; i++) {

@@ -135,7 +135,8 @@ static void *run(void *data)
 struct http_server_config server_config(void)
 {
     return (struct http_server_config){
-        .listen = {.host = "127.0.0.1"},
+        .listeners = {{.address = {.host = "127.0.0.1"}}},
+        .listener_count = 1,
         .connections_max = 100,
         .turned_away_max = 64,
         .drain_ms = 10000,
@@ -161,7 +162,7 @@ void server_start(struct server_fixture *f, const struct http_server_config *wit
     assert_int_equal(uv_async_init(&f->loop, &f->async, on_async), 0);
     f->async.data = f;
     assert_int_equal(http_server_open(&f->loop, with, server_on_request, f, &f->server, &err), 0);
-    f->port = http_server_port(f->server);
+    f->port = http_server_port(f->server, 0);
     assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);
 }
 
