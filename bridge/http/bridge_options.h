@@ -16,7 +16,7 @@ struct bridge_options {
     struct mr_address tls_listen;
     char *tls_certificate; /* file names; NULL: none */
     char *tls_key;
-    int tls_client; /* enum tls_client */
+    int tls_client; /* enum tls_client_auth */
     char *tls_client_ca;
     char *tls_client_crl;
     int tls_version_min; /* enum tls_version */

@@ -26,7 +26,7 @@ static struct tls_context_config config_of(const struct bridge_options *options)
                   [TLS_FILE_KEY] = options->tls_key,
                   [TLS_FILE_CLIENT_CA] = options->tls_client_ca,
                   [TLS_FILE_CLIENT_CRL] = options->tls_client_crl},
-        .client = (enum tls_client)options->tls_client,
+        .client = (enum tls_client_auth)options->tls_client,
         .version_min = (enum tls_version)options->tls_version_min,
     };
     for (size_t i = 0; i < TLS_FILES; i++) {

@@ -372,12 +372,11 @@ void http_connection_abort(struct http_connection *connection)
 
 void http_connection_read_timeout(struct http_connection *connection)
 {
-    bool is_partial = connection->state == HTTP_CONNECTION_OPEN && connection->partial != NULL;
-    if (connection->tls != NULL) {
-        http_tls_time_out(connection);
-    }
-    if (is_partial && connection->partial->reader.head.len > 0) {
+    bool is_open = connection->state == HTTP_CONNECTION_OPEN;
+    if (is_open && connection->partial != NULL && connection->partial->reader.head.len > 0) {
         http_connection_refuse(connection, 408, "the request did not come to its end in time");
+    } else if (is_open && connection->tls != NULL && http_tls_time_out(connection)) {
+        http_connection_abort(connection);
     } else {
         http_connection_close(connection);
     }

@@ -162,7 +162,7 @@ void http_server_check_end(struct http_server *server);
 void http_connection_open(struct http_server *server, int fd, struct tls_context *tls);
 void http_connection_flush(struct http_connection *connection);
 void http_connection_close(struct http_connection *connection);
-/* TLS has failed: what it has to say is sent, and the connection ends. */
+/* What TLS has to say is sent, and the connection ends. */
 void http_connection_abort(struct http_connection *connection);
 /* Over connections.max: told so, and done. */
 void http_connection_turn_away(struct http_connection *connection);
@@ -194,8 +194,8 @@ size_t http_tls_unseal(struct http_connection *connection, const char **bytes, s
 struct mr_buf *http_tls_seal(struct http_connection *connection);
 /* No more will be sealed, and the client is told so with what is sent next. */
 void http_tls_end(struct http_connection *connection);
-/* The read deadline is over. */
-void http_tls_time_out(struct http_connection *connection);
+/* The read deadline is over. Returns whether the client can be told that this is the end. */
+bool http_tls_time_out(struct http_connection *connection);
 /* The bytes that it holds. */
 size_t http_tls_held(const struct http_connection *connection);
 

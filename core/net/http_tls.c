@@ -151,9 +151,10 @@ void http_tls_end(struct http_connection *connection)
     tls_stream_end(connection->tls->stream);
 }
 
-void http_tls_time_out(struct http_connection *connection)
+bool http_tls_time_out(struct http_connection *connection)
 {
     connection->tls->is_late = true;
+    return tls_stream_state(connection->tls->stream) != TLS_STREAM_HANDSHAKING;
 }
 
 size_t http_tls_held(const struct http_connection *connection)

@@ -23,7 +23,7 @@ enum {
     TLS_TICKET_S = 3600,                  /* a session can be resumed for so long */
 };
 
-enum tls_client { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
+enum tls_client_auth { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
 enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 
 /* Which file an error is about. */
@@ -33,8 +33,8 @@ enum { TLS_FILES = TLS_FILE_CLIENT_CRL + 1 };
 struct tls_context_config {
     const char *files[TLS_FILES]; /* PEM. The certificate is followed by those between it and its
                                      root. The last two may be NULL unless needed */
-    enum tls_client client;       /* other than none needs a client CA; a list of revoked
-                                     certificates is then looked at if there is one */
+    enum tls_client_auth client;  /* other than none needs a client CA; a list of revoked
+                                certificates is then looked at if there is one */
     enum tls_version version_min;
 };
 

@@ -88,6 +88,8 @@ void server_on_request(struct http_request *request, void *user)
             (void)poll(NULL, 0, 1);
         }
         answer_text(request, MR_SLICE(""));
+    } else if (mr_slice_is(path, MR_SLICE("/subject"))) {
+        answer_text(request, http_request_certificate_subject(request));
     } else if (mr_slice_is(path, MR_SLICE("/stored"))) {
         http_request_answer(request,
                             &(struct http_answer){.status = 202, .headers = "X-Id: 7\r\n"});
@@ -163,6 +165,7 @@ void server_start(struct server_fixture *f, const struct http_server_config *wit
     f->async.data = f;
     assert_int_equal(http_server_open(&f->loop, with, server_on_request, f, &f->server, &err), 0);
     f->port = http_server_port(f->server, 0);
+    f->second_port = with->listener_count > 1 ? http_server_port(f->server, 1) : 0;
     assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);
 }
 

@@ -40,7 +40,7 @@ struct pair {
     struct mr_buf got;
 };
 
-static struct tls_context *make_context(const struct fixture *f, enum tls_client client)
+static struct tls_context *make_context(const struct fixture *f, enum tls_client_auth client)
 {
     struct tls_context_config config = {.client = client};
     struct tls_context *context;
