@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Happy path: the whole file is read into memory -> line by line -> each section is an entry that
- * points into those bytes -> sorted by name; neighbours of one name are a problem. */
+ * points into those bytes -> an index of the names; two of one name are a problem. */
 #include "bridge/http/device_file.h"
 
 #include <errno.h>
@@ -304,14 +304,13 @@ static void read_lines(struct reader *reader, struct mr_slice bytes)
 static void find_doubles(struct reader *reader)
 {
     const struct devices *devices = reader->devices;
-    for (uint32_t i = 1; i < devices->count; i++) {
-        struct device before = devices_at(devices, i - 1);
+    for (uint32_t i = 0; i < devices->count; i++) {
         struct device device = devices_at(devices, i);
-        uint32_t lines[2] = {devices->entries[i - 1].line, devices->entries[i].line};
-        if (mr_slice_is(before.identity.device, device.identity.device) &&
-            mr_slice_is(before.identity.application, device.identity.application)) {
-            problem_at(reader, lines[lines[0] < lines[1]], "the device of line %u once more",
-                       lines[lines[0] > lines[1]]);
+        uint32_t first =
+            devices_index_of(devices, device.identity.application, device.identity.device);
+        if (first != i) {
+            problem_at(reader, devices->entries[i].line, "the device of line %u once more",
+                       devices->entries[first].line);
         }
     }
 }

@@ -2,7 +2,6 @@
 #include "bridge/http/devices.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -37,6 +36,7 @@ void devices_disown(struct devices *devices)
     }
     mem_free(devices->bytes);
     mem_free(devices->entries);
+    mem_free(devices->index);
     mem_free(devices->passwords);
     mem_free(devices);
 }
@@ -55,27 +55,66 @@ static struct mr_slice application_of(const struct devices *devices,
     return mr_slice(devices->bytes + entry->application_at, entry->application_len);
 }
 
-static int compare(struct mr_slice a, struct mr_slice b)
+static bool is_named(const struct devices *devices, const struct device_entry *entry,
+                     struct mr_slice application, struct mr_slice device)
 {
-    size_t len = a.len < b.len ? a.len : b.len;
-    int order = len == 0 ? 0 : memcmp(a.ptr, b.ptr, len);
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+    return mr_slice_is(device_of(devices, entry), device) &&
+           mr_slice_is(application_of(devices, entry), application);
 }
 
-static int compare_entries(const void *a, const void *b, void *user)
+/* FNV-1a, and its bits mixed. */
+static uint64_t spread(uint64_t hash, struct mr_slice text)
 {
-    const struct devices *devices = user;
-    int order = compare(device_of(devices, a), device_of(devices, b));
-    return order != 0 ? order : compare(application_of(devices, a), application_of(devices, b));
+    for (size_t i = 0; i < text.len; i++) {
+        hash = (hash ^ (unsigned char)text.ptr[i]) * 0x100000001b3U;
+    }
+    return (hash ^ 0xff) * 0x100000001b3U;
 }
 
-int devices_finish(struct devices *devices)
+static uint64_t hash_of(const struct devices *devices, struct mr_slice application,
+                        struct mr_slice device)
+{
+    uint64_t hash = spread(spread(0xcbf29ce484222325U ^ devices->seed, application), device);
+    hash = (hash ^ (hash >> 33)) * (devices->seed | 1);
+    return hash ^ (hash >> 32);
+}
+
+/* Its place in the index, or the free one where it would stand. */
+static uint32_t *place_of(const struct devices *devices, struct mr_slice application,
+                          struct mr_slice device)
+{
+    uint32_t at = (uint32_t)hash_of(devices, application, device);
+    for (;; at++) {
+        uint32_t *place = &devices->index[at & (devices->index_capacity - 1)];
+        if (*place == 0 || is_named(devices, &devices->entries[*place - 1], application, device)) {
+            return place;
+        }
+    }
+}
+
+static int make_index(struct devices *devices)
+{
+    uint32_t capacity = 2;
+    while (capacity < 2 * devices->count) {
+        capacity *= 2;
+    }
+    devices->index = mem_zalloc(capacity * sizeof *devices->index);
+    if (devices->index == NULL) {
+        return MR_ENOMEM;
+    }
+    devices->index_capacity = capacity;
+    for (uint32_t i = 0; i < devices->count; i++) {
+        const struct device_entry *entry = &devices->entries[i];
+        uint32_t *place =
+            place_of(devices, application_of(devices, entry), device_of(devices, entry));
+        *place = *place == 0 ? i + 1 : *place;
+    }
+    return 0;
+}
+
+static int list_passwords(struct devices *devices)
 {
     uint32_t found = 0;
-    if (devices->count > 0) {
-        qsort_r(devices->entries, devices->count, sizeof *devices->entries, compare_entries,
-                devices);
-    }
     for (uint32_t i = 0; i < devices->count; i++) {
         devices->with_password += devices->entries[i].hash_len > 0;
     }
@@ -94,6 +133,12 @@ int devices_finish(struct devices *devices)
     return 0;
 }
 
+int devices_finish(struct devices *devices)
+{
+    int rc = make_index(devices);
+    return rc == 0 ? list_passwords(devices) : rc;
+}
+
 struct device devices_at(const struct devices *devices, uint32_t index)
 {
     const struct device_entry *entry = &devices->entries[index];
@@ -109,44 +154,30 @@ struct device devices_at(const struct devices *devices, uint32_t index)
     return device;
 }
 
+uint32_t devices_index_of(const struct devices *devices, struct mr_slice application,
+                          struct mr_slice device)
+{
+    uint32_t place = devices->count == 0 ? 0 : *place_of(devices, application, device);
+    return place == 0 ? DEVICES_NONE : place - 1;
+}
+
 bool devices_find(const struct devices *devices, struct mr_slice application,
                   struct mr_slice device, struct device *ret_device)
 {
-    uint32_t low = 0, high = devices->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        const struct device_entry *entry = &devices->entries[middle];
-        int order = compare(device, device_of(devices, entry));
-        order = order != 0 ? order : compare(application, application_of(devices, entry));
-        if (order == 0) {
-            *ret_device = devices_at(devices, middle);
-            return true;
-        }
-        if (order < 0) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
+    uint32_t index = devices_index_of(devices, application, device);
+    if (index != DEVICES_NONE) {
+        *ret_device = devices_at(devices, index);
     }
-    return false;
-}
-
-/* FNV-1a: only to spread; who foresees it learns which of the hashes is worked on in vain. */
-static uint64_t spread(uint64_t hash, struct mr_slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        hash = (hash ^ (unsigned char)text.ptr[i]) * 0x100000001b3U;
-    }
-    return (hash ^ 0xff) * 0x100000001b3U;
+    return index != DEVICES_NONE;
 }
 
 struct mr_slice devices_hash_for_unknown(const struct devices *devices, struct mr_slice application,
                                          struct mr_slice device)
 {
-    uint64_t choice = spread(spread(0xcbf29ce484222325U ^ devices->seed, application), device);
+    uint64_t choice;
     if (devices->with_password == 0) {
         return mr_slice_of(password_hash_of_nobody);
     }
-    choice = (choice ^ (choice >> 32)) % devices->with_password;
+    choice = hash_of(devices, application, device) % devices->with_password;
     return devices_at(devices, devices->passwords[choice]).hash;
 }

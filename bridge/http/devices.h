@@ -31,12 +31,14 @@ struct devices {
     atomic_uint owners;
     char *bytes; /* the file's; NULL: none */
     size_t bytes_len;
-    struct device_entry *entries; /* by name, once sorted */
+    struct device_entry *entries; /* as the file has them */
     uint32_t count;
     uint32_t capacity;
-    uint32_t with_password; /* the first so many of `passwords` */
-    uint32_t *passwords;    /* the entries that have one */
-    uint64_t seed;          /* of the choice for names that aren't known */
+    uint32_t *index;         /* open addressing by name: entry + 1, or 0 */
+    uint32_t index_capacity; /* a power of two, at least twice the count */
+    uint32_t with_password;  /* the first so many of `passwords` */
+    uint32_t *passwords;     /* the entries that have one */
+    uint64_t seed;           /* of both, so that nobody can choose names that collide */
 };
 
 /* One device, borrowed from the devices. */
@@ -51,11 +53,17 @@ struct devices *devices_new(void);
 struct devices *devices_own(struct devices *devices); /* once more; any thread */
 void devices_disown(struct devices *devices);         /* any thread; takes NULL */
 
-/* Sort what was put in, after which it is never changed. Errors: MR_ENOMEM. */
+/* Make the index of what was put in, after which nothing is changed. Of entries with one name the
+ * first is found. Errors: MR_ENOMEM. */
 int devices_finish(struct devices *devices);
 
 /* `index` < count. */
 struct device devices_at(const struct devices *devices, uint32_t index);
+
+/* The entry of this name; DEVICES_NONE: there is none. */
+enum { DEVICES_NONE = DEVICES_MAX };
+uint32_t devices_index_of(const struct devices *devices, struct mr_slice application,
+                          struct mr_slice device);
 
 bool devices_find(const struct devices *devices, struct mr_slice application,
                   struct mr_slice device, struct device *ret_device);
