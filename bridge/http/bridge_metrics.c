@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 /* Series are made at the start: a rate() needs the zero before the first. */
-static const int statuses[BRIDGE_STATUSES] = {202, 400, 401, 403, 404, 405, 408, 413, 414,
+static const int statuses[BRIDGE_STATUSES] = {202, 204, 400, 401, 403, 404, 405, 408, 413, 414,
                                               415, 417, 422, 429, 431, 501, 503, 504, 505};
 
 static const double seconds_bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
@@ -13,7 +13,9 @@ static const double seconds_bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
 static const struct mr_metric requests_total = {
     .name = "millrace_http_requests_total",
     .type = MR_COUNTER,
-    .help = "Answered requests by HTTP status; 202: all of it is stored.",
+    .help =
+        "Answered requests by HTTP status; 202: all of it is stored, 204: there was no event in "
+        "it.",
     .labels = {"status"},
 };
 static const struct mr_metric request_seconds = {

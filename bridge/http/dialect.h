@@ -43,11 +43,20 @@ struct dialect_cursor {
     size_t next; /* index of the next event */
 };
 
+/* What becomes of a request. */
+enum dialect_result {
+    DIALECT_REFUSED = -1,
+    DIALECT_EVENT = 0,
+    DIALECT_NOT_STORED = 1, /* understood, and of a kind that is none of ours: answered with 204 */
+    DIALECT_END = 2,        /* of read_next: there are no more */
+};
+
 struct dialect {
     bool (*is_mine)(struct mr_slice path);
 
     /* Fill `event`, which is empty, with what the request says; its data borrows the request's.
-     * Returns 0, or -1 with the refusal. mr_event_complete adds the rest then. */
+     * Returns one of enum dialect_result; with DIALECT_REFUSED the refusal is filled.
+     * mr_event_complete adds the rest to an event then. */
     int (*read)(const struct dialect_request *request, struct mr_event *event,
                 struct dialect_refusal *ret_refusal);
 
@@ -55,12 +64,16 @@ struct dialect {
      * read_next gives one by one, as often as they are asked for. */
     bool (*is_batch)(const struct dialect_request *request);
 
-    /* The next event, as `read` does it: 1, or 0 at the end, or -1 with the refusal. */
+    /* The next event, as `read` does it, or DIALECT_END; never DIALECT_NOT_STORED. */
     int (*read_next)(const struct dialect_request *request, struct dialect_cursor *cursor,
                      struct mr_event *event, struct dialect_refusal *ret_refusal);
 };
 
 extern const struct dialect dialect_drogue;
 extern const struct dialect dialect_cloudevents;
+extern const struct dialect dialect_publish;
+extern const struct dialect dialect_hono;
+extern const struct dialect dialect_ttn;
+extern const struct dialect dialect_things_stack;
 
 #endif

@@ -184,7 +184,7 @@ static int read_avro(struct draft *draft)
     return set_sender(draft);
 }
 
-/* 1: there is one, 0: the end, -1 with the refusal. */
+/* Of enum dialect_result. */
 static int read_element(struct draft *draft, struct dialect_cursor *cursor)
 {
     struct mr_slice text;
@@ -197,10 +197,10 @@ static int read_element(struct draft *draft, struct dialect_cursor *cursor)
         return draft_refuse_error(draft, EVENT_JSON_BATCH_MEDIA_TYPE, &err);
     }
     if (text.ptr == NULL) {
-        return 0;
+        return DIALECT_END;
     }
     cursor->next++;
-    return read_json(draft, text) == 0 ? 1 : -1;
+    return read_json(draft, text);
 }
 
 /* --- the whole --- */

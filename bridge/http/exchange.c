@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One event's way, and that its answer comes in time: 504 is decided here. Happy path: a request is
  * complete -> a dialect makes an event of it -> it is sent -> Kafka acknowledges -> 202. What can
- * go wrong: no dialect wants it (404), the dialect refuses it (4xx), the producer can't or won't
- * take it (503, 413, 422), nothing is known by answer.timeout (504, and the send goes on alone),
- * the client has left (everything goes on as if it hadn't). */
+ * go wrong: no dialect wants it (404), the dialect refuses it (4xx) or finds no event in it (204),
+ * the producer can't or won't take it (503, 413, 422), nothing is known by answer.timeout (504, and
+ * the send goes on alone), the client has left (everything goes on as if it hadn't). A request that
+ * is a batch goes its own way (exchange_batch.c), with the same deadlines. */
 #include "bridge/http/exchange.h"
 
 #include <assert.h>
@@ -36,7 +37,10 @@ struct exchange_single {
     char id_inline[ID_BYTES_INLINE];
 };
 
-static const struct dialect *const dialects[] = {&dialect_drogue, &dialect_cloudevents};
+static const struct dialect *const dialects[] = {
+    &dialect_drogue, &dialect_publish,      &dialect_hono,
+    &dialect_ttn,    &dialect_things_stack, &dialect_cloudevents,
+};
 
 void exchange_count_answer(struct exchanges *exchanges, int status)
 {
@@ -288,32 +292,48 @@ static const struct dialect *find_dialect(struct mr_slice path)
     return NULL;
 }
 
-/* 0, or -1 with the refusal. */
+/* Of enum dialect_result. */
 static int read_event(const struct dialect *dialect, const struct dialect_request *from,
                       struct mr_event *event, struct dialect_refusal *ret_refusal)
 {
     int rc;
     mr_event_clear(event);
     rc = dialect->read(from, event, ret_refusal);
-    return rc == 0 ? exchange_complete(event, ret_refusal) : rc;
+    return rc == DIALECT_EVENT ? exchange_complete(event, ret_refusal) : rc;
+}
+
+static void begin_single(struct exchanges *exchanges, struct http_request *request,
+                         const struct dialect *dialect, const struct dialect_request *from)
+{
+    struct dialect_refusal refusal;
+    switch (read_event(dialect, from, exchanges->event, &refusal)) {
+        case DIALECT_EVENT:
+            send_event(exchanges, request);
+            break;
+        case DIALECT_NOT_STORED:
+            exchange_count_answer(exchanges, answer_not_stored(request));
+            break;
+        default:
+            exchange_refuse(exchanges, request, &refusal);
+    }
 }
 
 static void dispatch(struct exchanges *exchanges, struct http_request *request,
                      const struct identity *identity)
 {
-    struct dialect_request from = exchange_dialect_request(request, identity);
+    const struct dialect_request from = exchange_dialect_request(request, identity);
     const struct dialect *dialect = find_dialect(from.path);
-    struct dialect_refusal refusal = {
+    const struct dialect_refusal nobody = {
         .status = 404,
         .detail =
             "events are sent with POST /v1/{channel}?device={device} or, as CloudEvents, "
             "with POST /events"};
-    if (dialect != NULL && dialect->is_batch != NULL && dialect->is_batch(&from)) {
+    if (dialect == NULL) {
+        exchange_refuse(exchanges, request, &nobody);
+    } else if (dialect->is_batch != NULL && dialect->is_batch(&from)) {
         exchange_begin_batch(exchanges, request, dialect, &from);
-    } else if (dialect != NULL && read_event(dialect, &from, exchanges->event, &refusal) == 0) {
-        send_event(exchanges, request);
     } else {
-        exchange_refuse(exchanges, request, &refusal);
+        begin_single(exchanges, request, dialect, &from);
     }
 }
 

@@ -32,7 +32,7 @@ struct batch {
 
 /* --- reading --- */
 
-/* The next event, complete: 1, or 0 at the end, or -1 with the refusal. */
+/* The next event, complete. Of enum dialect_result. */
 static int read_next(const struct dialect *dialect, const struct dialect_request *from,
                      struct dialect_cursor *cursor, struct mr_event *event,
                      struct dialect_refusal *ret_refusal)
@@ -42,10 +42,10 @@ static int read_next(const struct dialect *dialect, const struct dialect_request
     int rc;
     mr_event_clear(event);
     rc = dialect->read_next(from, cursor, event, ret_refusal);
-    if (rc == 1 && exchange_complete(event, ret_refusal) != 0) {
-        rc = -1;
+    if (rc == DIALECT_EVENT) {
+        rc = exchange_complete(event, ret_refusal);
     }
-    if (rc == -1 && ret_refusal->status != 503) {
+    if (rc == DIALECT_REFUSED && ret_refusal->status != 503) {
         memcpy(why, ret_refusal->detail, sizeof why);
         (void)snprintf(ret_refusal->detail, sizeof ret_refusal->detail,
                        "event %zu of the batch (the first is 0; nothing is stored): %.420s", index,
@@ -62,7 +62,8 @@ static int check_events(struct exchanges *exchanges, const struct dialect *diale
     struct dialect_cursor cursor = {0};
     size_t count = 0;
     int rc;
-    while ((rc = read_next(dialect, from, &cursor, exchanges->event, ret_refusal)) == 1) {
+    while ((rc = read_next(dialect, from, &cursor, exchanges->event, ret_refusal)) ==
+           DIALECT_EVENT) {
         if (count++ == exchanges->batch_events_max) {
             *ret_refusal = (struct dialect_refusal){.status = 413};
             (void)snprintf(ret_refusal->detail, sizeof ret_refusal->detail,
@@ -72,7 +73,7 @@ static int check_events(struct exchanges *exchanges, const struct dialect *diale
         }
     }
     *ret_count = count;
-    return rc;
+    return rc == DIALECT_END ? 0 : -1;
 }
 
 /* --- answering --- */
@@ -88,13 +89,13 @@ static void list_events(const struct batch *batch, struct batch_report *report)
     struct mr_event *event = batch->base.owner->event;
     struct dialect_cursor cursor = {0};
     struct dialect_refusal refusal;
-    int rc = 1;
+    int rc = DIALECT_EVENT;
     for (size_t i = 0; i < batch->count; i++) {
         struct mr_slice id = {NULL, 0};
-        if (rc == 1) { /* without memory it goes on without ids */
+        if (rc == DIALECT_EVENT) { /* without memory it goes on without ids */
             mr_event_clear(event);
             rc = batch->dialect->read_next(&from, &cursor, event, &refusal);
-            id = rc == 1 ? mr_event_string(event, "id") : id;
+            id = rc == DIALECT_EVENT ? mr_event_string(event, "id") : id;
         }
         batch_report_add(report, i, batch->items[i].mark, id);
     }
@@ -176,15 +177,15 @@ static void send_events(struct batch *batch, const struct dialect_request *from)
     struct exchanges *exchanges = batch->base.owner;
     struct dialect_cursor cursor = {0};
     struct dialect_refusal refusal;
-    int rc = 1;
+    int rc = DIALECT_EVENT;
     for (size_t i = 0; i < batch->count; i++) {
         struct batch_item *item = &batch->items[i];
         item->batch = batch;
         item->send.on_settled = on_settled;
-        if (rc == 1) {
+        if (rc == DIALECT_EVENT) {
             rc = read_next(batch->dialect, from, &cursor, exchanges->event, &refusal);
         }
-        if (rc == 1) {
+        if (rc == DIALECT_EVENT) {
             exchange_count_send(exchanges);
             mr_send(exchanges->port, &item->send, exchanges->event);
         } else {

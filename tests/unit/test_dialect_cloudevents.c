@@ -25,14 +25,6 @@ static struct dialect_fixture fixture(void)
     return (struct dialect_fixture){.dialect = &dialect_cloudevents};
 }
 
-static void assert_integer(const struct dialect_fixture *f, const char *name, int32_t expected)
-{
-    const struct mr_attribute *attribute = mr_event_find(f->event, mr_slice_of(name));
-    assert_non_null(attribute);
-    assert_int_equal(attribute->type, MR_VALUE_INTEGER);
-    assert_int_equal(attribute->integer, expected);
-}
-
 /* --- binary mode --- */
 
 /* 3.1.4, and 3.1.3.1: names of headers have no case. */
@@ -193,7 +185,7 @@ static void test_structured_json(void **state)
         dialect_assert(&f, "subject", NULL);
         dialect_assert(&f, "datacontenttype", "application/json");
         dialect_assert(&f, "comexampleextension1", "value");
-        assert_integer(&f, "comexampleothervalue", 5);
+        dialect_assert_integer(&f, "comexampleothervalue", 5);
         assert_int_equal(mr_event_count(f.event), 8);
         assert_slice(mr_event_data(f.event),
                      "{\"appinfoA\":\"abc\",\"appinfoB\":123,\"appinfoC\":true}");

@@ -63,18 +63,18 @@ static void test_the_example(void **state)
           "      \"data\" : {\n          \"appinfoA\" : \"abc\"\n      }\n  }\n]\n");
     for (int round = 0; round < 2; round++) { /* as often as it is asked for */
         b.cursor = (struct dialect_cursor){0};
-        assert_int_equal(next(&b), 1);
+        assert_int_equal(next(&b), DIALECT_EVENT);
         dialect_assert(&b.f, "id", "B234-1234-1234");
         dialect_assert(&b.f, "source", "/mycontext/4");
         assert_int_equal(mr_event_data(b.f.event).len, 2);
         assert_memory_equal(mr_event_data(b.f.event).ptr, "\0\xff", 2);
-        assert_int_equal(next(&b), 1);
+        assert_int_equal(next(&b), DIALECT_EVENT);
         dialect_assert(&b.f, "id", "C234-1234-1234");
         dialect_assert(&b.f, "time", "2018-04-05T17:31:05Z");
         assert_slice(mr_event_data(b.f.event), "{\n          \"appinfoA\" : \"abc\"\n      }");
         assert_int_equal(b.cursor.next, 2);
-        assert_int_equal(next(&b), 0);
-        assert_int_equal(next(&b), 0);
+        assert_int_equal(next(&b), DIALECT_END);
+        assert_int_equal(next(&b), DIALECT_END);
     }
     dialect_done(&b.f);
 }
@@ -84,7 +84,7 @@ static void test_an_empty_batch_has_no_events(void **state)
     struct batch_fixture b;
     (void)state;
     begin(&b, " [ ]\n");
-    assert_int_equal(next(&b), 0);
+    assert_int_equal(next(&b), DIALECT_END);
     dialect_done(&b.f);
 }
 
@@ -115,9 +115,9 @@ static void test_a_bad_batch_says_why(void **state)
         struct batch_fixture b;
         begin(&b, cases[i].body);
         for (int n = 0; n < cases[i].good; n++) {
-            assert_int_equal(next(&b), 1);
+            assert_int_equal(next(&b), DIALECT_EVENT);
         }
-        assert_int_equal(next(&b), -1);
+        assert_int_equal(next(&b), DIALECT_REFUSED);
         if (b.f.refusal.status != 400 || strstr(b.f.refusal.detail, cases[i].detail) == NULL) {
             fail_msg("%s: %d %s", cases[i].body, b.f.refusal.status, b.f.refusal.detail);
         }
@@ -158,7 +158,7 @@ static void test_what_is_proven_wins_for_each_event(void **state)
     b.request.identity =
         (struct identity){.application = MR_SLICE("farm"), .device = MR_SLICE("d1")};
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(next(&b), 1);
+        assert_int_equal(next(&b), DIALECT_EVENT);
         dialect_assert(&b.f, "device", "d1");
         dialect_assert(&b.f, "application", "farm");
         dialect_assert(&b.f, "source", "/s");
@@ -308,9 +308,9 @@ static void test_without_memory_it_is_503(void **state)
                    0);
     heap_fail_at(0);
     begin(&b, body);
-    assert_int_equal(next(&b), 1);
+    assert_int_equal(next(&b), DIALECT_EVENT);
     heap_fail_at(1);
-    assert_int_equal(next(&b), -1);
+    assert_int_equal(next(&b), DIALECT_REFUSED);
     assert_true(heap_failed());
     assert_int_equal(b.f.refusal.status, 503);
     dialect_done(&b.f);
