@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Who may send: millrace-http with a devices file, in front of the mock cluster. All passwords are
  * "sesame" but for "slow", whose check takes about a second. */
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -302,6 +303,43 @@ static void test_wrong_ones_are_limited(void **state)
     stop(&f);
 }
 
+/* From another address of this machine. */
+static int status_from(const struct identity_fixture *f, uint32_t from, const char *user)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(from)};
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons(f->bridge.port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct raw_reply reply;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    put(fd, "/v1/c", user);
+    raw_get_reply(fd, &reply);
+    (void)close(fd);
+    free(reply.body);
+    return reply.status;
+}
+
+static void test_each_address_is_judged_by_itself(void **state)
+{
+    static const char *const flags[] = {"--http.attempts.max=2", "--http.attempts.time=1h", NULL};
+    enum { OTHER = INADDR_LOOPBACK + 1 };
+    struct identity_fixture f;
+    (void)state;
+    start(&f, flags);
+    assert_int_equal(status_of(&f, "d1@farm:sesame"), 202);
+    assert_int_equal(status_from(&f, OTHER, "d1@farm:a"), 401);
+    assert_int_equal(status_from(&f, OTHER, "d1@farm:b"), 401);
+    assert_int_equal(status_from(&f, OTHER, "d1@farm:c"), 429);
+    /* It learns nothing of what was found right elsewhere. */
+    assert_int_equal(status_from(&f, OTHER, "d1@farm:sesame"), 429);
+    assert_int_equal(status_of(&f, "d1@farm:sesame"), 202);
+    assert_int_equal(status_of(&f, "d2@farm:sesame"), 202);
+    stop(&f);
+}
+
 static void test_those_found_right_do_not_wait_behind_others(void **state)
 {
     static const char *const flags[] = {"--http.attempts.max=0", NULL};
@@ -559,6 +597,7 @@ int main(void)
         cmocka_unit_test(test_a_right_password_is_checked_once),
         cmocka_unit_test(test_an_unknown_device_costs_a_check_too),
         cmocka_unit_test(test_wrong_ones_are_limited),
+        cmocka_unit_test(test_each_address_is_judged_by_itself),
         cmocka_unit_test(test_those_found_right_do_not_wait_behind_others),
         cmocka_unit_test(test_a_changed_password_counts_at_once),
         cmocka_unit_test(test_a_changed_file_is_read),
