@@ -131,7 +131,7 @@ int devices_source_open(struct devices_source *source, uv_loop_t *loop, const ch
                         void (*on_new)(struct devices *devices, void *user), void *user,
                         struct mr_error *err)
 {
-    int rc;
+    int rc = 0;
     *source = (struct devices_source){.magic = SOURCE_MAGIC,
                                       .path = path,
                                       .metrics = metrics,
@@ -139,12 +139,11 @@ int devices_source_open(struct devices_source *source, uv_loop_t *loop, const ch
                                       .user = user,
                                       .loop = loop};
     source->work.data = source;
-    rc = read_first(source, err);
-    if (rc == 0 && path != NULL) {
+    if (path != NULL) { /* before the file is read: no change is missed */
         source->is_watching = true;
         rc = file_watch_open(&source->watch, loop, &path, 1, on_change, source, err);
     }
-    return rc;
+    return rc == 0 ? read_first(source, err) : rc;
 }
 
 void devices_source_close(struct devices_source *source,

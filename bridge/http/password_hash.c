@@ -13,8 +13,8 @@ enum {
     YESCRYPT_DIGEST = 43,
     BCRYPT_DIGEST = 53, /* salt and digest, without a separator */
     ROUNDS_DIGITS_MAX = 7,
-    ROUNDS_MAX = 5000000,
-    BCRYPT_COST_MAX = 15,
+    ROUNDS_MAX = 1000000,
+    BCRYPT_COST_MAX = 14,
 };
 
 /* The kinds that others make, by what they begin with: longer beginnings before shorter ones. */
@@ -97,7 +97,7 @@ static int malformed(struct mr_error *err, const char *kind)
 
 static int too_costly(struct mr_error *err, const char *kind, const char *bound)
 {
-    return mr_error_set(err, MR_EFORMAT, "%s with so high a cost takes seconds; expected %s", kind,
+    return mr_error_set(err, MR_EFORMAT, "%s with so high a cost takes too long; expected %s", kind,
                         bound);
 }
 
@@ -124,7 +124,7 @@ static int check_sha512(struct mr_slice rest, struct mr_error *err)
             return malformed(err, "sha512");
         }
         if (rounds > ROUNDS_MAX) {
-            return too_costly(err, "sha512", "rounds=5000000 at most");
+            return too_costly(err, "sha512", "rounds=1000000 at most");
         }
         salt = next_part(&rest);
     }
@@ -144,7 +144,7 @@ static int check_bcrypt(struct mr_slice rest, struct mr_error *err)
         rest.len != BCRYPT_DIGEST || !are_crypt_chars(rest)) {
         return malformed(err, "bcrypt");
     }
-    return number > BCRYPT_COST_MAX ? too_costly(err, "bcrypt", "15 at most") : 0;
+    return number > BCRYPT_COST_MAX ? too_costly(err, "bcrypt", "14 at most") : 0;
 }
 
 /* parameters$salt$digest. crypt(5): the parameters are "j", one character for the number of blocks

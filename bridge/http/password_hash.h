@@ -14,8 +14,9 @@ struct password_room;
 struct password_room *password_room_new(void); /* NULL: out of memory */
 void password_room_free(struct password_room *room);
 
-/* Whether it is one of the three kinds, whole, and not so costly that a check takes seconds.
- * Errors: MR_EFORMAT (the text names the kind or says what was expected, never the hash). */
+/* Whether it is one of the three kinds, whole, and not so costly that a check takes more than about
+ * a second. Errors: MR_EFORMAT (the text names the kind or says what was expected, never the hash).
+ */
 int password_hash_check(struct mr_slice hash, struct mr_error *err);
 
 /* Whether the password belongs to the hash. Both are terminated. Takes as long as the hash wants it

@@ -233,6 +233,47 @@ static void test_the_proven_device_is_stored(void **state)
     stop(&f);
 }
 
+#define EVENT(id, device)                   \
+    "{\"specversion\":\"1.0\",\"id\":\"" id \
+    "\",\"source\":\"/s\",\"type\":\"t\",\"device\":\"" device "\",\"subject\":\"" id "\"}"
+
+/* base64 of gateway@farm:sesame */
+#define BATCH                                               \
+    "Authorization: Basic Z2F0ZXdheUBmYXJtOnNlc2FtZQ==\r\n" \
+    "Content-Type: application/cloudevents-batch+json\r\n"
+
+static void test_a_batch_of_a_gateway(void **state)
+{
+    static const char *const flags[] = {"--http.answer.timeout=1s", NULL};
+    static const char events[] = "[" EVENT("e1", "room-1") "," EVENT("e2", "d2") "]";
+    struct identity_fixture f;
+    struct mock_records records;
+    struct raw_reply reply;
+    int fd;
+    (void)state;
+    start(&f, flags);
+    fd = raw_connect(f.bridge.port);
+    bridge_put_event(fd, "/events", "Content-Type: application/cloudevents-batch+json\r\n", events);
+    raw_expect(fd, 401, NULL);
+    bridge_put_event(fd, "/events", BATCH, events);
+    raw_expect(fd, 202, "");
+    mock_kafka_read(&f.bridge.mock, "events", &records);
+    assert_int_equal(records.count, 2);
+    assert_stored(&records, "e1", "farm", "room-1", "gateway");
+    assert_stored(&records, "e2", "farm", "gateway", NULL); /* for which it may not speak */
+    mock_records_free(&records);
+    mock_kafka_set_rtt(&f.bridge.mock, 60000);
+    bridge_put_event(fd, "/events", BATCH, events);
+    raw_get_reply(fd, &reply);
+    raw_check_problem(&reply, 504, NULL);
+    assert_non_null(strstr(reply.body, "\"e1\""));
+    assert_non_null(strstr(reply.body, "\"e2\""));
+    free(reply.body);
+    (void)close(fd);
+    mock_kafka_set_rtt(&f.bridge.mock, 0);
+    stop(&f);
+}
+
 static void test_a_right_password_is_checked_once(void **state)
 {
     static const char *const flags[] = {"--http.answer.timeout=30s", NULL};
@@ -581,6 +622,7 @@ static void test_the_time_of_the_answer_counts(void **state)
     (void)state;
     start(&f, flags);
     assert_int_equal(status_of(&f, "slow@farm:slow"), 503);
+    assert_int_equal(bridge_metric(&f.bridge, WAITING), 1); /* long before the check's end */
     assert_int_equal(count_stored(&f), 0);
     while (bridge_metric(&f.bridge, WAITING) > 0) {
     }
@@ -594,6 +636,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wrong_ones_are_told_the_same),
         cmocka_unit_test(test_the_proven_device_is_stored),
+        cmocka_unit_test(test_a_batch_of_a_gateway),
         cmocka_unit_test(test_a_right_password_is_checked_once),
         cmocka_unit_test(test_an_unknown_device_costs_a_check_too),
         cmocka_unit_test(test_wrong_ones_are_limited),
