@@ -25,6 +25,7 @@ struct fixture {
     struct cert ca;
     struct cert server;
     struct cert client;
+    struct tls_context_config config;
     struct tls_context *context;
     struct mr_series *handshakes[TLS_OUTCOMES];
     struct server_fixture f;
@@ -39,7 +40,7 @@ static int set_up(void **state)
 {
     static const struct mr_metric metric = {.name = "test", .type = MR_COUNTER, .labels = {"n"}};
     static struct fixture t;
-    struct tls_context_config config = {.client = TLS_CLIENT_OPTIONAL};
+    static char files[TLS_FILES][CERT_PATH_BYTES];
     struct mr_error err;
     enum tls_file file;
     (void)signal(SIGPIPE, SIG_IGN); /* as every program of ours does */
@@ -47,13 +48,15 @@ static int set_up(void **state)
     cert_make(&t.ca, &(struct cert_spec){.common_name = "Test CA", .is_authority = 1});
     cert_make(&t.server, &(struct cert_spec){.common_name = "localhost", .issuer = &t.ca});
     cert_make(&t.client, &(struct cert_spec){.common_name = "d1", .issuer = &t.ca});
-    config.files[TLS_FILE_CERTIFICATE] = cert_path(&t.folder, "server.pem");
-    config.files[TLS_FILE_KEY] = cert_path(&t.folder, "server.key");
-    config.files[TLS_FILE_CLIENT_CA] = cert_path(&t.folder, "ca.pem");
-    cert_write(config.files[TLS_FILE_CERTIFICATE], &t.server, NULL);
-    cert_write_key(config.files[TLS_FILE_KEY], &t.server, NULL);
-    cert_write(config.files[TLS_FILE_CLIENT_CA], &t.ca, NULL);
-    assert_int_equal(tls_context_new(&config, &t.context, &file, &err), 0);
+    for (int i = 0; i <= TLS_FILE_CLIENT_CA; i++) {
+        (void)snprintf(files[i], sizeof files[i], "%.100s/%d", t.folder.path, i);
+        t.config.files[i] = files[i];
+    }
+    t.config.client = TLS_CLIENT_OPTIONAL;
+    cert_write(t.config.files[TLS_FILE_CERTIFICATE], &t.server, NULL);
+    cert_write_key(t.config.files[TLS_FILE_KEY], &t.server, NULL);
+    cert_write(t.config.files[TLS_FILE_CLIENT_CA], &t.ca, NULL);
+    assert_int_equal(tls_context_new(&t.config, &t.context, &file, &err), 0);
     for (int i = 0; i < TLS_OUTCOMES; i++) {
         char text[16];
         (void)snprintf(text, sizeof text, "%d", i);
@@ -473,6 +476,46 @@ static void test_drain(void **state)
     server_stop(&t->f);
 }
 
+/* Loops share each context, and go on to the next one by one, while clients come and go. */
+static void test_new_contexts_for_several_loops(void **state)
+{
+    enum { LOOPS = 2, ROUNDS = 20, OPEN = 4 };
+    struct fixture *t = *state;
+    struct http_server_config with = with_tls(t);
+    struct server_fixture loops[LOOPS];
+    with.reuse_port = true;
+    for (int i = 0; i < LOOPS; i++) {
+        server_start(&loops[i], &with);
+        with.listeners[0].address.port = loops[0].port;
+        with.listeners[1].address.port = loops[0].second_port;
+    }
+    t->f.second_port = loops[0].second_port;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct tls_client clients[OPEN];
+        struct tls_context *next;
+        struct mr_error err;
+        enum tls_file file;
+        for (int i = 0; i < OPEN; i++) {
+            open_client(t, &clients[i]);
+        }
+        assert_int_equal(tls_context_new(&t->config, &next, &file, &err), 0);
+        for (int i = 0; i < LOOPS; i++) {
+            tls_context_unref(atomic_exchange(&loops[i].next_tls, tls_context_ref(next)));
+            (void)uv_async_send(&loops[i].async);
+        }
+        tls_context_unref(next);
+        for (int i = 0; i < OPEN; i++) {
+            tls_client_put_get(&clients[i], "/echo");
+            tls_client_expect(&clients[i], 200, "");
+            tls_client_close(&clients[i]);
+        }
+    }
+    for (int i = 0; i < LOOPS; i++) {
+        server_stop(&loops[i]);
+        tls_context_unref(atomic_exchange(&loops[i].next_tls, NULL));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -492,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_disconnects_at_every_byte),
         cmocka_unit_test(test_too_many_connections_are_told_so),
         cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_new_contexts_for_several_loops),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

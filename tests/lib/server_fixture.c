@@ -111,9 +111,19 @@ static void on_server_closed(void *user)
     uv_close((uv_handle_t *)&f->async, NULL);
 }
 
+static void take_tls(struct server_fixture *f)
+{
+    struct tls_context *context = atomic_exchange(&f->next_tls, NULL);
+    if (context != NULL) {
+        http_server_set_tls(f->server, context);
+    }
+    tls_context_unref(context);
+}
+
 static void on_async(uv_async_t *async)
 {
     struct server_fixture *f = async->data;
+    take_tls(f);
     if (atomic_exchange(&f->wants_drain, false)) {
         http_server_drain(f->server, on_drained, f);
     }

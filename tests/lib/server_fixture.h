@@ -31,6 +31,7 @@ struct server_fixture {
     atomic_bool wants_drain;
     atomic_bool wants_close;
     atomic_bool wants_release;
+    _Atomic(struct tls_context *) next_tls; /* a reference, which is taken over */
     atomic_bool is_drained;
     atomic_bool is_closed;
     atomic_bool is_blocked; /* /block sets it, and goes on when the test clears it */

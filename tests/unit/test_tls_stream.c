@@ -577,6 +577,98 @@ static void test_out_of_memory(void **state)
     heap_restore();
 }
 
+/* OpenSSL's memory: the n-th allocation of what it does for us fails. */
+static unsigned openssl_left;
+static bool openssl_failed;
+
+static void *openssl_malloc(size_t bytes, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (openssl_left > 0 && --openssl_left == 0) {
+        openssl_failed = true;
+        return NULL;
+    }
+    return malloc(bytes);
+}
+
+static void *openssl_realloc(void *ptr, size_t bytes, const char *file, int line)
+{
+    if (ptr == NULL) {
+        return openssl_malloc(bytes, file, line);
+    }
+    if (openssl_left > 0 && --openssl_left == 0) {
+        openssl_failed = true;
+        return NULL;
+    }
+    return realloc(ptr, bytes);
+}
+
+static void openssl_free(void *ptr, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(ptr);
+}
+
+/* The server's steps alone; the client's memory doesn't fail. Returns whether all went well. */
+static bool serve(struct fixture *f, struct pair *pair, unsigned n)
+{
+    char *bytes;
+    size_t len;
+    bool is_fine = true;
+    for (int i = 0; i < 4 && is_fine; i++) {
+        (void)SSL_do_handshake(pair->client);
+        ERR_clear_error();
+        len = (size_t)BIO_get_mem_data(pair->from_client, &bytes);
+        openssl_left = n;
+        (void)tls_stream_feed(pair->stream, bytes, len, f->plain);
+        n = openssl_left;
+        openssl_left = 0;
+        (void)BIO_reset(pair->from_client);
+        carry_to_client(pair);
+        is_fine = tls_stream_state(pair->stream) != TLS_STREAM_FAILED;
+    }
+    if (is_fine && tls_stream_state(pair->stream) == TLS_STREAM_OPEN) {
+        openssl_left = n;
+        is_fine = tls_stream_write(pair->stream, "hello", 5) == 0;
+        tls_stream_end(pair->stream);
+        openssl_left = 0;
+    }
+    assert_int_equal(ERR_peek_error(), 0);
+    return is_fine && tls_stream_state(pair->stream) == TLS_STREAM_OPEN;
+}
+
+static void test_openssl_out_of_memory(void **state)
+{
+    struct fixture *f = *state;
+    unsigned broken = 0;
+    unsigned n = 0;
+    do {
+        struct pair pair;
+        openssl_failed = false;
+        pair_make(&pair, f->optional, TLS1_3_VERSION);
+        show_certificate(&pair, &f->client);
+        n += n < 200 ? 1 : 7; /* each of the first, then some of thousands */
+        broken += !serve(f, &pair, n);
+        pair_done(&pair);
+    } while (openssl_failed);
+    assert_true(n > 1000 && broken > 50);
+    for (n = 1;; n++) {
+        struct tls_stream *stream;
+        openssl_failed = false;
+        openssl_left = n;
+        stream = tls_stream_new(f->optional);
+        openssl_left = 0;
+        tls_stream_free(stream);
+        assert_int_equal(ERR_peek_error(), 0);
+        if (!openssl_failed) {
+            assert_non_null(stream);
+            break;
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -594,6 +686,9 @@ int main(void)
         cmocka_unit_test(test_a_ticket_is_good_for_its_own_context),
         cmocka_unit_test(test_the_client_does_not_trust_us),
         cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_openssl_out_of_memory),
     };
+    /* Before OpenSSL has any. */
+    assert_int_equal(CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free), 1);
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
