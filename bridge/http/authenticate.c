@@ -428,6 +428,19 @@ enum authenticated authenticate(struct authenticator *a, struct http_request *re
                         ret_refusal);
 }
 
+bool authenticator_finds_credentials(const struct authenticator *a,
+                                     const struct http_request *request)
+{
+    unsigned headers;
+    struct mr_slice header = http_request_header(request, "Authorization", &headers);
+    int auth = a->config.options->auth;
+    MAGIC_CHECK(a, AUTHENTICATOR_MAGIC);
+    if (auth != BRIDGE_AUTH_CERTIFICATE && headers > 0) {
+        return headers == 1 && basic_is_mine(header);
+    }
+    return auth != BRIDGE_AUTH_BASIC && http_request_certificate_subject(request).ptr != NULL;
+}
+
 /* --- life --- */
 
 static void destroy(struct authenticator *a)

@@ -53,6 +53,10 @@ void authenticator_close(struct authenticator *authenticator, void (*closed)(voi
 void authenticator_offer(struct authenticator *authenticator, struct devices *devices);
 void authenticator_renew(struct authenticator *authenticator);
 
+/* Whether the head has any that could be right; false: `authenticate` will say NO. */
+bool authenticator_finds_credentials(const struct authenticator *authenticator,
+                                     const struct http_request *request);
+
 /* YES: `ret_identity`, which lives until the loop goes on. NO: `ret_refusal`, as long. */
 enum authenticated authenticate(struct authenticator *authenticator, struct http_request *request,
                                 struct identity *ret_identity, struct dialect_refusal *ret_refusal);

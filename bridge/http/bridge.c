@@ -18,7 +18,6 @@
 
 #include <millrace/log.h>
 
-#include "bridge/http/authentication_rules.h"
 #include "bridge/http/bridge_authentication.h"
 #include "bridge/http/bridge_listeners.h"
 #include "bridge/http/bridge_options.h"
@@ -75,42 +74,6 @@ struct bridge {
     bool is_ending; /* every loop has ended */
     struct bridge_loop *loops;
 };
-
-static struct http_limits limits_of(const struct bridge_options *options)
-{
-    return (struct http_limits){.head_bytes_max = (size_t)options->header_bytes_max,
-                                .body_bytes_max = (size_t)options->body_bytes_max,
-                                .head_option = "header.max",
-                                .body_option = "body.max"};
-}
-
-/* What can never be taken must not be answered 503, "later", for ever. */
-void bridge_check(const void *data, struct mr_check *check)
-{
-    const struct bridge_options *options = data;
-    const struct http_limits limits = limits_of(options);
-    int64_t request_bytes = (int64_t)http_server_request_bytes_max(&limits);
-    /* The attributes come from the head, and are written twice: into the value and as headers. */
-    int64_t record_bytes = options->body_bytes_max + 2 * options->header_bytes_max;
-    authentication_check(options, check);
-    bridge_tls_check(options, check);
-    if (!mr_check_is_right(check, NULL, "body.max") ||
-        !mr_check_is_right(check, NULL, "header.max")) {
-        return;
-    }
-    if (options->in_flight_bytes_max < request_bytes) {
-        mr_check_problem(check, NULL, "in_flight.bytes.max",
-                         "must be %lld bytes or more: one request of body.max and header.max takes "
-                         "so much memory",
-                         (long long)request_bytes);
-    }
-    if (options->producer.queue_bytes_max < record_bytes) {
-        mr_check_problem(check, NULL, "queue.bytes.max",
-                         "must be %lld bytes or more: body.max and twice header.max, so that the "
-                         "largest event has room",
-                         (long long)record_bytes);
-    }
-}
 
 static void report(struct bridge_loop *loop, enum loop_state state)
 {
@@ -355,7 +318,7 @@ static struct http_server_config server_config(struct bridge *bridge)
         .pipeline_max = options->pipeline_max,
         .in_flight_max = options->in_flight_max,
         .in_flight_bytes_max = options->in_flight_bytes_max,
-        .limits = limits_of(options),
+        .limits = bridge_limits(options),
         .idle_ms = options->idle_ms,
         .request_ms = options->request_ms,
         .drain_ms = drain_ms(bridge),
@@ -364,6 +327,7 @@ static struct http_server_config server_config(struct bridge *bridge)
         .connections_gauge = bridge->metrics.connections,
         .handshakes = bridge->metrics.handshakes,
         .on_refusal = exchange_count_refusal,
+        .wants_content = exchange_wants_content,
     };
 }
 

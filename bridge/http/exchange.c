@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One event's way, and that its answer comes in time: 504 is decided here. Happy path: a request is
  * complete -> a dialect makes an event of it -> it is sent -> Kafka acknowledges -> 202. What can
- * go wrong: no dialect wants it (404), the dialect refuses it (4xx) or finds no event in it (204),
- * the producer can't or won't take it (503, 413, 422), nothing is known by answer.timeout (504, and
- * the send goes on alone), the client has left (everything goes on as if it hadn't). A request that
- * is a batch goes its own way (exchange_batch.c), with the same deadlines. */
+ * go wrong: the head says enough (target.h: 404, 405, 415, ...), the dialect refuses it (4xx) or
+ * finds no event in it (204), the producer can't or won't take it (503, 413, 422), nothing is known
+ * by answer.timeout (504, and the send goes on alone), the client has left (everything goes on as
+ * if it hadn't). A request that is a batch goes its own way (exchange_batch.c), with the same
+ * deadlines. */
 #include "bridge/http/exchange.h"
 
 #include <assert.h>
@@ -13,6 +14,7 @@
 
 #include "bridge/http/answer.h"
 #include "bridge/http/exchange_internal.h"
+#include "bridge/http/target.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
 
@@ -281,17 +283,6 @@ int exchange_complete(struct mr_event *event, struct dialect_refusal *ret_refusa
     return -1;
 }
 
-/* Whose path it is, or NULL. */
-static const struct dialect *find_dialect(struct mr_slice path)
-{
-    for (size_t i = 0; i < MR_COUNT_OF(dialects); i++) {
-        if (dialects[i]->is_mine(path)) {
-            return dialects[i];
-        }
-    }
-    return NULL;
-}
-
 /* Of enum dialect_result. */
 static int read_event(const struct dialect *dialect, const struct dialect_request *from,
                       struct mr_event *event, struct dialect_refusal *ret_refusal)
@@ -322,19 +313,29 @@ static void dispatch(struct exchanges *exchanges, struct http_request *request,
                      const struct identity *identity)
 {
     const struct dialect_request from = exchange_dialect_request(request, identity);
-    const struct dialect *dialect = find_dialect(from.path);
-    const struct dialect_refusal nobody = {
-        .status = 404,
-        .detail =
-            "events are sent with POST /v1/{channel}?device={device} or, as CloudEvents, "
-            "with POST /events"};
+    struct dialect_refusal refusal;
+    const struct dialect *dialect = target_find(&from, dialects, MR_COUNT_OF(dialects), &refusal);
     if (dialect == NULL) {
-        exchange_refuse(exchanges, request, &nobody);
+        exchange_refuse(exchanges, request, &refusal);
     } else if (dialect->is_batch != NULL && dialect->is_batch(&from)) {
         exchange_begin_batch(exchanges, request, dialect, &from);
     } else {
         begin_single(exchanges, request, dialect, &from);
     }
+}
+
+bool exchange_wants_content(const struct http_request *request, void *user)
+{
+    static const struct identity nobody = {0};
+    const struct dialect_request from = exchange_dialect_request(request, &nobody);
+    const struct exchanges *exchanges;
+    struct dialect_refusal refusal;
+    MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
+    if (exchanges->authenticator != NULL &&
+        !authenticator_finds_credentials(exchanges->authenticator, request)) {
+        return false;
+    }
+    return target_find(&from, dialects, MR_COUNT_OF(dialects), &refusal) != NULL;
 }
 
 static void take_in(struct exchanges *exchanges, struct http_request *request,

@@ -51,8 +51,10 @@ int exchanges_init(struct exchanges *exchanges, uv_loop_t *loop, struct mr_port 
 /* All exchanges are settled; `closed` is called on the loop. */
 void exchanges_close(struct exchanges *exchanges, uv_close_cb closed);
 
-/* http_request_cb and on_refusal of the loop's server, whose `user` is the exchanges. */
+/* http_request_cb, wants_content and on_refusal of the loop's server, whose `user` is the
+ * exchanges. */
 void exchange_begin(struct http_request *request, void *user);
+bool exchange_wants_content(const struct http_request *request, void *user);
 void exchange_count_refusal(int status, void *user);
 
 /* authenticated_cb of the loop's authenticator, whose `user` is the exchanges. */

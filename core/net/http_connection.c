@@ -238,20 +238,27 @@ static void send_out(struct http_connection *connection)
 /* RFC 9110 10.1.1: the interim answer goes out in the order of the answers too. */
 static void send_continue(struct http_connection *connection)
 {
+    const struct http_server *server = connection->server;
     struct http_request *request = connection->partial;
     if (request == NULL || connection->first != NULL || request->is_continued ||
         request->reader.state != HTTP_READER_BODY || !request->reader.expect_continue) {
         return;
     }
-    if (connection->server->in_flight >= (size_t)connection->server->config.in_flight_max) {
+    if (server->in_flight >= (size_t)server->config.in_flight_max) {
         http_connection_refuse(connection, 503, "too many requests in hand");
         return;
     }
     request->is_continued = true;
-    if (request->reader.body.len == 0) {
-        (void)buf_add(&connection->out, continue_line, sizeof continue_line - 1);
-        send_out(connection);
+    if (request->reader.body.len > 0) { /* it doesn't wait */
+        return;
     }
+    if (server->config.wants_content != NULL &&
+        !server->config.wants_content(request, server->user)) {
+        http_connection_dispatch_head(connection);
+        return;
+    }
+    (void)buf_add(&connection->out, continue_line, sizeof continue_line - 1);
+    send_out(connection);
 }
 
 static void on_shutdown(uv_shutdown_t *shutdown, int status)

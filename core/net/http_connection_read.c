@@ -62,6 +62,13 @@ static void dispatch(struct http_connection *connection, uint64_t came_ms)
     server->on_request(request, server->user);
 }
 
+void http_connection_dispatch_head(struct http_connection *connection)
+{
+    connection->partial->reader.keep_alive = false;
+    http_connection_drop_surplus(connection);
+    dispatch(connection, uv_now(connection->server->loop));
+}
+
 bool http_connection_may_parse(const struct http_connection *connection)
 {
     const struct http_server *server = connection->server;

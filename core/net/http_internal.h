@@ -177,6 +177,8 @@ bool http_connection_may_parse(const struct http_connection *connection);
 bool http_connection_begin_request(struct http_connection *connection);
 /* The partial request is refused: it is answered in its turn, and is the last. */
 void http_connection_refuse(struct http_connection *connection, int status, const char *reason);
+/* The partial request goes to the program with its content unread, and is the last. */
+void http_connection_dispatch_head(struct http_connection *connection);
 void http_connection_parse_surplus(struct http_connection *connection);
 void http_connection_set_reading(struct http_connection *connection, bool wanted);
 /* Read what has come already, once: a drain must not close on a request that waits unread. */

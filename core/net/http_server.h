@@ -52,6 +52,11 @@ struct http_server_config {
     struct mr_series *const *handshakes; /* a counter for each enum tls_outcome; NULL: none */
     /* Told of each answer that the server gives by itself (a refusal); may be NULL. Gets `user`. */
     void (*on_refusal)(int status, void *user);
+    /* Asked before a client that holds its content back (Expect: 100-continue) is told to send it.
+     * False: the program will refuse it whatever the content is. It is then given to the program
+     * without the content, and its answer ends the connection. NULL: content is always wanted. Gets
+     * `user`. */
+    bool (*wants_content)(const struct http_request *request, void *user);
 };
 
 /* What one request within the limits holds of in_flight_bytes_max at most. */
