@@ -5,6 +5,7 @@
 #include "bridge/http/bridge_tls.h"
 #include "bridge/http/dialect.h"
 #include "kafka/producer.h"
+#include "net/http_server.h"
 
 enum {
     ENVELOPE_OWN_BYTES = 4096, /* names of attributes, id, time, type, lengths and framing */

@@ -62,8 +62,13 @@ static void test_wrong_ones_are_told_the_same(void **state)
                      "Authorization: Basic ZDE6eA==\r\nAuthorization: Basic ZDE6eA==\r\n", "x");
     raw_expect(fd, 400, NULL);
     (void)close(fd);
+    fd = raw_connect(f.bridge.port); /* RFC 9110 10.1.1: no 100 first */
+    raw_put(fd,
+            "POST /v1/c HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n"
+            "Expect: 100-continue\r\n\r\n");
+    raw_expect_refusal(fd, 401);
     assert_int_equal(bridge_metric(&f.bridge, OUTCOME("wrong")), 8);
-    assert_int_equal(bridge_metric(&f.bridge, OUTCOME("missing")), 2);
+    assert_int_equal(bridge_metric(&f.bridge, OUTCOME("missing")), 3);
     assert_int_equal(bridge_metric(&f.bridge, OUTCOME("malformed")), 3);
     assert_int_equal(bridge_metric(&f.bridge, OUTCOME("forbidden")), 1);
     mock_kafka_read(&f.bridge.mock, "events", &records);
