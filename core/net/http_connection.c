@@ -228,8 +228,10 @@ static void send_out(struct http_connection *connection)
     }
     if (written < 0) {
         http_connection_close(connection);
-    } else if ((size_t)written == out->len) {
+    } else if ((size_t)written == out->len && connection->tls == NULL) {
         shrink(out);
+    } else if ((size_t)written == out->len) {
+        buf_done(out); /* beside OpenSSL's work it costs nothing, and TLS takes memory enough */
     } else {
         send_rest(connection, out, (size_t)written);
     }
