@@ -46,7 +46,7 @@ static const struct mr_option table[] = {
     {.key = "loops", .type = MR_OPTION_INTEGER, .initial = "1", .min = 1, .max = BRIDGE_LOOPS_MAX, .unit = "threads",
      .text = "Event loops, each with a thread and a listening socket of its own.", AT(loops)},
     {.key = "body.max", .type = MR_OPTION_SIZE, .initial = "900KiB", .min = 1, .max = 1073741824,
-     .text = "The largest content of a request. With twice header.max and 22 KiB more it must fit into Kafka's limit of one message: message.max.bytes of [kafka.producer], 1,000,000 unless raised.", AT(body_bytes_max)},
+     .text = "The largest content of a request. With twice header.max and 22 KiB more (28 KiB with client certificates) it must fit into Kafka's limit of one message: message.max.bytes of [kafka.producer], 1,000,000 unless raised.", AT(body_bytes_max)},
     {.key = "header.max", .type = MR_OPTION_SIZE, .initial = "16KiB", .min = 256, .max = 1048576,
      .text = "The largest request line and headers together.", AT(header_bytes_max)},
     {.key = "connections.max", .type = MR_OPTION_INTEGER, .initial = "10000", .min = 1, .max = 1000000, .unit = "connections",
