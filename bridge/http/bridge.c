@@ -18,10 +18,10 @@
 
 #include <millrace/log.h>
 
+#include "bridge/http/bridge_authentication.h"
 #include "bridge/http/bridge_listeners.h"
 #include "bridge/http/bridge_options.h"
 #include "bridge/http/bridge_tls.h"
-#include "bridge/http/dialect.h"
 #include "bridge/http/exchange.h"
 #include "kafka/producer.h"
 #include "kit/magic.h"
@@ -33,10 +33,9 @@
 enum {
     BRIDGE_MAGIC = 0x42524447,
     LOOP_MAGIC = 0x424c4f4f,
-    TURNED_AWAY_MAX = 64,      /* of one loop, over connections.max, that get an answer */
-    KAFKA_DESCRIPTORS = 56,    /* that devices never get: the brokers' sockets come and go */
-    DRAIN_REQUEST_MS = 2000,   /* for what is half sent when the program is to end */
-    ENVELOPE_OWN_BYTES = 4096, /* names of attributes, id, time, type, lengths and framing */
+    TURNED_AWAY_MAX = 64,    /* of one loop, over connections.max, that get an answer */
+    KAFKA_DESCRIPTORS = 56,  /* that devices never get: the brokers' sockets come and go */
+    DRAIN_REQUEST_MS = 2000, /* for what is half sent when the program is to end */
 };
 
 enum loop_state { LOOP_RUNNING, LOOP_DRAINING, LOOP_DRAINED, LOOP_CLOSING, LOOP_CLOSED };
@@ -68,74 +67,13 @@ struct bridge {
     const struct bridge_options *options;
     struct bridge_metrics metrics;
     struct bridge_tls tls;
+    struct bridge_authentication authentication;
     uv_async_t wake; /* a loop has reached something */
     unsigned loop_count;
     bool is_closing;
     bool is_ending; /* every loop has ended */
     struct bridge_loop *loops;
 };
-
-static struct http_limits limits_of(const struct bridge_options *options)
-{
-    return (struct http_limits){.head_bytes_max = (size_t)options->header_bytes_max,
-                                .body_bytes_max = (size_t)options->body_bytes_max,
-                                .head_option = "header.max",
-                                .body_option = "body.max",
-                                .length_required = true};
-}
-
-/* What an event's record holds besides the data, at most. The attributes come from the head, and
- * are written twice: into the value and as headers. The source is percent-encoded, which can make
- * an application and a device three times as long, and so is the key. */
-static int64_t envelope_bytes_max(const struct bridge_options *options)
-{
-    return 2 * options->header_bytes_max + 3 * (3 * 2 * DIALECT_NAME_BYTES_MAX) +
-           ENVELOPE_OWN_BYTES;
-}
-
-static void check_message_bytes(const struct bridge_options *options, struct mr_check *check)
-{
-    int64_t envelope_bytes = envelope_bytes_max(options);
-    int64_t message_bytes = (int64_t)producer_check_message_bytes_max(check);
-    if (message_bytes > 0 && options->body_bytes_max + envelope_bytes > message_bytes) {
-        mr_check_problem(check, NULL, "body.max",
-                         "%lld bytes, and up to %lld of an event's attributes (twice header.max "
-                         "and %lld more), are over Kafka's limit of one message: message.max.bytes "
-                         "of [kafka.producer] is %lld",
-                         (long long)options->body_bytes_max, (long long)envelope_bytes,
-                         (long long)(envelope_bytes - 2 * options->header_bytes_max),
-                         (long long)message_bytes);
-    }
-}
-
-/* What can never be taken must not be answered 503, "later", for ever. */
-void bridge_check(const void *data, struct mr_check *check)
-{
-    const struct bridge_options *options = data;
-    const struct http_limits limits = limits_of(options);
-    int64_t request_bytes = (int64_t)http_server_request_bytes_max(&limits);
-    int64_t envelope_bytes = envelope_bytes_max(options);
-    int64_t record_bytes = options->body_bytes_max + envelope_bytes;
-    bridge_tls_check(options, check);
-    if (!mr_check_is_right(check, NULL, "body.max") ||
-        !mr_check_is_right(check, NULL, "header.max")) {
-        return;
-    }
-    if (options->in_flight_bytes_max < request_bytes) {
-        mr_check_problem(check, NULL, "in_flight.bytes.max",
-                         "must be %lld bytes or more: one request of body.max and header.max takes "
-                         "so much memory",
-                         (long long)request_bytes);
-    }
-    if (options->producer.queue_bytes_max < record_bytes) {
-        mr_check_problem(check, NULL, "queue.bytes.max",
-                         "must be %lld bytes or more: body.max, twice header.max and %lld more, so "
-                         "that the largest event has room",
-                         (long long)record_bytes,
-                         (long long)(envelope_bytes - 2 * options->header_bytes_max));
-    }
-    check_message_bytes(options, check);
-}
 
 static void report(struct bridge_loop *loop, enum loop_state state)
 {
@@ -153,13 +91,30 @@ static void on_exchanges_closed(uv_handle_t *handle)
     report(loop, LOOP_CLOSED);
 }
 
-static void close_handles(struct bridge_loop *loop)
+static void close_exchanges(struct bridge_loop *loop)
 {
     uv_close((uv_handle_t *)&loop->wake, NULL);
     if (loop->has_exchanges) {
         exchanges_close(&loop->exchanges, on_exchanges_closed);
     } else {
         report(loop, LOOP_CLOSED);
+    }
+}
+
+static void on_authenticator_closed(void *user)
+{
+    struct bridge_loop *loop;
+    MAGIC_CAST(loop, user, LOOP_MAGIC);
+    loop->exchanges.authenticator = NULL;
+    close_exchanges(loop);
+}
+
+static void close_handles(struct bridge_loop *loop)
+{
+    if (loop->exchanges.authenticator != NULL) {
+        authenticator_close(loop->exchanges.authenticator, on_authenticator_closed, loop);
+    } else {
+        close_exchanges(loop);
     }
 }
 
@@ -218,6 +173,9 @@ static void on_server_closed(void *user)
 static void begin_close(struct bridge_loop *loop)
 {
     atomic_store(&loop->state, (int)LOOP_CLOSING);
+    if (loop->exchanges.authenticator != NULL) {
+        authenticator_stop(loop->exchanges.authenticator);
+    }
     if (loop->server != NULL) {
         http_server_close(loop->server, on_server_closed, loop);
     } else {
@@ -240,6 +198,9 @@ static void on_command(uv_async_t *handle)
     struct bridge_loop *loop;
     MAGIC_CAST(loop, handle->data, LOOP_MAGIC);
     take_tls(loop);
+    if (loop->exchanges.authenticator != NULL) {
+        authenticator_renew(loop->exchanges.authenticator);
+    }
     if (atomic_exchange(&loop->wants_drain, false)) {
         atomic_store(&loop->state, (int)LOOP_DRAINING);
         http_server_drain(loop->server, on_drained, loop);
@@ -313,11 +274,18 @@ static void join_all(struct bridge *bridge)
     }
 }
 
-static void on_tls_closed(void *user)
+static void on_authentication_closed(void *user)
 {
     struct bridge *bridge;
     MAGIC_CAST(bridge, user, BRIDGE_MAGIC);
     uv_close((uv_handle_t *)&bridge->wake, on_bridge_closed);
+}
+
+static void on_tls_closed(void *user)
+{
+    struct bridge *bridge;
+    MAGIC_CAST(bridge, user, BRIDGE_MAGIC);
+    bridge_authentication_close(&bridge->authentication, on_authentication_closed, bridge);
 }
 
 static void on_reached(uv_async_t *handle)
@@ -350,7 +318,7 @@ static struct http_server_config server_config(struct bridge *bridge)
         .pipeline_max = options->pipeline_max,
         .in_flight_max = options->in_flight_max,
         .in_flight_bytes_max = options->in_flight_bytes_max,
-        .limits = limits_of(options),
+        .limits = bridge_limits(options),
         .idle_ms = options->idle_ms,
         .request_ms = options->request_ms,
         .drain_ms = drain_ms(bridge),
@@ -412,6 +380,10 @@ static int equip_loop(struct bridge_loop *loop, struct mr_producer *producer,
     loop->has_exchanges = true;
     loop->exchanges.on_settled = on_all_settled;
     loop->exchanges.user = loop;
+    rc = bridge_authentication_equip(&bridge->authentication, loop->loop, &loop->exchanges, err);
+    if (rc != 0) {
+        return rc;
+    }
     config.listener_count = listeners.count;
     memcpy(config.listeners, listeners.of, sizeof config.listeners);
     rc =
@@ -475,6 +447,17 @@ static void on_new_tls(struct tls_context *context, void *user)
     }
 }
 
+static void on_new_devices(struct devices *devices, void *user)
+{
+    struct bridge *bridge;
+    MAGIC_CAST(bridge, user, BRIDGE_MAGIC);
+    for (unsigned i = 0; i < bridge->loop_count && !bridge->is_closing; i++) {
+        struct bridge_loop *loop = &bridge->loops[i];
+        authenticator_offer(loop->exchanges.authenticator, devices_own(devices));
+        (void)uv_async_send(&loop->wake);
+    }
+}
+
 static int open_tls(struct bridge *bridge, struct mr_error *err)
 {
     if (!bridge_tls_is_wanted(bridge->options)) {
@@ -522,7 +505,11 @@ int bridge_start(struct mr_program *program, struct mr_error *err)
     bridge->wake.data = bridge;
     mr_program_set_state(program, bridge); /* from here on bridge_stop cleans up */
     bridge_metrics_init(&bridge->metrics);
-    rc = open_tls(bridge, err);
+    rc = bridge_authentication_open(&bridge->authentication, mr_program_loop(program),
+                                    bridge->options, on_new_devices, bridge, err);
+    if (rc == 0) {
+        rc = open_tls(bridge, err);
+    }
     listeners = bridge_listeners(bridge->options, bridge->tls.context, ports);
     if (rc == 0 && bridge->options->loops > 1) {
         rc = bridge_listeners_check_free(&listeners, err);
@@ -552,6 +539,7 @@ void bridge_reload(struct mr_program *program)
     struct bridge *bridge;
     MAGIC_CAST(bridge, mr_program_state(program), BRIDGE_MAGIC);
     bridge_tls_reload(&bridge->tls);
+    bridge_authentication_reload(&bridge->authentication);
 }
 
 void bridge_drain(struct mr_program *program)

@@ -5,6 +5,7 @@
 
 #include <millrace/log.h>
 
+#include "bridge/http/authentication_rules.h"
 #include "net/listener.h"
 
 struct bridge_listeners bridge_listeners(const struct bridge_options *options,
@@ -36,24 +37,14 @@ int bridge_listeners_check_free(const struct bridge_listeners *listeners, struct
     return rc;
 }
 
-static bool is_loopback(const char *host)
-{
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
-           strcmp(host, "localhost") == 0;
-}
-
 static void log_one(const struct http_listener_config *listener,
                     const struct bridge_options *options)
 {
     char text[LISTENER_TEXT_BYTES];
-    bool is_authenticated = listener->tls != NULL && options->tls_client == TLS_CLIENT_REQUIRED;
     listener_format(&listener->address, text);
     mr_log(MR_LOG_INFO, listener->tls == NULL ? "listening" : "listening with TLS",
            MR_STR("address", text), MR_INT("loops", options->loops));
-    if (!is_loopback(listener->address.host) && !is_authenticated) {
-        mr_log(MR_LOG_WARN, "nothing is authenticated: whoever reaches this address may write",
-               MR_STR("address", text));
-    }
+    authentication_warn(options, &listener->address, listener->tls != NULL);
 }
 
 void bridge_listeners_log(const struct bridge_listeners *listeners,

@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 /* Series are made at the start: a rate() needs the zero before the first. */
-static const int statuses[BRIDGE_STATUSES] = {202, 204, 400, 404, 405, 408, 411, 413, 414,
-                                              415, 417, 422, 431, 501, 503, 504, 505};
+static const int statuses[BRIDGE_STATUSES] = {202, 204, 400, 401, 403, 404, 405, 408, 411, 413,
+                                              414, 415, 417, 422, 429, 431, 501, 503, 504, 505};
 
 static const double seconds_bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                         0.1,   0.25,   0.5,   1,    2,     3};

@@ -8,7 +8,7 @@
 
 #include "net/tls_stream.h"
 
-enum { BRIDGE_STATUSES = 17 };
+enum { BRIDGE_STATUSES = 20 };
 
 struct bridge_metrics {
     struct mr_series *requests[BRIDGE_STATUSES]; /* by status */

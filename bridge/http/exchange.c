@@ -257,7 +257,8 @@ static bool get_header_at(const void *from, unsigned index, struct mr_slice *ret
     return http_request_header_at(from, index, ret_name, ret_value);
 }
 
-struct dialect_request exchange_dialect_request(const struct http_request *request)
+struct dialect_request exchange_dialect_request(const struct http_request *request,
+                                                const struct identity *identity)
 {
     return (struct dialect_request){
         .method = http_request_method(request),
@@ -267,6 +268,7 @@ struct dialect_request exchange_dialect_request(const struct http_request *reque
         .header = get_header,
         .header_at = get_header_at,
         .from = request,
+        .identity = *identity,
     };
 }
 
@@ -307,9 +309,10 @@ static void begin_single(struct exchanges *exchanges, struct http_request *reque
     }
 }
 
-static void dispatch(struct exchanges *exchanges, struct http_request *request)
+static void dispatch(struct exchanges *exchanges, struct http_request *request,
+                     const struct identity *identity)
 {
-    const struct dialect_request from = exchange_dialect_request(request);
+    const struct dialect_request from = exchange_dialect_request(request, identity);
     struct dialect_refusal refusal;
     const struct dialect *dialect = target_find(&from, dialects, MR_COUNT_OF(dialects), &refusal);
     if (dialect == NULL) {
@@ -323,23 +326,57 @@ static void dispatch(struct exchanges *exchanges, struct http_request *request)
 
 bool exchange_wants_content(const struct http_request *request, void *user)
 {
-    const struct dialect_request from = exchange_dialect_request(request);
+    static const struct identity nobody = {0};
+    const struct dialect_request from = exchange_dialect_request(request, &nobody);
+    const struct exchanges *exchanges;
     struct dialect_refusal refusal;
-    (void)user;
+    MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
+    if (exchanges->authenticator != NULL &&
+        !authenticator_finds_credentials(exchanges->authenticator, request)) {
+        return false;
+    }
     return target_find(&from, dialects, MR_COUNT_OF(dialects), &refusal) != NULL;
+}
+
+static void take_in(struct exchanges *exchanges, struct http_request *request,
+                    const struct identity *identity)
+{
+    const struct dialect_refusal too_late = {.status = 503, .detail = TOO_LATE};
+    if (steps_gone(exchanges, request) == EXCHANGE_WAITS) {
+        exchange_refuse(exchanges, request, &too_late);
+        return;
+    }
+    dispatch(exchanges, request, identity);
+}
+
+void exchange_go_on(struct http_request *request, const struct identity *identity,
+                    const struct dialect_refusal *refusal, void *user)
+{
+    struct exchanges *exchanges;
+    MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
+    if (identity == NULL) {
+        exchange_refuse(exchanges, request, refusal);
+    } else {
+        take_in(exchanges, request, identity);
+    }
 }
 
 void exchange_begin(struct http_request *request, void *user)
 {
     struct exchanges *exchanges;
-    const struct dialect_refusal too_late = {.status = 503, .detail = TOO_LATE};
+    struct identity identity = {0};
+    struct dialect_refusal refusal;
+    enum authenticated authenticated = AUTHENTICATED_YES;
     MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
     mr_count(exchanges->metrics->bytes, http_request_body(request).len);
-    if (steps_gone(exchanges, request) == EXCHANGE_WAITS) {
-        exchange_refuse(exchanges, request, &too_late);
-        return;
+    if (exchanges->authenticator != NULL) {
+        authenticated = authenticate(exchanges->authenticator, request, &identity, &refusal);
     }
-    dispatch(exchanges, request);
+    if (authenticated == AUTHENTICATED_YES) {
+        take_in(exchanges, request, &identity);
+    } else if (authenticated == AUTHENTICATED_NO) {
+        exchange_refuse(exchanges, request, &refusal);
+    }
 }
 
 int exchanges_init(struct exchanges *exchanges, uv_loop_t *loop, struct mr_port *port,

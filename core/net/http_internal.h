@@ -92,7 +92,9 @@ struct http_connection {
     size_t discarded;  /* while lingering */
     struct deadline read_deadline;
     struct deadline write_deadline;
-    struct deadline end_deadline; /* draining: for all that is left to be written */
+    struct deadline end_deadline;      /* draining: for all that is left to be written */
+    struct http_client_address client; /* asked for once, if at all */
+    bool is_client_known;
     uv_tcp_t tcp;
     uv_write_t write;
     uv_shutdown_t shutdown;

@@ -111,6 +111,15 @@ struct mr_slice http_request_certificate_subject(const struct http_request *requ
 /* When its last byte came, or earlier (uv_now). */
 uint64_t http_request_came_ms(const struct http_request *request);
 
+/* Where it was sent from: the other end of its connection, which may be a proxy. */
+struct http_client_address {
+    unsigned char bytes[16]; /* in the network's order; the first 4 of IPv4; zeros: not known */
+    bool is_v6;
+};
+
+/* Only while the program is given the request: its connection may go afterwards. */
+struct http_client_address http_request_client_address(const struct http_request *request);
+
 struct http_answer {
     int status;
     const char *content_type; /* NULL: no content */
