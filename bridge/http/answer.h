@@ -9,7 +9,7 @@
 
 #include <millrace/producer.h>
 
-#include "bridge/http/dialect.h"
+#include "bridge/http/dialects/dialect.h"
 #include "net/http_server.h"
 
 /* Each answers the request and returns the status. */

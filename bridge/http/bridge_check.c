@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What is wrong across the options, before anything starts. */
-#include "bridge/http/authentication_rules.h"
 #include "bridge/http/bridge.h"
 #include "bridge/http/bridge_tls.h"
-#include "bridge/http/dialect.h"
+#include "bridge/http/dialects/dialect.h"
+#include "bridge/http/identity/authentication_rules.h"
 #include "kafka/producer.h"
 #include "net/http_server.h"
 

@@ -5,7 +5,7 @@
 
 #include <millrace/log.h>
 
-#include "bridge/http/authentication_rules.h"
+#include "bridge/http/identity/authentication_rules.h"
 #include "net/listener.h"
 
 struct bridge_listeners bridge_listeners(const struct bridge_options *options,

@@ -9,7 +9,7 @@
 
 #include <millrace/producer.h>
 
-#include "bridge/http/authenticate.h"
+#include "bridge/http/identity/authenticate.h"
 #include "bridge/http/bridge_metrics.h"
 #include "bridge/http/bridge_options.h"
 #include "net/deadlines.h"

@@ -5,7 +5,7 @@
 /* What an exchange of one event (exchange.c) and one of a batch (exchange_batch.c) share: a request
  * that is answered at the latest when its deadline comes, and sends that are counted. */
 
-#include "bridge/http/dialect.h"
+#include "bridge/http/dialects/dialect.h"
 #include "bridge/http/exchange.h"
 
 enum { EXCHANGE_MAGIC = 0x58434847 };

@@ -11,7 +11,7 @@
  *     415  a Content-Encoding: events are stored as they come, and nothing in an event could say
  *          that it is compressed; with Accept-Encoding (15.5.16, 12.5.3) */
 
-#include "bridge/http/dialect.h"
+#include "bridge/http/dialects/dialect.h"
 
 /* One of the `count` dialects, or NULL with the answer: a refusal or, with status 204, no problem.
  */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bridge/http/basic_credentials.h"
+#include "bridge/http/identity/basic_credentials.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 

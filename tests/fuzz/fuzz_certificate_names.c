@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bridge/http/certificate_names.h"
+#include "bridge/http/identity/certificate_names.h"
 #include "event/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bridge/http/device_file.h"
-#include "bridge/http/password_hash.h"
+#include "bridge/http/identity/device_file.h"
+#include "bridge/http/identity/password_hash.h"
 #include "kit/mem.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);

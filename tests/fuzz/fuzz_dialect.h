@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "bridge/http/dialect.h"
+#include "bridge/http/dialects/dialect.h"
 #include "event/check.h"
 #include "event/kafka_binding.h"
 #include "net/http_reader.h"

@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "bridge/http/authenticate.h"
-#include "bridge/http/device_file.h"
+#include "bridge/http/identity/authenticate.h"
+#include "bridge/http/identity/device_file.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
 #include "lib/hashes.h"

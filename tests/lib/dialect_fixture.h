@@ -3,7 +3,7 @@
 #define TESTS_LIB_DIALECT_FIXTURE_H
 
 /* Requests as text in, events out. */
-#include "bridge/http/dialect.h"
+#include "bridge/http/dialects/dialect.h"
 #include "net/http_reader.h"
 
 struct dialect_fixture {

@@ -9,7 +9,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
-#include "bridge/http/attempts.h"
+#include "bridge/http/identity/attempts.h"
 #include "lib/heap.h"
 
 enum { MAX = 3, TIME_MS = 1000 };

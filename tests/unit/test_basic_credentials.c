@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "bridge/http/basic_credentials.h"
+#include "bridge/http/identity/basic_credentials.h"
 
 static void assert_parsed(const char *header, const char *device, const char *application,
                           const char *password)

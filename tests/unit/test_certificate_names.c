@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "bridge/http/certificate_names.h"
+#include "bridge/http/identity/certificate_names.h"
 
 /* NULL: absent. */
 static void assert_name(const char *subject, const char *type, const char *expected)

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "bridge/http/device_file.h"
-#include "bridge/http/password_hash.h"
+#include "bridge/http/identity/device_file.h"
+#include "bridge/http/identity/password_hash.h"
 #include "kit/mem.h"
 #include "lib/hashes.h"
 #include "lib/heap.h"

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "bridge/http/password_hash.h"
+#include "bridge/http/identity/password_hash.h"
 #include "lib/hashes.h"
 #include "lib/heap.h"
 

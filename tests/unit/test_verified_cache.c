@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "bridge/http/verified_cache.h"
+#include "bridge/http/identity/verified_cache.h"
 #include "lib/heap.h"
 
 static struct verified_digest digest_of(struct verified_cache *cache, const char *a, const char *b)
