@@ -105,6 +105,12 @@ int answer_outcome(struct http_request *request, const struct mr_outcome *outcom
     }
 }
 
+int answer_not_stored(struct http_request *request)
+{
+    http_request_answer(request, &(struct http_answer){.status = 204});
+    return 204;
+}
+
 int answer_refusal(struct http_request *request, const struct dialect_refusal *refusal)
 {
     const char *headers = refusal->headers;

@@ -2,9 +2,10 @@
 #ifndef BRIDGE_HTTP_ANSWER_H
 #define BRIDGE_HTTP_ANSWER_H
 
-/* What a device is told. 202: Kafka has it. 4xx: it will never be taken as it is. 503: surely not
- * stored, send it again after Retry-After. 504: it may be stored; sending it again with the same
- * id, which the answer names, is harmless to whoever keeps to ids. */
+/* What a device is told. 202: Kafka has it. 204: there was nothing to store in it. 4xx: it will
+ * never be taken as it is. 503: surely not stored, send it again after Retry-After. 504: it may be
+ * stored; sending it again with the same id, which the answer names, is harmless to whoever keeps
+ * to ids. */
 
 #include <millrace/producer.h>
 
@@ -14,6 +15,7 @@
 /* Each answers the request and returns the status. */
 int answer_outcome(struct http_request *request, const struct mr_outcome *outcome,
                    struct mr_slice id);
+int answer_not_stored(struct http_request *request);
 int answer_refusal(struct http_request *request, const struct dialect_refusal *refusal);
 int answer_too_late(struct http_request *request, struct mr_slice id);
 

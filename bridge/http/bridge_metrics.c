@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 /* Series are made at the start: a rate() needs the zero before the first. */
-static const int statuses[BRIDGE_STATUSES] = {202, 400, 404, 405, 408, 413, 414,
-                                              417, 422, 431, 501, 503, 504, 505};
+static const int statuses[BRIDGE_STATUSES] = {202, 204, 400, 404, 405, 408, 413, 414,
+                                              415, 417, 422, 431, 501, 503, 504, 505};
 
 static const double seconds_bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                         0.1,   0.25,   0.5,   1,    2,     3};
@@ -13,7 +13,9 @@ static const double seconds_bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
 static const struct mr_metric requests_total = {
     .name = "millrace_http_requests_total",
     .type = MR_COUNTER,
-    .help = "Answered requests by HTTP status; 202 is a stored event.",
+    .help =
+        "Answered requests by HTTP status; 202: all of it is stored, 204: there was no event in "
+        "it.",
     .labels = {"status"},
 };
 static const struct mr_metric request_seconds = {

@@ -6,7 +6,7 @@
 
 #include <millrace/metrics.h>
 
-enum { BRIDGE_STATUSES = 14 };
+enum { BRIDGE_STATUSES = 16 };
 
 struct bridge_metrics {
     struct mr_series *requests[BRIDGE_STATUSES]; /* by status */

@@ -31,6 +31,8 @@ static const struct mr_option table[] = {
      .text = "A client that doesn't take its answers is given up after this time.", AT(write_ms)},
     {.key = "answer.timeout", .type = MR_OPTION_DURATION, .initial = "2750ms", .min = 50, .max = 600000,
      .text = "From the last byte of a request to its answer; without Kafka's word by then: 504.", AT(answer_ms)},
+    {.key = "batch.max", .type = MR_OPTION_INTEGER, .initial = "1000", .min = 1, .max = 10000, .unit = "events",
+     .text = "Events of one request, a batch of CloudEvents; more are answered 413.", AT(batch_max)},
     MR_OPTION_END,
 };
 /* clang-format on */

@@ -20,6 +20,7 @@ struct bridge_options {
     int64_t request_ms;
     int64_t write_ms;
     int64_t answer_ms;
+    int64_t batch_max;
     struct mr_producer_options producer;
 };
 

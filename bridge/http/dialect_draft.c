@@ -56,6 +56,24 @@ int draft_set(struct draft *draft, const char *what, const char *name, struct mr
     return 0;
 }
 
+int draft_set_integer(struct draft *draft, const char *what, const char *name, int32_t value)
+{
+    struct mr_error err;
+    if (mr_event_set_integer(draft->event, mr_slice_of(name), value, &err) != 0) {
+        return draft_refuse_error(draft, what, &err);
+    }
+    return 0;
+}
+
+int draft_set_boolean(struct draft *draft, const char *what, const char *name, bool value)
+{
+    struct mr_error err;
+    if (mr_event_set_boolean(draft->event, mr_slice_of(name), value, &err) != 0) {
+        return draft_refuse_error(draft, what, &err);
+    }
+    return 0;
+}
+
 int draft_decode(struct draft *draft, const char *what, struct mr_slice raw, bool plus_is_space,
                  struct draft_span *ret_span)
 {
@@ -74,6 +92,17 @@ struct mr_slice draft_slice(const struct draft *draft, struct draft_span span)
         return mr_slice(NULL, 0);
     }
     return span.len == 0 ? MR_SLICE("") : mr_slice(draft->text.ptr + span.begin, span.len);
+}
+
+void draft_split(struct mr_slice *path, struct mr_slice *ret_rest)
+{
+    const char *slash = path->len == 0 ? NULL : memchr(path->ptr, '/', path->len);
+    *ret_rest = mr_slice(NULL, 0);
+    if (slash != NULL) {
+        size_t len = (size_t)(slash - path->ptr);
+        *ret_rest = mr_slice(slash + 1, path->len - len - 1);
+        path->len = len;
+    }
 }
 
 int draft_check_text(struct draft *draft, const char *what, struct mr_slice text)
@@ -149,14 +178,8 @@ int draft_get_header(struct draft *draft, const char *name, struct mr_slice *ret
 
 /* --- the sender --- */
 
-struct names {
-    struct mr_slice application;
-    struct mr_slice device;
-    struct mr_slice gateway; /* absent: none */
-};
-
 static int resolve_open(struct draft *draft, const struct draft_sender *sender,
-                        struct names *ret_names)
+                        struct identity_sender *ret_names)
 {
     bool is_for_another = sender->as.ptr != NULL && !mr_slice_is(sender->as, sender->device);
     if (sender->device.ptr == NULL && sender->as.ptr == NULL) {
@@ -170,27 +193,18 @@ static int resolve_open(struct draft *draft, const struct draft_sender *sender,
 }
 
 static int resolve_known(struct draft *draft, const struct draft_sender *sender,
-                         struct names *ret_names)
+                         struct identity_sender *ret_names)
 {
-    const struct identity *identity = &draft->request->identity;
     struct mr_slice device = sender->as.ptr != NULL ? sender->as : sender->device;
-    ret_names->application = identity->application;
-    ret_names->device = identity->device;
-    ret_names->gateway = mr_slice(NULL, 0);
-    if (device.ptr == NULL || mr_slice_is(device, identity->device)) {
-        return 0;
+    if (!identity_sender_of(&draft->request->identity, device, ret_names) &&
+        sender->as.ptr != NULL) {
+        return draft_refuse(draft, 403, "%s: this device may not speak for that one",
+                            sender->as_what != NULL ? sender->as_what : "as");
     }
-    if (identity_may_speak_for(identity, device)) {
-        ret_names->device = device;
-        ret_names->gateway = identity->device;
-        return 0;
-    }
-    return sender->as.ptr == NULL
-               ? 0
-               : draft_refuse(draft, 403, "as: this device may not speak for that one");
+    return 0;
 }
 
-static int check_names(struct draft *draft, const struct names *names)
+static int check_names(struct draft *draft, const struct identity_sender *names)
 {
     if (names->application.len > DIALECT_NAME_BYTES_MAX ||
         names->device.len > DIALECT_NAME_BYTES_MAX || names->gateway.len > DIALECT_NAME_BYTES_MAX) {
@@ -203,7 +217,7 @@ static int check_names(struct draft *draft, const struct names *names)
 int draft_set_sender(struct draft *draft, const struct draft_sender *sender)
 {
     struct mr_error err;
-    struct names names;
+    struct identity_sender names;
     int rc = identity_is_known(&draft->request->identity) ? resolve_known(draft, sender, &names)
                                                           : resolve_open(draft, sender, &names);
     if (rc != 0 || check_names(draft, &names) != 0) {
@@ -292,6 +306,22 @@ int draft_set_time(struct draft *draft, struct mr_slice from_query)
             "written %%2B)");
     }
     return draft_set(draft, "time", "time", time);
+}
+
+int draft_set_model(struct draft *draft, struct mr_slice model)
+{
+    return model.ptr == NULL ? 0 : draft_set(draft, "model_id", "model", model);
+}
+
+int draft_set_schema(struct draft *draft, struct mr_slice schema)
+{
+    if (schema.ptr == NULL) {
+        return 0;
+    }
+    if (!check_absolute_uri(schema)) {
+        return draft_refuse(draft, 400, "data_schema: expected an absolute URI");
+    }
+    return draft_set(draft, "data_schema", "dataschema", schema);
 }
 
 int draft_set_content(struct draft *draft)

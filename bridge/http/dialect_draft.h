@@ -37,6 +37,7 @@ struct draft_sender {
     struct mr_slice as;          /* the device that `device` speaks for; absent: itself */
     struct mr_slice channel;
     const char *missing;
+    const char *as_what; /* names the part that says `as`; NULL: "as" */
 };
 
 /* `text_bytes_max` bounds what is decoded and composed. */
@@ -58,6 +59,9 @@ int draft_decode(struct draft *draft, const char *what, struct mr_slice raw, boo
 /* Absent if the span isn't set. Valid until something is decoded. */
 struct mr_slice draft_slice(const struct draft *draft, struct draft_span span);
 
+/* `path` up to its first slash, and what is behind it: absent if there is no slash. */
+void draft_split(struct mr_slice *path, struct mr_slice *ret_rest);
+
 /* Not empty, and a CloudEvents string (UTF-8 without control characters). */
 int draft_check_text(struct draft *draft, const char *what, struct mr_slice text);
 
@@ -69,6 +73,8 @@ int draft_get_header(struct draft *draft, const char *name, struct mr_slice *ret
 
 /* An attribute of the event. */
 int draft_set(struct draft *draft, const char *what, const char *name, struct mr_slice value);
+int draft_set_integer(struct draft *draft, const char *what, const char *name, int32_t value);
+int draft_set_boolean(struct draft *draft, const char *what, const char *name, bool value);
 
 /* application, device, gateway, source and subject. What is authenticated wins: a device's own name
  * counts, whatever the request says; one that may speak for others (identity.h) is `gateway` of the
@@ -82,6 +88,12 @@ int draft_set_id(struct draft *draft);
 /* `time` from the header ce-time or, if it isn't absent, `from_query`. Two that differ are refused.
  */
 int draft_set_time(struct draft *draft, struct mr_slice from_query);
+
+/* The extension `model` from ?model_id=; nothing if absent. */
+int draft_set_model(struct draft *draft, struct mr_slice model);
+
+/* `dataschema` from ?data_schema=, an absolute URI; nothing if absent. */
+int draft_set_schema(struct draft *draft, struct mr_slice schema);
 
 /* The content is the data, byte for byte. datacontenttype: Content-Type; without it
  * application/json if it is JSON, else application/octet-stream. */

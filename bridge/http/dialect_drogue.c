@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The dialect of drogue-cloud's HTTP endpoint:
  *     POST /v1/{channel}[/{suffix...}]?application=&device=&as=&data_schema=&time=
- * Payload-agnostic: the content is stored as it came. docs/millrace-http.md has the table. */
+ * Payload-agnostic: the content is stored as it came. docs/millrace-http-dialects.md has the table.
+ */
 #include <string.h>
 
 #include "bridge/http/dialect_draft.h"
-#include "event/check.h"
 
 #define PREFIX "/v1/"
 
@@ -32,17 +32,6 @@ static int set_sender(struct draft *draft, const struct draft_parameter *paramet
     return draft_set_sender(draft, &sender);
 }
 
-static int set_schema(struct draft *draft, struct mr_slice schema)
-{
-    if (schema.ptr == NULL) {
-        return 0;
-    }
-    if (!check_absolute_uri(schema)) {
-        return draft_refuse(draft, 400, "data_schema: expected an absolute URI");
-    }
-    return draft_set(draft, "data_schema", "dataschema", schema);
-}
-
 static int fill(struct draft *draft)
 {
     struct draft_parameter parameters[PARAMETERS] = {
@@ -57,7 +46,8 @@ static int fill(struct draft *draft)
     rc = rc == 0 ? draft_set_id(draft) : rc;
     rc = rc == 0 ? draft_set_time(draft, draft_slice(draft, parameters[TIME].value)) : rc;
     rc = rc == 0 ? draft_set_content(draft) : rc;
-    return rc == 0 ? set_schema(draft, draft_slice(draft, parameters[DATA_SCHEMA].value)) : rc;
+    return rc == 0 ? draft_set_schema(draft, draft_slice(draft, parameters[DATA_SCHEMA].value))
+                   : rc;
 }
 
 static bool is_mine(struct mr_slice path)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One event's way, and that its answer comes in time: 504 is decided here. Happy path: a request is
  * complete -> a dialect makes an event of it -> it is sent -> Kafka acknowledges -> 202. What can
- * go wrong: no dialect wants it (404), the dialect refuses it (4xx), the producer can't or won't
- * take it (503, 413, 422), nothing is known by answer.timeout (504, and the send goes on alone),
- * the client has left (everything goes on as if it hadn't). */
+ * go wrong: no dialect wants it (404), the dialect refuses it (4xx) or finds no event in it (204),
+ * the producer can't or won't take it (503, 413, 422), nothing is known by answer.timeout (504, and
+ * the send goes on alone), the client has left (everything goes on as if it hadn't). A request that
+ * is a batch goes its own way (exchange_batch.c), with the same deadlines. */
 #include "bridge/http/exchange.h"
 
 #include <assert.h>
@@ -11,12 +12,11 @@
 #include <string.h>
 
 #include "bridge/http/answer.h"
-#include "bridge/http/dialect.h"
+#include "bridge/http/exchange_internal.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
 
 enum {
-    EXCHANGE_MAGIC = 0x58434847,
     EXCHANGES_MAGIC = 0x58434753,
     SPARE_MAX = 1024,
     ID_BYTES_INLINE = 64,
@@ -28,21 +28,21 @@ enum {
     "The event is surely not stored; send it again later: too many were sent ahead of it " \
     "on this connection, and its time was up before it could be sent to Kafka"
 
-struct exchange {
-    unsigned magic;
+/* An exchange of one event. */
+struct exchange_single {
+    struct exchange base;
     struct mr_send send;
-    struct exchanges *owner;
-    struct http_request *request; /* NULL once answered */
-    struct deadline deadline;     /* of the answer */
-    uint64_t came_ns;             /* uv_hrtime when the request's last byte came */
-    struct exchange *next;        /* of the spare ones */
+    struct exchange_single *next; /* of the spare ones */
     struct mr_slice id;           /* in id_inline, or allocated */
     char id_inline[ID_BYTES_INLINE];
 };
 
-static const struct dialect *const dialects[] = {&dialect_drogue};
+static const struct dialect *const dialects[] = {
+    &dialect_drogue, &dialect_publish,      &dialect_hono,
+    &dialect_ttn,    &dialect_things_stack, &dialect_cloudevents,
+};
 
-static void count_answer(struct exchanges *exchanges, int status)
+void exchange_count_answer(struct exchanges *exchanges, int status)
 {
     bridge_metrics_count(exchanges->metrics, status);
 }
@@ -51,81 +51,45 @@ void exchange_count_refusal(int status, void *user)
 {
     struct exchanges *exchanges;
     MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
-    count_answer(exchanges, status);
+    exchange_count_answer(exchanges, status);
 }
 
-static struct exchange *take(struct exchanges *exchanges)
+void exchange_refuse(struct exchanges *exchanges, struct http_request *request,
+                     const struct dialect_refusal *refusal)
 {
-    struct exchange *exchange = exchanges->spare;
-    if (exchange != NULL) {
-        exchanges->spare = exchange->next;
-        exchanges->spare_count--;
-    } else {
-        exchange = mem_alloc(sizeof *exchange);
-    }
-    if (exchange != NULL) {
-        memset(exchange, 0, offsetof(struct exchange, id_inline));
-        exchange->magic = EXCHANGE_MAGIC;
-        exchange->owner = exchanges;
-    }
-    return exchange;
+    exchange_count_answer(exchanges, answer_refusal(request, refusal));
 }
 
-static void give_back(struct exchange *exchange)
+void exchange_refuse_memory(struct exchanges *exchanges, struct http_request *request)
 {
-    struct exchanges *exchanges = exchange->owner;
-    assert(exchange->deadline.list == NULL);
-    if (exchange->id.ptr != exchange->id_inline) {
-        mem_free((void *)(uintptr_t)exchange->id.ptr);
-    }
-    exchange->magic = 0;
-    if (exchanges->spare_count >= SPARE_MAX) {
-        mem_free(exchange);
-        return;
-    }
-    exchange->next = exchanges->spare;
-    exchanges->spare = exchange;
-    exchanges->spare_count++;
+    const struct dialect_refusal refusal = {.status = 503, .detail = "out of memory"};
+    exchange_refuse(exchanges, request, &refusal);
 }
 
-static bool keep_id(struct exchange *exchange, struct mr_slice id)
-{
-    char *copy = exchange->id_inline;
-    if (id.len > ID_BYTES_INLINE) {
-        copy = mem_strndup(id.ptr, id.len);
-    }
-    if (copy == NULL) {
-        return false;
-    }
-    memcpy(copy, id.ptr, id.len);
-    exchange->id = mr_slice(copy, id.len);
-    return true;
-}
-
-static void answered(struct exchange *exchange, int status)
+void exchange_answered(struct exchange *exchange, int status)
 {
     exchange->request = NULL;
     deadline_lift(&exchange->deadline);
-    count_answer(exchange->owner, status);
+    exchange_count_answer(exchange->owner, status);
     mr_observe(exchange->owner->metrics->seconds, (double)(uv_hrtime() - exchange->came_ns) / 1e9);
 }
 
-static void on_settled(struct mr_send *send, const struct mr_outcome *outcome)
+void exchange_count_send(struct exchanges *exchanges)
 {
-    struct exchange *exchange = CONTAINER_OF(send, struct exchange, send);
-    struct exchanges *exchanges;
-    MAGIC_CHECK(exchange, EXCHANGE_MAGIC);
-    exchanges = exchange->owner;
-    if (exchange->request != NULL) {
-        answered(exchange, answer_outcome(exchange->request, outcome, exchange->id));
-    }
-    give_back(exchange);
+    exchanges->unsettled++;
+    mr_gauge_add(exchanges->metrics->in_flight, 1);
+}
+
+void exchange_count_settled(struct exchanges *exchanges)
+{
     exchanges->unsettled--;
     mr_gauge_add(exchanges->metrics->in_flight, -1);
     if (exchanges->unsettled == 0 && exchanges->on_settled != NULL) {
         exchanges->on_settled(exchanges->user);
     }
 }
+
+/* --- the deadlines --- */
 
 static void arm(struct exchanges *exchanges, uint64_t due_ms);
 
@@ -139,7 +103,7 @@ static void on_timer(uv_timer_t *timer)
                NULL) {
             struct exchange *exchange = CONTAINER_OF(due, struct exchange, deadline);
             MAGIC_CHECK(exchange, EXCHANGE_MAGIC);
-            answered(exchange, answer_too_late(exchange->request, exchange->id));
+            exchange_answered(exchange, exchange->answer_late(exchange));
         }
     }
     exchanges->timer_due_ms = UINT64_MAX;
@@ -186,24 +150,98 @@ static void set_deadline(struct exchange *exchange)
     arm(exchanges, exchange->deadline.due_ms);
 }
 
-static void send_event(struct exchanges *exchanges, struct http_request *request)
+void exchange_open(struct exchange *exchange, struct exchanges *owner, struct http_request *request,
+                   int (*answer_late)(struct exchange *exchange))
 {
-    struct exchange *exchange = take(exchanges);
-    if (exchange == NULL || !keep_id(exchange, mr_event_string(exchanges->event, "id"))) {
-        struct dialect_refusal refusal = {.status = 503, .detail = "out of memory"};
-        if (exchange != NULL) {
-            give_back(exchange);
-        }
-        count_answer(exchanges, answer_refusal(request, &refusal));
+    exchange->magic = EXCHANGE_MAGIC;
+    exchange->owner = owner;
+    exchange->request = request;
+    exchange->answer_late = answer_late;
+    exchange->came_ns = uv_hrtime() - gone_ms(owner, request) * NS_IN_MS;
+    set_deadline(exchange);
+}
+
+/* --- one event --- */
+
+static struct exchange_single *take(struct exchanges *exchanges)
+{
+    struct exchange_single *single = exchanges->spare;
+    if (single != NULL) {
+        exchanges->spare = single->next;
+        exchanges->spare_count--;
+    } else {
+        single = mem_alloc(sizeof *single);
+    }
+    if (single != NULL) {
+        memset(single, 0, offsetof(struct exchange_single, id_inline));
+    }
+    return single;
+}
+
+static void give_back(struct exchanges *exchanges, struct exchange_single *single)
+{
+    assert(single->base.deadline.list == NULL);
+    if (single->id.ptr != single->id_inline) {
+        mem_free((void *)(uintptr_t)single->id.ptr);
+    }
+    single->base.magic = 0;
+    if (exchanges->spare_count >= SPARE_MAX) {
+        mem_free(single);
         return;
     }
-    exchange->request = request;
-    exchange->send.on_settled = on_settled;
-    exchange->came_ns = uv_hrtime() - gone_ms(exchanges, request) * NS_IN_MS;
-    exchanges->unsettled++;
-    mr_gauge_add(exchanges->metrics->in_flight, 1);
-    set_deadline(exchange);
-    mr_send(exchanges->port, &exchange->send, exchanges->event);
+    single->next = exchanges->spare;
+    exchanges->spare = single;
+    exchanges->spare_count++;
+}
+
+static bool keep_id(struct exchange_single *single, struct mr_slice id)
+{
+    char *copy = single->id_inline;
+    if (id.len > ID_BYTES_INLINE) {
+        copy = mem_strndup(id.ptr, id.len);
+    }
+    if (copy == NULL) {
+        return false;
+    }
+    memcpy(copy, id.ptr, id.len);
+    single->id = mr_slice(copy, id.len);
+    return true;
+}
+
+static void on_settled(struct mr_send *send, const struct mr_outcome *outcome)
+{
+    struct exchange_single *single = CONTAINER_OF(send, struct exchange_single, send);
+    struct exchange *base = &single->base;
+    struct exchanges *exchanges;
+    MAGIC_CHECK(base, EXCHANGE_MAGIC);
+    exchanges = base->owner;
+    if (base->request != NULL) {
+        exchange_answered(base, answer_outcome(base->request, outcome, single->id));
+    }
+    give_back(exchanges, single);
+    exchange_count_settled(exchanges);
+}
+
+static int answer_late(struct exchange *exchange)
+{
+    struct exchange_single *single = CONTAINER_OF(exchange, struct exchange_single, base);
+    return answer_too_late(exchange->request, single->id);
+}
+
+static void send_event(struct exchanges *exchanges, struct http_request *request)
+{
+    struct exchange_single *single = take(exchanges);
+    if (single == NULL || !keep_id(single, mr_event_string(exchanges->event, "id"))) {
+        if (single != NULL) {
+            give_back(exchanges, single);
+        }
+        exchange_refuse_memory(exchanges, request);
+        return;
+    }
+    single->send.on_settled = on_settled;
+    exchange_open(&single->base, exchanges, request, answer_late);
+    exchange_count_send(exchanges);
+    mr_send(exchanges->port, &single->send, exchanges->event);
 }
 
 static struct mr_slice get_header(const void *from, const char *name, unsigned *ret_count)
@@ -211,8 +249,26 @@ static struct mr_slice get_header(const void *from, const char *name, unsigned *
     return http_request_header(from, name, ret_count);
 }
 
-/* What the request doesn't say. 0, or -1 with the refusal. */
-static int complete(struct mr_event *event, struct dialect_refusal *ret_refusal)
+static bool get_header_at(const void *from, unsigned index, struct mr_slice *ret_name,
+                          struct mr_slice *ret_value)
+{
+    return http_request_header_at(from, index, ret_name, ret_value);
+}
+
+struct dialect_request exchange_dialect_request(const struct http_request *request)
+{
+    return (struct dialect_request){
+        .method = http_request_method(request),
+        .path = http_request_path(request),
+        .query = http_request_query(request),
+        .body = http_request_body(request),
+        .header = get_header,
+        .header_at = get_header_at,
+        .from = request,
+    };
+}
+
+int exchange_complete(struct mr_event *event, struct dialect_refusal *ret_refusal)
 {
     struct mr_error err;
     if (mr_event_complete(event, &err) == 0) {
@@ -223,45 +279,72 @@ static int complete(struct mr_event *event, struct dialect_refusal *ret_refusal)
     return -1;
 }
 
-/* 0, or -1 with the refusal. */
-static int read_event(struct exchanges *exchanges, struct http_request *request,
-                      struct dialect_refusal *ret_refusal)
+/* Whose path it is, or NULL. */
+static const struct dialect *find_dialect(struct mr_slice path)
 {
-    struct dialect_request from = {
-        .method = http_request_method(request),
-        .path = http_request_path(request),
-        .query = http_request_query(request),
-        .body = http_request_body(request),
-        .header = get_header,
-        .from = request,
-    };
-    mr_event_clear(exchanges->event);
     for (size_t i = 0; i < MR_COUNT_OF(dialects); i++) {
-        if (dialects[i]->is_mine(from.path)) {
-            int rc = dialects[i]->read(&from, exchanges->event, ret_refusal);
-            return rc == 0 ? complete(exchanges->event, ret_refusal) : rc;
+        if (dialects[i]->is_mine(path)) {
+            return dialects[i];
         }
     }
-    *ret_refusal = (struct dialect_refusal){
-        .status = 404, .detail = "events are sent with POST /v1/{channel}?device={device}"};
-    return -1;
+    return NULL;
+}
+
+/* Of enum dialect_result. */
+static int read_event(const struct dialect *dialect, const struct dialect_request *from,
+                      struct mr_event *event, struct dialect_refusal *ret_refusal)
+{
+    int rc;
+    mr_event_clear(event);
+    rc = dialect->read(from, event, ret_refusal);
+    return rc == DIALECT_EVENT ? exchange_complete(event, ret_refusal) : rc;
+}
+
+static void begin_single(struct exchanges *exchanges, struct http_request *request,
+                         const struct dialect *dialect, const struct dialect_request *from)
+{
+    struct dialect_refusal refusal;
+    switch (read_event(dialect, from, exchanges->event, &refusal)) {
+        case DIALECT_EVENT:
+            send_event(exchanges, request);
+            break;
+        case DIALECT_NOT_STORED:
+            exchange_count_answer(exchanges, answer_not_stored(request));
+            break;
+        default:
+            exchange_refuse(exchanges, request, &refusal);
+    }
+}
+
+static void dispatch(struct exchanges *exchanges, struct http_request *request)
+{
+    const struct dialect_request from = exchange_dialect_request(request);
+    const struct dialect *dialect = find_dialect(from.path);
+    const struct dialect_refusal nobody = {
+        .status = 404,
+        .detail =
+            "events are sent with POST /v1/{channel}?device={device} or, as CloudEvents, "
+            "with POST /events"};
+    if (dialect == NULL) {
+        exchange_refuse(exchanges, request, &nobody);
+    } else if (dialect->is_batch != NULL && dialect->is_batch(&from)) {
+        exchange_begin_batch(exchanges, request, dialect, &from);
+    } else {
+        begin_single(exchanges, request, dialect, &from);
+    }
 }
 
 void exchange_begin(struct http_request *request, void *user)
 {
     struct exchanges *exchanges;
-    struct dialect_refusal refusal = {.status = 503, .detail = TOO_LATE};
+    const struct dialect_refusal too_late = {.status = 503, .detail = TOO_LATE};
     MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
     mr_count(exchanges->metrics->bytes, http_request_body(request).len);
     if (steps_gone(exchanges, request) == EXCHANGE_WAITS) {
-        count_answer(exchanges, answer_refusal(request, &refusal));
+        exchange_refuse(exchanges, request, &too_late);
         return;
     }
-    if (read_event(exchanges, request, &refusal) != 0) {
-        count_answer(exchanges, answer_refusal(request, &refusal));
-        return;
-    }
-    send_event(exchanges, request);
+    dispatch(exchanges, request);
 }
 
 int exchanges_init(struct exchanges *exchanges, uv_loop_t *loop, struct mr_port *port,
@@ -276,6 +359,8 @@ int exchanges_init(struct exchanges *exchanges, uv_loop_t *loop, struct mr_port 
     }
     exchanges->timer_due_ms = UINT64_MAX;
     exchanges->answer_ms = (uint64_t)options->answer_ms;
+    exchanges->batch_events_max = (size_t)options->batch_max;
+    exchanges->batches_events_max = (size_t)options->in_flight_max;
     for (size_t i = 0; i < EXCHANGE_WAITS; i++) {
         exchanges->answers[i].after_ms =
             exchanges->answer_ms - (exchanges->answer_ms * i + EXCHANGE_WAITS - 1) / EXCHANGE_WAITS;
@@ -290,9 +375,9 @@ void exchanges_close(struct exchanges *exchanges, uv_close_cb closed)
     MAGIC_CHECK(exchanges, EXCHANGES_MAGIC);
     assert(exchanges->unsettled == 0);
     while (exchanges->spare != NULL) {
-        struct exchange *exchange = exchanges->spare;
-        exchanges->spare = exchange->next;
-        mem_free(exchange);
+        struct exchange_single *single = exchanges->spare;
+        exchanges->spare = single->next;
+        mem_free(single);
     }
     mr_event_free(exchanges->event);
     uv_close((uv_handle_t *)&exchanges->timer, closed);

@@ -2,9 +2,10 @@
 #ifndef BRIDGE_HTTP_EXCHANGE_H
 #define BRIDGE_HTTP_EXCHANGE_H
 
-/* One event's way through the bridge: request -> event -> send -> outcome -> answer. It has two
- * lives that end in any order, the request's (answered at the latest after answer.timeout) and the
- * send's (settled when the producer knows); the exchange ends with the later one. */
+/* The way of events through the bridge: request -> event -> send -> outcome -> answer; a request is
+ * one event, or a batch. An exchange has two lives that end in any order, the request's (answered
+ * at the latest after answer.timeout) and that of its sends (settled when the producer knows); it
+ * ends with the later one. */
 
 #include <millrace/producer.h>
 
@@ -13,7 +14,7 @@
 #include "net/deadlines.h"
 #include "net/http_server.h"
 
-struct exchange;
+struct exchange_single;
 
 /* Requests that have waited behind others before they are begun have less time left. Deadlines are
  * kept by how much, in steps of a 32nd, so that each list is in order. */
@@ -31,8 +32,11 @@ struct exchanges {
     uv_timer_t timer;
     uint64_t timer_due_ms; /* UINT64_MAX: not armed */
     size_t unsettled;
-    struct exchange *spare;
+    struct exchange_single *spare;
     size_t spare_count;
+    size_t batch_events_max;        /* of one batch (batch.max) */
+    size_t batches_events;          /* of all batches that live */
+    size_t batches_events_max;      /* but the only batch is always taken (in_flight.max) */
     void (*on_settled)(void *user); /* the last unsettled one has been settled */
     void *user;
 };

@@ -50,3 +50,19 @@ bool identity_may_speak_for(const struct identity *identity, struct mr_slice dev
     }
     return false;
 }
+
+bool identity_sender_of(const struct identity *identity, struct mr_slice device,
+                        struct identity_sender *ret_sender)
+{
+    *ret_sender =
+        (struct identity_sender){.application = identity->application, .device = identity->device};
+    if (device.ptr == NULL || mr_slice_is(device, identity->device)) {
+        return true;
+    }
+    if (!identity_may_speak_for(identity, device)) {
+        return false;
+    }
+    ret_sender->device = device;
+    ret_sender->gateway = identity->device;
+    return true;
+}

@@ -19,4 +19,16 @@ struct identity {
 bool identity_is_known(const struct identity *identity);
 bool identity_may_speak_for(const struct identity *identity, struct mr_slice device);
 
+/* Who an event comes from. */
+struct identity_sender {
+    struct mr_slice application;
+    struct mr_slice device;
+    struct mr_slice gateway; /* who spoke for the device; absent: the device itself */
+};
+
+/* The sender of an event that a known identity hands over, saying that it is from `device` (absent:
+ * not said). False: it may not speak for that one, and the event counts as its own. */
+bool identity_sender_of(const struct identity *identity, struct mr_slice device,
+                        struct identity_sender *ret_sender);
+
 #endif

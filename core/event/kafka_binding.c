@@ -121,7 +121,7 @@ static int write_key(const struct mr_event *event, struct kafka_writer *writer,
         (void)percent_encode(device, &writer->key);
         key = buf_slice(&writer->key);
     }
-    *ret_key = key.len == 0 ? (struct mr_slice){0} : key;
+    *ret_key = key.len == 0 ? mr_event_string(event, "source") : key;
     return buf_check(&writer->key, err);
 }
 

@@ -42,7 +42,7 @@ void kafka_writer_done(struct kafka_writer *writer);
 
 /* Write `event` (which must pass mr_event_check) as a record that borrows from `writer` and
  * `event`. Key: `partitionkey`, else application/device with each part percent-encoded (if both are
- * there), else none; empty ones count as missing.
+ * there), else `source`, so that order is kept for whoever sends; empty ones count as missing.
  * EVENT_ENCODING_BINARY falls back to Avro for data of type application/cloudevents*, which readers
  * would take for structured mode, and for an event without data (its null value would be a
  * tombstone). Header names are ce_<name> (Kafka binding 3.2.3.1); datacontenttype is `content-type`

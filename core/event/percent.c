@@ -68,6 +68,9 @@ int percent_decode(struct mr_slice text, bool plus_is_space, struct mr_buf *out,
     if (buf_reserve(out, len) != 0) {
         return buf_check(out, err);
     }
+    if (len == 0) {
+        return 0; /* there may be no memory yet to point into */
+    }
     at = out->ptr + out->len;
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];

@@ -405,6 +405,19 @@ struct mr_slice http_reader_header(const struct http_reader *reader, const char 
     return found;
 }
 
+bool http_reader_header_at(const struct http_reader *reader, unsigned index,
+                           struct mr_slice *ret_name, struct mr_slice *ret_value)
+{
+    const struct http_header *header;
+    if (index >= reader->header_count) {
+        return false;
+    }
+    header = &reader->headers[index];
+    *ret_name = part(reader, header->name, header->name_len);
+    *ret_value = part(reader, header->value, header->value_len);
+    return true;
+}
+
 struct mr_slice http_reader_body(const struct http_reader *reader)
 {
     return buf_slice(&reader->body);

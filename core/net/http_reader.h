@@ -87,6 +87,10 @@ struct mr_slice http_reader_query(const struct http_reader *reader);
 struct mr_slice http_reader_header(const struct http_reader *reader, const char *name,
                                    unsigned *ret_count);
 
+/* The fields one by one, as they came; false: there is none at `index`. */
+bool http_reader_header_at(const struct http_reader *reader, unsigned index,
+                           struct mr_slice *ret_name, struct mr_slice *ret_value);
+
 struct mr_slice http_reader_body(const struct http_reader *reader);
 
 #endif

@@ -111,6 +111,12 @@ struct mr_slice http_request_header(const struct http_request *request, const ch
     return http_reader_header(&request->reader, name, ret_count);
 }
 
+bool http_request_header_at(const struct http_request *request, unsigned index,
+                            struct mr_slice *ret_name, struct mr_slice *ret_value)
+{
+    return http_reader_header_at(&request->reader, index, ret_name, ret_value);
+}
+
 struct mr_slice http_request_body(const struct http_request *request)
 {
     return http_reader_body(&request->reader);

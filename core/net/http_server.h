@@ -80,6 +80,8 @@ struct mr_slice http_request_query(
     const struct http_request *request); /* raw; absent without "?" */
 struct mr_slice http_request_header(const struct http_request *request, const char *name,
                                     unsigned *ret_count);
+bool http_request_header_at(const struct http_request *request, unsigned index,
+                            struct mr_slice *ret_name, struct mr_slice *ret_value);
 struct mr_slice http_request_body(const struct http_request *request);
 /* When its last byte came, or earlier (uv_now). */
 uint64_t http_request_came_ms(const struct http_request *request);

@@ -43,11 +43,16 @@ const char *http_status_text(int status)
     return "Unknown";
 }
 
-int http_problem_write(struct mr_buf *out, int status, struct mr_slice detail, struct mr_slice id)
+int http_problem_begin(struct mr_buf *out, int status, struct mr_slice detail)
 {
     (void)buf_addf(out, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":",
                    http_status_text(status), status);
-    (void)json_write_string(detail, out);
+    return json_write_string(detail, out);
+}
+
+int http_problem_write(struct mr_buf *out, int status, struct mr_slice detail, struct mr_slice id)
+{
+    (void)http_problem_begin(out, status, detail);
     if (id.ptr != NULL) {
         (void)buf_add_str(out, ",\"id\":");
         (void)json_write_string(id, out);

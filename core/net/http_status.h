@@ -15,4 +15,7 @@ const char *http_status_text(int status);
  * absent), one line. `detail` and `id` are UTF-8. Errors: as buf_add. */
 int http_problem_write(struct mr_buf *out, int status, struct mr_slice detail, struct mr_slice id);
 
+/* The same without "id" and the closing brace, so that further members can follow. */
+int http_problem_begin(struct mr_buf *out, int status, struct mr_slice detail);
+
 #endif

@@ -33,8 +33,8 @@ enum {
 
 enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_DRAINING, PHASE_STOPPING };
 
-static const int signals[] = {SIGTERM, SIGINT};
-enum { SIGNALS = 2 };
+static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+enum { SIGNALS = 3 };
 
 struct mr_program {
     unsigned magic;
@@ -320,6 +320,34 @@ static void on_signal(uv_signal_t *handle, int number)
     }
 }
 
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    struct mr_program *program;
+    (void)number;
+    MAGIC_CAST(program, handle->data, PROGRAM_MAGIC);
+    if (program->phase == PHASE_RUNNING) {
+        mr_log(MR_LOG_INFO, "reloading", MR_STR("signal", "SIGHUP"));
+        program->spec->reload(program);
+    }
+}
+
+static int start_signals(struct mr_program *program)
+{
+    int rc = 0;
+    for (int i = 0; i < SIGNALS; i++) {
+        (void)uv_signal_init(&program->loop, &program->signals[i]);
+        program->signals[i].data = program;
+    }
+    for (int i = 0; i < SIGNALS && rc == 0; i++) {
+        if (signals[i] != SIGHUP) {
+            rc = uv_signal_start(&program->signals[i], on_signal, signals[i]);
+        } else if (program->spec->reload != NULL) {
+            rc = uv_signal_start(&program->signals[i], on_hangup, SIGHUP);
+        }
+    }
+    return rc;
+}
+
 static int open_handles(struct mr_program *program, struct mr_error *err)
 {
     int rc = uv_loop_init(&program->loop);
@@ -330,13 +358,7 @@ static int open_handles(struct mr_program *program, struct mr_error *err)
     (void)uv_prepare_init(&program->loop, &program->settled);
     program->timer.data = program;
     program->settled.data = program;
-    for (int i = 0; i < SIGNALS; i++) {
-        (void)uv_signal_init(&program->loop, &program->signals[i]);
-        program->signals[i].data = program;
-    }
-    for (int i = 0; i < SIGNALS && rc == 0; i++) {
-        rc = uv_signal_start(&program->signals[i], on_signal, signals[i]);
-    }
+    rc = start_signals(program);
     /* Of the loop's handles these alone never count as work. */
     uv_unref((uv_handle_t *)&program->settled);
     return rc == 0 ? 0 : mr_error_set(err, MR_EIO, "signals: %s", uv_strerror(rc));

@@ -128,6 +128,12 @@ static void bridge_drain(struct mr_program *program)
     }
 }
 
+static void bridge_reload(struct mr_program *program)
+{
+    (void)program;
+    mr_log(MR_LOG_INFO, "reload is called");
+}
+
 static void bridge_stop(struct mr_program *program)
 {
     (void)program;
@@ -152,6 +158,7 @@ static int be_program(int argc, char **argv)
                                          .options_size = sizeof(struct bridge_options),
                                          .check = bridge_check,
                                          .start = bridge_start,
+                                         .reload = bridge_reload,
                                          .drain = bridge_drain,
                                          .stop = bridge_stop};
     return mr_program_main(argc, argv, &spec);
@@ -304,6 +311,8 @@ static void test_a_drain_ends_well(void **state)
     START(&child, "millrace-test", "as-program");
     port = port_of(&child);
     await_ready(port, "HTTP/1.1 503 ", "sink: not looked for\n");
+    assert_int_equal(kill(child.pid, SIGHUP), 0);
+    (void)child_await(&child, "msg=\"reload is called\"");
     assert_int_equal(kill(child.pid, SIGUSR1), 0);
     await_ready(port, "HTTP/1.1 200 ", "ready\n");
     assert_int_equal(kill(child.pid, SIGTERM), 0);

@@ -11,24 +11,38 @@
 
 #include <cmocka.h>
 
-enum { TEXT_BYTES_MAX = 2 * 1024 * 1024 };
+#include "lib/heap.h"
+
+enum { TEXT_BYTES_MAX = 2 * 1024 * 1024, FILE_BYTES_MAX = 64 * 1024 };
 
 static struct mr_slice header_of(const void *from, const char *name, unsigned *ret_count)
 {
     return http_reader_header(from, name, ret_count);
 }
 
-void dialect_read_again(struct dialect_fixture *f)
+static bool header_at(const void *from, unsigned index, struct mr_slice *ret_name,
+                      struct mr_slice *ret_value)
 {
-    const struct dialect_request request = {
+    return http_reader_header_at(from, index, ret_name, ret_value);
+}
+
+struct dialect_request dialect_request_of(const struct dialect_fixture *f)
+{
+    return (struct dialect_request){
         .method = http_reader_method(&f->reader),
         .path = http_reader_path(&f->reader),
         .query = http_reader_query(&f->reader),
         .body = http_reader_body(&f->reader),
         .header = header_of,
+        .header_at = header_at,
         .from = &f->reader,
         .identity = f->identity,
     };
+}
+
+void dialect_read_again(struct dialect_fixture *f)
+{
+    const struct dialect_request request = dialect_request_of(f);
     f->rc = f->dialect->read(&request, f->event, &f->refusal);
 }
 
@@ -99,4 +113,103 @@ void dialect_assert(const struct dialect_fixture *f, const char *name, const cha
         fail_msg("%s is '%.*s', not '%s'", name, MR_SLICE_ARG(value),
                  expected == NULL ? "absent" : expected);
     }
+}
+
+void dialect_not_stored(struct dialect_fixture *f, const char *target, const char *body)
+{
+    dialect_request(f, "POST", target, "Content-Type: application/json\r\n", body);
+    if (f->rc != DIALECT_NOT_STORED) {
+        fail_msg("%s: %d %d %s", body, f->rc, f->refusal.status, f->refusal.detail);
+    }
+    assert_int_equal(mr_event_count(f->event), 0);
+}
+
+void dialect_refuse_each(struct dialect_fixture *f, const struct dialect_refused *cases)
+{
+    for (; cases->target != NULL; cases++) {
+        dialect_request(f, "POST", cases->target, cases->headers, cases->body);
+        if (f->rc != DIALECT_REFUSED || f->refusal.status != cases->status ||
+            strstr(f->refusal.detail, cases->named) == NULL) {
+            fail_msg("%s %s %.200s: %d %d '%s'", cases->target, cases->headers, cases->body, f->rc,
+                     f->refusal.status, f->refusal.detail);
+        }
+        dialect_done(f);
+    }
+}
+
+void dialect_allow_only(struct dialect_fixture *f, const char *target, const char *allow)
+{
+    static const char *const methods[] = {"GET",    "HEAD",  "OPTIONS", "POST",
+                                          "DELETE", "PATCH", "PUT",     "post"};
+    for (size_t i = 0; i < MR_COUNT_OF(methods); i++) {
+        if (strstr(allow, methods[i]) != NULL) {
+            continue;
+        }
+        dialect_request(f, methods[i], target, "", "{}");
+        assert_int_equal(f->rc, DIALECT_REFUSED);
+        assert_int_equal(f->refusal.status, 405);
+        assert_string_equal(f->refusal.headers, allow);
+        dialect_done(f);
+    }
+}
+
+void dialect_run_out_of_memory(struct dialect_fixture *f, const char *target, const char *headers,
+                               const char *body, unsigned least)
+{
+    unsigned n = 1;
+    dialect_accept(f, target, headers, body);
+    mr_event_free(f->event);
+    for (;; n++) {
+        heap_fail_at(0);
+        f->event = mr_event_new();
+        assert_non_null(f->event);
+        heap_fail_at(n);
+        dialect_read_again(f);
+        mr_event_free(f->event);
+        assert_int_equal(heap_alive(), 0);
+        if (!heap_failed()) {
+            break;
+        }
+        assert_int_equal(f->rc, DIALECT_REFUSED);
+        assert_int_equal(f->refusal.status, 503);
+    }
+    assert_int_equal(f->rc, DIALECT_EVENT);
+    assert_true(n > least);
+    heap_restore();
+    http_reader_done(&f->reader);
+}
+
+char *dialect_read_file(const char *path)
+{
+    char *text = malloc(FILE_BYTES_MAX + 1);
+    FILE *file = fopen(path, "rb");
+    size_t len;
+    assert_non_null(text);
+    assert_non_null(file);
+    len = fread(text, 1, FILE_BYTES_MAX, file);
+    assert_true(len > 0 && len < FILE_BYTES_MAX);
+    (void)fclose(file);
+    text[len] = '\0';
+    return text;
+}
+
+void dialect_assert_integer(const struct dialect_fixture *f, const char *name, int32_t expected)
+{
+    const struct mr_attribute *attribute = mr_event_find(f->event, mr_slice_of(name));
+    assert_non_null(attribute);
+    assert_int_equal(attribute->type, MR_VALUE_INTEGER);
+    assert_int_equal(attribute->integer, expected);
+}
+
+void dialect_assert_true(const struct dialect_fixture *f, const char *name)
+{
+    const struct mr_attribute *attribute = mr_event_find(f->event, mr_slice_of(name));
+    assert_non_null(attribute);
+    assert_int_equal(attribute->type, MR_VALUE_BOOLEAN);
+    assert_true(attribute->boolean);
+}
+
+void dialect_assert_absent(const struct dialect_fixture *f, const char *name)
+{
+    assert_null(mr_event_find(f->event, mr_slice_of(name)));
 }

@@ -108,7 +108,7 @@ static void test_binary_mode_is_the_example(void **state)
     assert_header(&f->record, 5, "ce_time", "2018-04-05T03:56:24Z");
     assert_ptr_equal(f->record.value.ptr, mr_event_data(f->event).ptr); /* as it is */
     assert_int_equal(f->record.value.len, 3);
-    assert_null(f->record.key.ptr);
+    assert_slice(f->record.key, "/mycontext/subcontext");
     assert_int_equal(kafka_binding_read(&f->record, f->other, NULL), 0);
     assert_equal_events(f->event, f->other);
 }
@@ -203,7 +203,7 @@ static void test_the_key(void **state)
         const char *device;
         const char *key;
     } rows[] = {
-        {NULL, NULL, NULL, NULL},
+        {NULL, NULL, NULL, "/mycontext/subcontext"}, /* its source */
         {NULL, "greenhouse", "sensor-17", "greenhouse/sensor-17"},
         {NULL, "a/b", "c d", "a%2Fb/c%20d"},
         {NULL, "a", "b/c", "a/b%2Fc"},
@@ -211,9 +211,10 @@ static void test_the_key(void **state)
         {"mykey", NULL, NULL, "mykey"},
         {"my key/1", "greenhouse", "sensor-17", "my key/1"}, /* 3.1: as it is */
         {"", "greenhouse", "sensor-17", "greenhouse/sensor-17"},
-        {NULL, "greenhouse", NULL, NULL},
-        {NULL, NULL, "sensor-17", NULL},
-        {NULL, "", "sensor-17", NULL},
+        {NULL, "greenhouse", NULL, "/mycontext/subcontext"},
+        {NULL, NULL, "sensor-17", "/mycontext/subcontext"},
+        {NULL, "", "sensor-17", "/mycontext/subcontext"},
+        {"", NULL, NULL, "/mycontext/subcontext"},
     };
     struct fixture *f = *state;
     for (size_t i = 0; i < MR_COUNT_OF(rows); i++) {
@@ -231,11 +232,7 @@ static void test_the_key(void **state)
         }
         count = mr_event_count(f->event);
         write_record(f, i % 2 == 0 ? EVENT_ENCODING_AVRO : EVENT_ENCODING_BINARY);
-        if (rows[i].key == NULL) {
-            assert_null(f->record.key.ptr);
-        } else {
-            assert_slice(f->record.key, rows[i].key);
-        }
+        assert_slice(f->record.key, rows[i].key);
         assert_int_equal(mr_event_count(f->event), count); /* 3.1: the event is not modified */
     }
 }

@@ -34,6 +34,8 @@ struct mr_program_spec {
      * options are wrong: those have their defaults, and a required string may be NULL. */
     void (*check)(const void *options, struct mr_check *check);
     int (*start)(struct mr_program *program, struct mr_error *err);
+    /* SIGHUP while running: read again what may change. NULL: the signal has its usual effect. */
+    void (*reload)(struct mr_program *program);
     /* Take nothing in, finish, then mr_program_drained(). */
     void (*drain)(struct mr_program *program);
     /* Close every handle; after a failed start() too. What isn't closed 5 s later is cut off: the

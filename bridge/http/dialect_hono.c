@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The dialect of Eclipse Hono's HTTP adapter:
+ *     POST|PUT /telemetry/{tenant}/{device}    POST /telemetry (of the authenticated device)
+ *     POST|PUT /event/{tenant}/{device}        POST /event
+ * The content is stored as it came. docs/millrace-http-dialects.md has the table. */
+#include <string.h>
+
+#include "bridge/http/dialect_draft.h"
+
+#define TTL_HEADER   "hono-ttl"
+#define TTL_EXPECTED TTL_HEADER ": expected whole seconds, at most 2147483647"
+
+enum { TTL_DIGITS_MAX = 10 };
+
+/* One of the two endpoints, without the slash. */
+static struct mr_slice endpoint_of(struct mr_slice path, struct mr_slice *ret_rest)
+{
+    static const struct mr_slice endpoints[] = {MR_SLICE_INIT("telemetry"), MR_SLICE_INIT("event")};
+    struct mr_slice root = path;
+    struct mr_slice first;
+    draft_split(&root, &first);
+    draft_split(&first, ret_rest);
+    for (size_t i = 0; i < MR_COUNT_OF(endpoints); i++) {
+        if (root.len == 0 && mr_slice_is(first, endpoints[i])) {
+            return endpoints[i];
+        }
+    }
+    return mr_slice(NULL, 0);
+}
+
+static int refuse_path(struct draft *draft, struct mr_slice endpoint)
+{
+    return draft_refuse(draft, 404, "expected /%.*s/{tenant}/{device}", MR_SLICE_ARG(endpoint));
+}
+
+/* Hono answers 403 as well if the device belongs to another tenant than who speaks for it. */
+static int check_tenant(struct draft *draft, struct mr_slice tenant)
+{
+    const struct identity *identity = &draft->request->identity;
+    if (identity_is_known(identity) && !mr_slice_is(tenant, identity->application)) {
+        return draft_refuse(draft, 403, "tenant: not the one that is authenticated");
+    }
+    return 0;
+}
+
+/* The path names another than the authenticated device only if that is allowed. */
+static int read_names(struct draft *draft, struct mr_slice tenant, struct draft_sender *sender)
+{
+    struct mr_slice device, more;
+    struct draft_span spans[2];
+    draft_split(&tenant, &device);
+    draft_split(&device, &more);
+    if (tenant.len == 0 || device.len == 0 || more.ptr != NULL) {
+        return refuse_path(draft, sender->channel);
+    }
+    if (draft_decode(draft, "tenant", tenant, false, &spans[0]) != 0 ||
+        draft_decode(draft, "device", device, false, &spans[1]) != 0) {
+        return -1;
+    }
+    sender->application = draft_slice(draft, spans[0]);
+    sender->as = draft_slice(draft, spans[1]);
+    sender->as_what = "device";
+    if (draft_check_text(draft, "tenant", sender->application) != 0 ||
+        draft_check_text(draft, "device", sender->as) != 0) {
+        return -1;
+    }
+    return check_tenant(draft, sender->application);
+}
+
+static int set_sender(struct draft *draft, struct mr_slice endpoint, struct mr_slice rest)
+{
+    struct draft_sender sender = {
+        .channel = endpoint,
+        .missing = "device: nobody is authenticated; expected {tenant}/{device} in the path"};
+    if (rest.ptr != NULL && read_names(draft, rest, &sender) != 0) {
+        return -1;
+    }
+    return draft_set_sender(draft, &sender);
+}
+
+/* How long an event is of use is for its reader to know. */
+static int set_ttl(struct draft *draft)
+{
+    struct mr_slice ttl;
+    int64_t seconds = 0;
+    if (draft_get_header(draft, TTL_HEADER, &ttl) != 0) {
+        return -1;
+    }
+    if (ttl.ptr == NULL) {
+        return 0;
+    }
+    if (ttl.len == 0 || ttl.len > TTL_DIGITS_MAX) {
+        return draft_refuse(draft, 400, TTL_EXPECTED);
+    }
+    for (size_t i = 0; i < ttl.len; i++) {
+        if (ttl.ptr[i] < '0' || ttl.ptr[i] > '9') {
+            return draft_refuse(draft, 400, TTL_EXPECTED);
+        }
+        seconds = seconds * 10 + (ttl.ptr[i] - '0');
+    }
+    if (seconds > INT32_MAX) {
+        return draft_refuse(draft, 400, TTL_EXPECTED);
+    }
+    return draft_set_integer(draft, TTL_HEADER, "honottl", (int32_t)seconds);
+}
+
+static int fill(struct draft *draft, struct mr_slice endpoint, struct mr_slice rest)
+{
+    int rc = set_sender(draft, endpoint, rest);
+    if (rc == 0 && mr_slice_is(endpoint, MR_SLICE("event"))) {
+        rc = set_ttl(draft);
+    }
+    rc = rc == 0 ? draft_set_id(draft) : rc;
+    rc = rc == 0 ? draft_set_time(draft, mr_slice(NULL, 0)) : rc;
+    return rc == 0 ? draft_set_content(draft) : rc;
+}
+
+static bool is_mine(struct mr_slice path)
+{
+    struct mr_slice rest;
+    return endpoint_of(path, &rest).ptr != NULL;
+}
+
+static int read_request(const struct dialect_request *request, struct mr_event *event,
+                        struct dialect_refusal *ret_refusal)
+{
+    struct draft draft;
+    struct mr_slice rest;
+    struct mr_slice endpoint = endpoint_of(request->path, &rest);
+    bool is_put = mr_slice_is(request->method, MR_SLICE("PUT"));
+    int rc;
+    /* Decoding never makes longer; the path and a quoted id are each decoded once. */
+    draft_init(&draft, request, event, ret_refusal, request->path.len + DIALECT_NAME_BYTES_MAX + 1);
+    if (mr_slice_is(request->method, MR_SLICE("POST")) || (is_put && rest.ptr != NULL)) {
+        rc = fill(&draft, endpoint, rest);
+    } else if (rest.ptr != NULL) {
+        rc =
+            draft_refuse_method(&draft, "Allow: POST, PUT\r\n", "events are sent with POST or PUT");
+    } else {
+        rc = draft_refuse_method(&draft, "Allow: POST\r\n",
+                                 "without tenant and device events are sent with POST");
+    }
+    draft_done(&draft);
+    return rc;
+}
+
+const struct dialect dialect_hono = {
+    .is_mine = is_mine,
+    .read = read_request,
+};

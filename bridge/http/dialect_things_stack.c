@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The webhooks of The Things Stack (The Things Network v3):
+ *     POST /ttn/v3?application=&model_id=&data_schema=
+ * Uplinks are stored as they came; a message of another kind, and a simulated uplink, is not.
+ * docs/millrace-http-dialects.md has the table. */
+#include <string.h>
+
+#include "bridge/http/json_members.h"
+#include "bridge/http/lorawan.h"
+
+/* What the Application Server adds to a message that goes up; the same in each retry. */
+#define UP_ID "as:up:"
+
+#define DEVICE_ID      "end_device_ids.device_id"
+#define DEVICE_EUI     "end_device_ids.dev_eui"
+#define APPLICATION_ID "end_device_ids.application_ids.application_id"
+#define LORA_PATH      "uplink_message.settings.data_rate.lora"
+
+enum value {
+    END_DEVICE_IDS,
+    DEVICE,
+    APPLICATION_IDS,
+    APPLICATION,
+    DEV_EUI,
+    CORRELATION_IDS,
+    RECEIVED_AT,
+    SIMULATED,
+    UPLINK,
+    F_PORT,
+    F_CNT,
+    CONFIRMED,
+    UPLINK_RECEIVED_AT,
+    RX_METADATA,
+    RSSI,
+    SNR,
+    SETTINGS,
+    DATA_RATE,
+    LORA,
+    BANDWIDTH,
+    SPREADING_FACTOR,
+    VALUES
+};
+
+#define STRING(at, name_, path_)                                             \
+    {                                                                        \
+        .name = (name_), .path = (path_), .kind = JSON_STRING, .value = (at) \
+    }
+#define INTEGER(at, name_, path_, max_)                                                      \
+    {                                                                                        \
+        .name = (name_), .path = (path_), .kind = JSON_INTEGER, .value = (at), .max = (max_) \
+    }
+#define NUMBER(at, name_, path_)                                             \
+    {                                                                        \
+        .name = (name_), .path = (path_), .kind = JSON_NUMBER, .value = (at) \
+    }
+#define BOOLEAN(at, name_, path_)                                             \
+    {                                                                         \
+        .name = (name_), .path = (path_), .kind = JSON_BOOLEAN, .value = (at) \
+    }
+#define NESTED(at, kind_, name_, path_, inside_)                                              \
+    {                                                                                         \
+        .name = (name_), .path = (path_), .kind = (kind_), .value = (at), .inside = (inside_) \
+    }
+#define SHAPE(members_)                   \
+    {                                     \
+        (members_), MR_COUNT_OF(members_) \
+    }
+
+static const struct json_member application_members[] = {
+    STRING(APPLICATION, "application_id", APPLICATION_ID),
+};
+static const struct json_shape application_shape = SHAPE(application_members);
+
+static const struct json_member device_members[] = {
+    STRING(DEVICE, "device_id", DEVICE_ID),
+    STRING(DEV_EUI, "dev_eui", DEVICE_EUI),
+    NESTED(APPLICATION_IDS, JSON_OBJECT, "application_ids", "end_device_ids.application_ids",
+           &application_shape),
+};
+static const struct json_shape device_shape = SHAPE(device_members);
+
+static const struct json_member gateway_members[] = {
+    NUMBER(RSSI, "rssi", "uplink_message.rx_metadata[].rssi"),
+    NUMBER(SNR, "snr", "uplink_message.rx_metadata[].snr"),
+};
+static const struct json_shape gateway_shape = SHAPE(gateway_members);
+
+static const struct json_member lora_members[] = {
+    INTEGER(BANDWIDTH, "bandwidth", LORA_PATH ".bandwidth", UINT32_MAX),
+    INTEGER(SPREADING_FACTOR, "spreading_factor", LORA_PATH ".spreading_factor", UINT32_MAX),
+};
+static const struct json_shape lora_shape = SHAPE(lora_members);
+
+static const struct json_member data_rate_members[] = {
+    NESTED(LORA, JSON_OBJECT, "lora", LORA_PATH, &lora_shape),
+};
+static const struct json_shape data_rate_shape = SHAPE(data_rate_members);
+
+static const struct json_member settings_members[] = {
+    NESTED(DATA_RATE, JSON_OBJECT, "data_rate", "uplink_message.settings.data_rate",
+           &data_rate_shape),
+};
+static const struct json_shape settings_shape = SHAPE(settings_members);
+
+static const struct json_member uplink_members[] = {
+    INTEGER(F_PORT, "f_port", "uplink_message.f_port", LORAWAN_PORT_MAX),
+    INTEGER(F_CNT, "f_cnt", "uplink_message.f_cnt", LORAWAN_COUNTER_MAX),
+    BOOLEAN(CONFIRMED, "confirmed", "uplink_message.confirmed"),
+    STRING(UPLINK_RECEIVED_AT, "received_at", "uplink_message.received_at"),
+    NESTED(RX_METADATA, JSON_OBJECTS, "rx_metadata", "uplink_message.rx_metadata", &gateway_shape),
+    NESTED(SETTINGS, JSON_OBJECT, "settings", "uplink_message.settings", &settings_shape),
+};
+static const struct json_shape uplink_shape = SHAPE(uplink_members);
+
+static const struct json_member members[] = {
+    NESTED(END_DEVICE_IDS, JSON_OBJECT, "end_device_ids", "end_device_ids", &device_shape),
+    NESTED(CORRELATION_IDS, JSON_STRINGS, "correlation_ids", "correlation_ids", NULL),
+    STRING(RECEIVED_AT, "received_at", "received_at"),
+    BOOLEAN(SIMULATED, "simulated", "simulated"),
+    NESTED(UPLINK, JSON_OBJECT, "uplink_message", "uplink_message", &uplink_shape),
+};
+static const struct json_shape message_shape = SHAPE(members);
+
+static bool is_up_id(struct mr_slice id)
+{
+    size_t len = sizeof UP_ID - 1;
+    return id.len > len && id.len <= DIALECT_NAME_BYTES_MAX && memcmp(id.ptr, UP_ID, len) == 0;
+}
+
+static void take_item(void *user, unsigned of, const struct json_value *values)
+{
+    struct lorawan_uplink *uplink = user;
+    if (of == RX_METADATA) {
+        lorawan_hear(&uplink->signal, values[RSSI].raw, values[RSSI].number, values[SNR].raw);
+    } else if (uplink->id.ptr == NULL && !values[CORRELATION_IDS].escaped.is_set &&
+               is_up_id(values[CORRELATION_IDS].raw)) {
+        uplink->id = values[CORRELATION_IDS].raw;
+    }
+}
+
+/* Empty fields are left out of The Things Stack's JSON: no counter is 0, no port is 0. */
+static int store(struct draft *draft, struct lorawan_uplink *uplink,
+                 const struct json_value *values, const struct draft_parameter *parameters)
+{
+    char data_rate[LORAWAN_DATA_RATE_BYTES];
+    if (values[SPREADING_FACTOR].is_set && values[BANDWIDTH].is_set) {
+        lorawan_data_rate(values[SPREADING_FACTOR].integer, values[BANDWIDTH].integer, data_rate);
+        uplink->data_rate = mr_slice_of(data_rate);
+    }
+    uplink->device_eui = json_string(draft, &values[DEV_EUI]);
+    uplink->times[0] = json_string(draft, &values[UPLINK_RECEIVED_AT]);
+    uplink->times[1] = json_string(draft, &values[RECEIVED_AT]);
+    uplink->has_counter = true;
+    uplink->counter = (uint32_t)values[F_CNT].integer;
+    uplink->port = (uint8_t)values[F_PORT].integer;
+    uplink->is_confirmed = values[CONFIRMED].boolean;
+    return lorawan_fill(draft, uplink, parameters);
+}
+
+static int fill(struct draft *draft)
+{
+    struct draft_parameter parameters[LORAWAN_PARAMETERS];
+    struct json_value values[VALUES] = {0};
+    struct lorawan_uplink uplink = {.application_what = APPLICATION_ID,
+                                    .device_what = DEVICE_ID,
+                                    .device_eui_what = DEVICE_EUI,
+                                    .data_rate_what = LORA_PATH};
+    const struct json_values ret = {.values = values, .each = take_item, .user = &uplink};
+    if (lorawan_read_query(draft, parameters) != 0 ||
+        json_read(draft, "content", draft->request->body, &message_shape, &ret) != 0) {
+        return DIALECT_REFUSED;
+    }
+    uplink.application = json_string(draft, &values[APPLICATION]);
+    uplink.device = json_string(draft, &values[DEVICE]);
+    if (draft_check_text(draft, APPLICATION_ID, uplink.application) != 0 ||
+        draft_check_text(draft, DEVICE_ID, uplink.device) != 0) {
+        return DIALECT_REFUSED;
+    }
+    if (!values[UPLINK].is_set || values[SIMULATED].boolean) {
+        return DIALECT_NOT_STORED;
+    }
+    return store(draft, &uplink, values, parameters);
+}
+
+static bool is_mine(struct mr_slice path)
+{
+    return mr_slice_is(path, MR_SLICE("/ttn/v3"));
+}
+
+static int read_request(const struct dialect_request *request, struct mr_event *event,
+                        struct dialect_refusal *ret_refusal)
+{
+    struct draft draft;
+    int rc;
+    /* Query, content and a quoted id are each decoded once, which never makes longer. */
+    draft_init(&draft, request, event, ret_refusal,
+               request->query.len + request->body.len + DIALECT_NAME_BYTES_MAX + 1);
+    rc = mr_slice_is(request->method, MR_SLICE("POST"))
+             ? fill(&draft)
+             : draft_refuse_method(&draft, "Allow: POST\r\n", "messages are sent with POST");
+    draft_done(&draft);
+    return rc;
+}
+
+const struct dialect dialect_things_stack = {
+    .is_mine = is_mine,
+    .read = read_request,
+};

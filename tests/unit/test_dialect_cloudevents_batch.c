@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Batches of CloudEvents: json-format.md, 4., and http-protocol-binding.md, 3.3. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "bridge/http/batch_outcomes.h"
+#include "lib/dialect_fixture.h"
+#include "lib/event_asserts.h"
+#include "lib/heap.h"
+
+#define BATCH "Content-Type: application/cloudevents-batch+json; charset=UTF-8\r\n"
+#define A     "{\"specversion\":\"1.0\",\"type\":\"t\",\"source\":\"/s\",\"id\":\"a\"}"
+#define B     "{\"specversion\":\"1.0\",\"type\":\"t\",\"source\":\"/s\",\"id\":\"b\",\"data\":[1, 2]}"
+
+/* The request of `body`, and its cursor at the beginning. */
+struct batch_fixture {
+    struct dialect_fixture f;
+    struct dialect_request request;
+    struct dialect_cursor cursor;
+};
+
+static void begin(struct batch_fixture *b, const char *body)
+{
+    *b = (struct batch_fixture){.f = {.dialect = &dialect_cloudevents}};
+    dialect_request(&b->f, "POST", "/events", BATCH, body);
+    b->request = dialect_request_of(&b->f);
+    assert_true(dialect_cloudevents.is_batch(&b->request));
+}
+
+static int next(struct batch_fixture *b)
+{
+    mr_event_clear(b->f.event);
+    return dialect_cloudevents.read_next(&b->request, &b->cursor, b->f.event, &b->f.refusal);
+}
+
+static void test_the_example(void **state)
+{
+    struct batch_fixture b;
+    (void)state;
+    begin(&b,
+          "[\n  {\n      \"specversion\" : \"1.0\",\n"
+          "      \"type\" : \"com.example.someevent\",\n"
+          "      \"source\" : \"/mycontext/4\",\n      \"id\" : \"B234-1234-1234\",\n"
+          "      \"time\" : \"2018-04-05T17:31:00Z\",\n"
+          "      \"comexampleextension1\" : \"value\",\n"
+          "      \"comexampleothervalue\" : 5,\n"
+          "      \"datacontenttype\" : \"application/vnd.apache.thrift.binary\",\n"
+          "      \"data_base64\" : \"AP8=\"\n  },\n"
+          "  {\n      \"specversion\" : \"1.0\",\n"
+          "      \"type\" : \"com.example.someotherevent\",\n"
+          "      \"source\" : \"/mycontext/9\",\n      \"id\" : \"C234-1234-1234\",\n"
+          "      \"time\" : \"2018-04-05T17:31:05Z\",\n"
+          "      \"comexampleextension1\" : \"value\",\n"
+          "      \"comexampleothervalue\" : 5,\n"
+          "      \"datacontenttype\" : \"application/json\",\n"
+          "      \"data\" : {\n          \"appinfoA\" : \"abc\"\n      }\n  }\n]\n");
+    for (int round = 0; round < 2; round++) { /* as often as it is asked for */
+        b.cursor = (struct dialect_cursor){0};
+        assert_int_equal(next(&b), DIALECT_EVENT);
+        dialect_assert(&b.f, "id", "B234-1234-1234");
+        dialect_assert(&b.f, "source", "/mycontext/4");
+        assert_int_equal(mr_event_data(b.f.event).len, 2);
+        assert_memory_equal(mr_event_data(b.f.event).ptr, "\0\xff", 2);
+        assert_int_equal(next(&b), DIALECT_EVENT);
+        dialect_assert(&b.f, "id", "C234-1234-1234");
+        dialect_assert(&b.f, "time", "2018-04-05T17:31:05Z");
+        assert_slice(mr_event_data(b.f.event), "{\n          \"appinfoA\" : \"abc\"\n      }");
+        assert_int_equal(b.cursor.next, 2);
+        assert_int_equal(next(&b), DIALECT_END);
+        assert_int_equal(next(&b), DIALECT_END);
+    }
+    dialect_done(&b.f);
+}
+
+static void test_an_empty_batch_has_no_events(void **state)
+{
+    struct batch_fixture b;
+    (void)state;
+    begin(&b, " [ ]\n");
+    assert_int_equal(next(&b), DIALECT_END);
+    dialect_done(&b.f);
+}
+
+static void test_a_bad_batch_says_why(void **state)
+{
+    static const struct {
+        const char *body;
+        int good; /* events before it */
+        const char *detail;
+    } cases[] = {
+        {"", 0, "line 1, column 1"},
+        {A, 0, "expected an array of events"},
+        {"5", 0, "expected an array of events"},
+        {"[5]", 0, "expected an event"},
+        {"[" A ",null]", 1, "expected an event"},
+        {"[" A ",[" B "]]", 1, "expected an event"},
+        {"[" A "," B, 2, "unexpected end"},
+        {"[" A " " B "]", 1, "line 1, column 58: expected ',' or ']'"},
+        {"[" A ",\n]", 1, "line 2"},
+        {"[" A "]x", 1, "column"},
+        {"[" A "][]", 1, "column"},
+        {"[" A ",{\"id\":\"x\"}]", 1, "missing: source, specversion, type"},
+        {"[" A ",{\"id\":}]", 1, "line 1, column"},
+        {"[" A ",{\"specversion\":\"2.0\"}]", 1, "expected \"1.0\""}, /* 3.3.2: all the same */
+    };
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        struct batch_fixture b;
+        begin(&b, cases[i].body);
+        for (int n = 0; n < cases[i].good; n++) {
+            assert_int_equal(next(&b), DIALECT_EVENT);
+        }
+        assert_int_equal(next(&b), DIALECT_REFUSED);
+        if (b.f.refusal.status != 400 || strstr(b.f.refusal.detail, cases[i].detail) == NULL) {
+            fail_msg("%s: %d %s", cases[i].body, b.f.refusal.status, b.f.refusal.detail);
+        }
+        dialect_done(&b.f);
+    }
+}
+
+static void test_only_a_batch_is_one(void **state)
+{
+    static const struct {
+        const char *method;
+        const char *headers;
+        bool is_batch;
+    } cases[] = {
+        {"POST", BATCH, true},
+        {"POST", "content-type: APPLICATION/CLOUDEVENTS-BATCH+JSON\r\n", true},
+        {"PUT", BATCH, false},
+        {"POST", BATCH BATCH, false},
+        {"POST", "Content-Type: application/cloudevents+json\r\n", false},
+        {"POST", "", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        struct dialect_fixture f = {.dialect = &dialect_cloudevents};
+        struct dialect_request request;
+        dialect_request(&f, cases[i].method, "/events", cases[i].headers, "[]");
+        request = dialect_request_of(&f);
+        assert_int_equal(dialect_cloudevents.is_batch(&request), cases[i].is_batch);
+        dialect_done(&f);
+    }
+}
+
+static void test_what_is_proven_wins_for_each_event(void **state)
+{
+    struct batch_fixture b;
+    (void)state;
+    begin(&b, "[" A "," B "]");
+    b.request.identity =
+        (struct identity){.application = MR_SLICE("farm"), .device = MR_SLICE("d1")};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(next(&b), DIALECT_EVENT);
+        dialect_assert(&b.f, "device", "d1");
+        dialect_assert(&b.f, "application", "farm");
+        dialect_assert(&b.f, "source", "/s");
+    }
+    dialect_done(&b.f);
+}
+
+/* --- what became of it --- */
+
+static void add(struct batch_outcomes *outcomes, struct batch_mark *mark, enum mr_outcome_kind kind,
+                bool too_large, const char *reason, int64_t retry_after_ms)
+{
+    const struct mr_outcome outcome = {
+        .kind = kind, .reason = reason, .too_large = too_large, .retry_after_ms = retry_after_ms};
+    batch_outcomes_add(outcomes, mark, &outcome);
+}
+
+static void test_the_status_is_the_worst_outcome(void **state)
+{
+    static const struct {
+        const char *outcomes; /* s r l(arge) b u, and p for pending */
+        int status;
+    } cases[] = {
+        {"s", 202},   {"sss", 202}, {"sl", 413},    {"lr", 422}, {"sr", 422},
+        {"lrb", 503}, {"b", 503},   {"srlbu", 504}, {"sp", 504}, {"bp", 504},
+    };
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        struct batch_outcomes outcomes = {.counts = {strlen(cases[i].outcomes)}};
+        struct batch_mark marks[8] = {{0}};
+        for (size_t n = 0; cases[i].outcomes[n] != '\0'; n++) {
+            char c = cases[i].outcomes[n];
+            if (c != 'p') {
+                add(&outcomes, &marks[n],
+                    c == 's'   ? MR_STORED
+                    : c == 'b' ? MR_BUSY
+                    : c == 'u' ? MR_UNKNOWN
+                               : MR_REJECTED,
+                    c == 'l', "", 0);
+            }
+        }
+        if (batch_outcomes_status(&outcomes) != cases[i].status) {
+            fail_msg("%s: %d", cases[i].outcomes, batch_outcomes_status(&outcomes));
+        }
+    }
+}
+
+static json_t *report(const struct batch_outcomes *outcomes, const struct batch_mark *marks,
+                      size_t count, struct mr_slice id)
+{
+    struct batch_report report;
+    struct mr_buf text;
+    json_t *root;
+    buf_init(&text, batch_report_bytes_max(count));
+    batch_report_begin(&report, outcomes, &text);
+    for (size_t i = 0; i < count; i++) {
+        batch_report_add(&report, i, marks[i], id);
+    }
+    batch_report_end(&report);
+    assert_int_equal(text.failed, 0);
+    root = json_loadb(text.ptr, text.len, 0, NULL);
+    assert_non_null(root);
+    buf_done(&text);
+    return root;
+}
+
+static void assert_entry(json_t *events, size_t at, int index, const char *outcome,
+                         const char *reason)
+{
+    json_t *event = json_array_get(events, at);
+    assert_int_equal(json_integer_value(json_object_get(event, "index")), index);
+    assert_string_equal(json_string_value(json_object_get(event, "outcome")), outcome);
+    if (reason == NULL) {
+        assert_null(json_object_get(event, "reason"));
+    } else {
+        assert_string_equal(json_string_value(json_object_get(event, "reason")), reason);
+    }
+}
+
+static void test_the_report_lists_what_is_not_stored(void **state)
+{
+    struct batch_outcomes outcomes = {.counts = {6}};
+    struct batch_mark marks[6] = {{0}};
+    json_t *root;
+    json_t *events;
+    (void)state;
+    add(&outcomes, &marks[0], MR_STORED, false, "", 0);
+    add(&outcomes, &marks[1], MR_BUSY, false, "Kafka is \"away\"", 1500);
+    add(&outcomes, &marks[2], MR_REJECTED, true, "too large", 0);
+    add(&outcomes, &marks[3], MR_UNKNOWN, false, "", 0);
+    add(&outcomes, &marks[4], MR_BUSY, false, "Kafka is \"away\"", 500);
+    assert_int_equal(outcomes.reason_count, 2);
+    assert_int_equal(outcomes.retry_after_ms, 1500);
+    root = report(&outcomes, marks, 6, MR_SLICE("x\"1"));
+    assert_int_equal(json_integer_value(json_object_get(root, "status")), 504);
+    assert_int_equal(json_integer_value(json_object_get(root, "stored")), 1);
+    assert_non_null(strstr(json_string_value(json_object_get(root, "detail")), "6 events 1 are"));
+    events = json_object_get(root, "events");
+    assert_int_equal(json_array_size(events), 5);
+    assert_entry(events, 0, 1, "busy", "Kafka is \"away\"");
+    assert_entry(events, 1, 2, "rejected", "too large");
+    assert_entry(events, 2, 3, "unknown", NULL);
+    assert_entry(events, 3, 4, "busy", "Kafka is \"away\"");
+    assert_entry(events, 4, 5, "unknown", "Kafka has not answered in time");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(events, 0), "id")),
+                        "x\"1");
+    json_decref(root);
+}
+
+/* Whatever the ids and reasons are, all events are told, within a bound. */
+static void test_the_report_is_bounded(void **state)
+{
+    enum { COUNT = 10000 };
+    static struct batch_mark marks[COUNT];
+    struct batch_outcomes outcomes = {.counts = {COUNT}};
+    char id[BATCH_ID_BYTES_MAX];
+    json_t *root;
+    json_t *events;
+    (void)state;
+    memset(id, '"', sizeof id);
+    for (size_t i = 0; i < COUNT; i++) {
+        char reason[600];
+        memset(reason, '\x01', sizeof reason); /* six bytes each in JSON */
+        (void)snprintf(reason, sizeof reason, "%zu", i);
+        reason[strlen(reason)] = '\x01';
+        reason[sizeof reason - 1] = '\0';
+        add(&outcomes, &marks[i], MR_REJECTED, false, reason, 0);
+    }
+    assert_int_equal(outcomes.reason_count, BATCH_REASONS_MAX);
+    root = report(&outcomes, marks, COUNT, mr_slice(id, sizeof id));
+    events = json_object_get(root, "events");
+    assert_int_equal(json_array_size(events), COUNT);
+    assert_non_null(json_object_get(json_array_get(events, 0), "id"));
+    assert_null(json_object_get(json_array_get(events, COUNT - 1), "id"));
+    json_decref(root);
+}
+
+static void test_without_memory_it_is_503(void **state)
+{
+    struct batch_fixture b;
+    char body[3000];
+    (void)state;
+    (void)snprintf(body, sizeof body,
+                   "[" A
+                   ",{\"specversion\":\"1.0\",\"type\":\"t\",\"source\":\"/s\",\"id\":\"a\","
+                   "\"data_base64\":\"%02000d\"}]",
+                   0);
+    heap_fail_at(0);
+    begin(&b, body);
+    assert_int_equal(next(&b), DIALECT_EVENT);
+    heap_fail_at(1);
+    assert_int_equal(next(&b), DIALECT_REFUSED);
+    assert_true(heap_failed());
+    assert_int_equal(b.f.refusal.status, 503);
+    dialect_done(&b.f);
+    heap_restore();
+    assert_int_equal(heap_alive(), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_example),
+        cmocka_unit_test(test_an_empty_batch_has_no_events),
+        cmocka_unit_test(test_a_bad_batch_says_why),
+        cmocka_unit_test(test_only_a_batch_is_one),
+        cmocka_unit_test(test_what_is_proven_wins_for_each_event),
+        cmocka_unit_test(test_the_status_is_the_worst_outcome),
+        cmocka_unit_test(test_the_report_lists_what_is_not_stored),
+        cmocka_unit_test(test_the_report_is_bounded),
+        cmocka_unit_test(test_without_memory_it_is_503),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
