@@ -3,11 +3,14 @@
 import pathlib
 import shutil
 import statistics
+import subprocess
 import tempfile
+from typing import NamedTuple
 
 from lib.kafka import Kafka
+from lib.paths import HTTP
 from lib.programs import Bridge, parse_metrics
-from lib.waiting import wait_for
+from lib.waiting import free_port, wait_for
 from bench.measure import wrk
 from bench.measure.nginx import Nginx
 
@@ -16,7 +19,20 @@ SECONDS = 2
 WARM_SECONDS = 1
 PARTITIONS = 6
 TOPIC = "bench-http"
-ROWS = {"64": (64, 1), "256": (256, 1), "pipelined": (64, 8)}  # clients, requests at a time
+TLS_LISTEN = "MILLRACE_HTTP_TLS_LISTEN"
+PASSWORD = "a long password made by a machine"
+
+
+class Row(NamedTuple):
+    clients: int
+    depth: int = 1  # requests that a client writes at a time
+    tls: bool = False
+    basic: bool = False
+
+
+PLAIN = {"64": Row(64), "256": Row(256), "pipelined": Row(64, depth=8)}
+TLS = {"tls": Row(64, tls=True)}
+BASIC = {"basic": Row(64, basic=True)}
 
 
 def cpu_seconds(process):
@@ -25,10 +41,12 @@ def cpu_seconds(process):
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
 
 
-def load(process, clients, depth, seconds=SECONDS):
+def load(process, row, seconds=SECONDS):
     """What wrk counted, and `cpu_us`: of the server's processor, a request."""
+    address = f"https://127.0.0.1:{process.tls_port}" if row.tls else \
+        f"http://127.0.0.1:{process.port}"
     begin = cpu_seconds(process)
-    counted = wrk.load(f"http://127.0.0.1:{process.port}", clients, depth, seconds)
+    counted = wrk.load(address, row.clients, row.depth, seconds, PASSWORD if row.basic else None)
     counted["cpu_us"] = 1e6 * (cpu_seconds(process) - begin) / counted["requests"]
     return counted
 
@@ -45,19 +63,21 @@ class Ours:
     """millrace-http, whose promise is checked after each load: a benchmark of lost events is
     worthless."""
 
-    def __init__(self, kafka, log):
+    def __init__(self, kafka, log, row, **settings):
         self.kafka = kafka
         self.bridge = Bridge(log, kafka.address, TOPIC,
-                             MILLRACE_HTTP_TOPIC_PARTITIONS=PARTITIONS).wait_ready()
-        self.load(64, 1, WARM_SECONDS)
+                             MILLRACE_HTTP_TOPIC_PARTITIONS=PARTITIONS, **settings).wait_ready()
+        self.bridge.tls_port = int(settings.get(TLS_LISTEN, ":0").rsplit(":", 1)[1])
+        self.load(row, WARM_SECONDS)
 
-    def load(self, clients, depth, seconds=SECONDS):
+    def load(self, row, seconds=SECONDS):
         stored, accepted = self.kafka.count(TOPIC), self._accepted()
-        counted = load(self.bridge, clients, depth, seconds)
+        counted = load(self.bridge, row, seconds)
         wait_for(lambda: answers(self.bridge)[1] == 0, 10, "Kafka's word on every event")
         stored, accepted = self.kafka.count(TOPIC) - stored, self._accepted() - accepted
         # wrk leaves without the answers to the last requests of each client.
-        if stored != accepted or not 0 <= stored - counted["requests"] <= clients * depth:
+        left = stored - counted["requests"]
+        if stored != accepted or not 0 <= left <= row.clients * row.depth:
             raise SystemExit(f"{stored} records of {accepted} events that were answered 202, of "
                              f"which wrk has seen {counted['requests']}")
         return counted
@@ -69,12 +89,10 @@ class Ours:
         return statuses.get("202", 0)
 
 
-def row(ours, nginx, name):
+def measure(ours, nginx, name, row):
     """Ours and nginx in turn, so that whatever else the machine does befalls both."""
-    clients, depth = ROWS[name]
-    pairs = []
-    for _ in range(ROUNDS):
-        pairs.append((ours.load(clients, depth), load(nginx, clients, depth)))
+    pairs = [(ours.load(row), load(nginx, row)) for _ in range(ROUNDS)]
+
     def median(of):
         return statistics.median(of(*pair) for pair in pairs)
     figures = {
@@ -83,24 +101,59 @@ def row(ours, nginx, name):
         f"http.nginx_cpu_us_{name}": median(lambda _, other: other["cpu_us"]),
         f"http.requests_s_{name}": median(lambda own, _: own["requests"] / own["seconds"]),
     }
-    if depth == 1:
+    if row.depth == 1:
         figures[f"http.p99_ms_{name}"] = median(lambda own, _: own["p99_ms"])
     return figures
+
+
+def is_known(variable):
+    """The program has this option."""
+    done = subprocess.run([HTTP, "--help"], capture_output=True, text=True, check=True)
+    key = variable.removeprefix("MILLRACE_HTTP_").lower().replace("_", ".")
+    return f"--http.{key}=" in done.stdout
+
+
+def certificate(folder):
+    """(certificate, key), both for ours and nginx."""
+    paths = folder / "server.pem", folder / "server.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=127.0.0.1", "-out", paths[0],
+                    "-keyout", paths[1]], check=True, capture_output=True)
+    return paths
+
+
+def devices(folder):
+    """The file with wrk's devices, whose passwords are the same."""
+    done = subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=PASSWORD, text=True,
+                          check=True, capture_output=True)
+    path = folder / "devices"
+    path.write_text("".join(f"[device {name}]\npassword = {done.stdout.strip()}\n"
+                            for name in wrk.device_names()))
+    return path
 
 
 def run():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-bench-"))
     kafka = Kafka(folder / "kafka", folder / "kafka.log")
     nginx = None
+    figures = {}
     try:
+        pem, key = certificate(folder)
         kafka.start()
-        nginx = Nginx(folder / "nginx")
-        ours = Ours(kafka, folder / "bridge.log")
-        figures = {}
-        for name in ROWS:
-            figures.update(row(ours, nginx, name))
-        figures["http.rss_mb"] = ours.bridge.rss_max_mb()
-        ours.bridge.terminate(30)
+        nginx = Nginx(folder / "nginx", pem, key)
+        for rows, settings in (
+                (PLAIN, {}),
+                (TLS, {"MILLRACE_HTTP_TLS_CERTIFICATE": pem, "MILLRACE_HTTP_TLS_KEY": key,
+                       TLS_LISTEN: f"127.0.0.1:{free_port()}"}),
+                (BASIC, {"MILLRACE_HTTP_AUTH": "basic", "MILLRACE_HTTP_DEVICES": devices(folder)})):
+            if not all(is_known(key) for key in settings):
+                continue
+            ours = Ours(kafka, folder / "bridge.log", next(iter(rows.values())), **settings)
+            for name, row in rows.items():
+                figures.update(measure(ours, nginx, name, row))
+            if rows is PLAIN:
+                figures["http.rss_mb"] = ours.bridge.rss_max_mb()
+            ours.bridge.terminate(30)
         return figures
     finally:
         if nginx is not None:

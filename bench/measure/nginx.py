@@ -19,6 +19,9 @@ http {{
     scgi_temp_path {folder};
     server {{
         listen 127.0.0.1:{port};
+        listen 127.0.0.1:{tls_port} ssl;
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
         location / {{ return 202; }}
     }}
 }}
@@ -26,11 +29,13 @@ http {{
 
 
 class Nginx(Process):
-    def __init__(self, folder):
-        self.port = free_port()
+    def __init__(self, folder, certificate, key):
+        self.port, self.tls_port = free_port(), free_port()
         folder.mkdir()
         configuration = folder / "nginx.conf"
-        configuration.write_text(CONFIGURATION.format(folder=folder, port=self.port))
+        configuration.write_text(CONFIGURATION.format(
+            folder=folder, port=self.port, tls_port=self.tls_port, certificate=certificate,
+            key=key))
         super().__init__("nginx", ["/usr/sbin/nginx", "-p", folder, "-c", configuration],
                          folder / "output.log")
         wait_for(lambda: listens(self.port), 10, f"nginx listens: {self.log_text()}")

@@ -1,23 +1,22 @@
 -- SPDX-License-Identifier: Apache-2.0
--- wrk's requests: a 60-byte reading of each of DEVICES devices in turn, `depth` (the script's
--- argument) of them written at once, with the headers that follow it. What wrk counted is one line
--- of JSON.
+-- wrk's requests: a 60-byte reading of each of DEVICES devices in turn, `depth` of them written at
+-- once. The script's arguments: the depth, then nothing or an Authorization for each device. What
+-- wrk counted is one line of JSON.
 local DEVICES = 64
 local BODY = '{"celsius": 21.5, "humidity": 48.25, "battery": 3.61, "n":1}'
 local batches, at = {}, 0
 
 function init(arguments)
     local depth = tonumber(arguments[1])
-    local headers = {["Content-Type"] = "application/json"}
-    if arguments[2] then
-        headers["Authorization"] = arguments[2]
-    end
     for first = 1, DEVICES do
         local requests = {}
         for i = 0, depth - 1 do
             local device = (first + i - 1) % DEVICES + 1
             local path = "/v1/temperature?application=a&device=" .. device
-            requests[#requests + 1] = wrk.format("POST", path, headers, BODY)
+            requests[#requests + 1] = wrk.format("POST", path, {
+                ["Content-Type"] = "application/json",
+                ["Authorization"] = arguments[1 + device],
+            }, BODY)
         end
         batches[first] = table.concat(requests)
     end
