@@ -6,6 +6,8 @@
 #include "kit/buf.h"
 #include "net/http_status.h"
 
+#define SAME_ID "again with the same id, as Idempotency-Key or, if it is a CloudEvent, as its own"
+
 enum { PROBLEM_BYTES_MAX = 16 * 1024 };
 
 static int answer_problem(struct http_request *request, int status, struct mr_slice detail,
@@ -55,10 +57,9 @@ static int answer_unknown(struct http_request *request, const char *detail, stru
 
 int answer_too_late(struct http_request *request, struct mr_slice id)
 {
-    return answer_unknown(request,
-                          "Kafka has not answered in time: the event may be stored. It may be sent "
-                          "again with the same id, as Idempotency-Key",
-                          id);
+    return answer_unknown(
+        request, "Kafka has not answered in time: the event may be stored. It may be sent " SAME_ID,
+        id);
 }
 
 static int answer_busy(struct http_request *request, const struct mr_outcome *outcome)
@@ -96,11 +97,9 @@ int answer_outcome(struct http_request *request, const struct mr_outcome *outcom
             return answer_busy(request, outcome);
         case MR_UNKNOWN:
         default:
-            (void)snprintf(
-                detail, sizeof detail,
-                "The event may be stored (%.200s). It may be sent again with the same id, as "
-                "Idempotency-Key",
-                outcome->reason);
+            (void)snprintf(detail, sizeof detail,
+                           "The event may be stored (%.200s). It may be sent " SAME_ID,
+                           outcome->reason);
             return answer_unknown(request, detail, id);
     }
 }
@@ -114,6 +113,10 @@ int answer_not_stored(struct http_request *request)
 int answer_refusal(struct http_request *request, const struct dialect_refusal *refusal)
 {
     const char *headers = refusal->headers;
+    if (refusal->status == 204) { /* OPTIONS: no problem */
+        http_request_answer(request, &(struct http_answer){.status = 204, .headers = headers});
+        return 204;
+    }
     if (refusal->status == 503 && headers == NULL) {
         headers = "Retry-After: 1\r\n";
     }

@@ -18,13 +18,15 @@
 
 #include <millrace/log.h>
 
+#include "bridge/http/bridge_authentication.h"
+#include "bridge/http/bridge_listeners.h"
 #include "bridge/http/bridge_options.h"
+#include "bridge/http/bridge_tls.h"
 #include "bridge/http/exchange.h"
 #include "kafka/producer.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
 #include "net/descriptors.h"
-#include "net/listener.h"
 #include "program/admin.h"
 #include "program/program_internal.h"
 
@@ -53,6 +55,7 @@ struct bridge_loop {
     struct exchanges exchanges;
     struct mr_port *port; /* its own; the first loop uses the program's */
     struct http_server *server;
+    _Atomic(struct tls_context *) next_tls; /* for new connections; NULL: none is waiting */
     atomic_bool wants_drain;
     atomic_bool wants_close;
     atomic_int state; /* enum loop_state, as reached */
@@ -63,45 +66,14 @@ struct bridge {
     struct mr_program *program;
     const struct bridge_options *options;
     struct bridge_metrics metrics;
+    struct bridge_tls tls;
+    struct bridge_authentication authentication;
     uv_async_t wake; /* a loop has reached something */
     unsigned loop_count;
     bool is_closing;
+    bool is_ending; /* every loop has ended */
     struct bridge_loop *loops;
 };
-
-static struct http_limits limits_of(const struct bridge_options *options)
-{
-    return (struct http_limits){.head_bytes_max = (size_t)options->header_bytes_max,
-                                .body_bytes_max = (size_t)options->body_bytes_max,
-                                .head_option = "header.max",
-                                .body_option = "body.max"};
-}
-
-/* What can never be taken must not be answered 503, "later", for ever. */
-void bridge_check(const void *data, struct mr_check *check)
-{
-    const struct bridge_options *options = data;
-    const struct http_limits limits = limits_of(options);
-    int64_t request_bytes = (int64_t)http_server_request_bytes_max(&limits);
-    /* The attributes come from the head, and are written twice: into the value and as headers. */
-    int64_t record_bytes = options->body_bytes_max + 2 * options->header_bytes_max;
-    if (!mr_check_is_right(check, NULL, "body.max") ||
-        !mr_check_is_right(check, NULL, "header.max")) {
-        return;
-    }
-    if (options->in_flight_bytes_max < request_bytes) {
-        mr_check_problem(check, NULL, "in_flight.bytes.max",
-                         "must be %lld bytes or more: one request of body.max and header.max takes "
-                         "so much memory",
-                         (long long)request_bytes);
-    }
-    if (options->producer.queue_bytes_max < record_bytes) {
-        mr_check_problem(check, NULL, "queue.bytes.max",
-                         "must be %lld bytes or more: body.max and twice header.max, so that the "
-                         "largest event has room",
-                         (long long)record_bytes);
-    }
-}
 
 static void report(struct bridge_loop *loop, enum loop_state state)
 {
@@ -119,13 +91,30 @@ static void on_exchanges_closed(uv_handle_t *handle)
     report(loop, LOOP_CLOSED);
 }
 
-static void close_handles(struct bridge_loop *loop)
+static void close_exchanges(struct bridge_loop *loop)
 {
     uv_close((uv_handle_t *)&loop->wake, NULL);
     if (loop->has_exchanges) {
         exchanges_close(&loop->exchanges, on_exchanges_closed);
     } else {
         report(loop, LOOP_CLOSED);
+    }
+}
+
+static void on_authenticator_closed(void *user)
+{
+    struct bridge_loop *loop;
+    MAGIC_CAST(loop, user, LOOP_MAGIC);
+    loop->exchanges.authenticator = NULL;
+    close_exchanges(loop);
+}
+
+static void close_handles(struct bridge_loop *loop)
+{
+    if (loop->exchanges.authenticator != NULL) {
+        authenticator_close(loop->exchanges.authenticator, on_authenticator_closed, loop);
+    } else {
+        close_exchanges(loop);
     }
 }
 
@@ -184,6 +173,9 @@ static void on_server_closed(void *user)
 static void begin_close(struct bridge_loop *loop)
 {
     atomic_store(&loop->state, (int)LOOP_CLOSING);
+    if (loop->exchanges.authenticator != NULL) {
+        authenticator_stop(loop->exchanges.authenticator);
+    }
     if (loop->server != NULL) {
         http_server_close(loop->server, on_server_closed, loop);
     } else {
@@ -192,10 +184,23 @@ static void begin_close(struct bridge_loop *loop)
     }
 }
 
+static void take_tls(struct bridge_loop *loop)
+{
+    struct tls_context *context = atomic_exchange(&loop->next_tls, NULL);
+    if (context != NULL && loop->server != NULL) {
+        http_server_set_tls(loop->server, context);
+    }
+    tls_context_unref(context);
+}
+
 static void on_command(uv_async_t *handle)
 {
     struct bridge_loop *loop;
     MAGIC_CAST(loop, handle->data, LOOP_MAGIC);
+    take_tls(loop);
+    if (loop->exchanges.authenticator != NULL) {
+        authenticator_renew(loop->exchanges.authenticator);
+    }
     if (atomic_exchange(&loop->wants_drain, false)) {
         atomic_store(&loop->state, (int)LOOP_DRAINING);
         http_server_drain(loop->server, on_drained, loop);
@@ -265,7 +270,22 @@ static void join_all(struct bridge *bridge)
         if (loop->loop == &loop->own) {
             (void)uv_loop_close(&loop->own);
         }
+        tls_context_unref(atomic_exchange(&loop->next_tls, NULL));
     }
+}
+
+static void on_authentication_closed(void *user)
+{
+    struct bridge *bridge;
+    MAGIC_CAST(bridge, user, BRIDGE_MAGIC);
+    uv_close((uv_handle_t *)&bridge->wake, on_bridge_closed);
+}
+
+static void on_tls_closed(void *user)
+{
+    struct bridge *bridge;
+    MAGIC_CAST(bridge, user, BRIDGE_MAGIC);
+    bridge_authentication_close(&bridge->authentication, on_authentication_closed, bridge);
 }
 
 static void on_reached(uv_async_t *handle)
@@ -274,10 +294,10 @@ static void on_reached(uv_async_t *handle)
     MAGIC_CAST(bridge, handle->data, BRIDGE_MAGIC);
     if (!bridge->is_closing && have_all_reached(bridge, LOOP_DRAINED)) {
         close_all(bridge);
-    } else if (bridge->is_closing && have_all_reached(bridge, LOOP_CLOSED) &&
-               !uv_is_closing((uv_handle_t *)handle)) {
+    } else if (bridge->is_closing && have_all_reached(bridge, LOOP_CLOSED) && !bridge->is_ending) {
+        bridge->is_ending = true;
         join_all(bridge);
-        uv_close((uv_handle_t *)handle, on_bridge_closed);
+        bridge_tls_close(&bridge->tls, on_tls_closed, bridge);
     }
 }
 
@@ -292,21 +312,22 @@ static struct http_server_config server_config(struct bridge *bridge)
 {
     const struct bridge_options *options = bridge->options;
     return (struct http_server_config){
-        .listen = options->listen,
         .reuse_port = options->loops > 1,
         .connections_max = options->connections_max,
         .turned_away_max = TURNED_AWAY_MAX,
         .pipeline_max = options->pipeline_max,
         .in_flight_max = options->in_flight_max,
         .in_flight_bytes_max = options->in_flight_bytes_max,
-        .limits = limits_of(options),
+        .limits = bridge_limits(options),
         .idle_ms = options->idle_ms,
         .request_ms = options->request_ms,
         .drain_ms = drain_ms(bridge),
         .write_ms = options->write_ms,
         .server_name = "millrace",
         .connections_gauge = bridge->metrics.connections,
+        .handshakes = bridge->metrics.handshakes,
         .on_refusal = exchange_count_refusal,
+        .wants_content = exchange_wants_content,
     };
 }
 
@@ -335,11 +356,13 @@ static int open_loop(struct bridge *bridge, struct bridge_loop *loop, struct mr_
     return 0;
 }
 
-/* What the loop works with. `port_number` is 0 for the first, then what the first has got. */
-static int equip_loop(struct bridge_loop *loop, struct mr_producer *producer, uint16_t *port_number,
-                      struct mr_error *err)
+/* What the loop works with. */
+static int equip_loop(struct bridge_loop *loop, struct mr_producer *producer,
+                      uint16_t ports[HTTP_LISTENERS_MAX], struct mr_error *err)
 {
     struct bridge *bridge = loop->bridge;
+    const struct bridge_listeners listeners =
+        bridge_listeners(bridge->options, bridge->tls.context, ports);
     struct http_server_config config = server_config(bridge);
     struct mr_port *port = mr_program_port(bridge->program);
     int rc = 0;
@@ -357,11 +380,16 @@ static int equip_loop(struct bridge_loop *loop, struct mr_producer *producer, ui
     loop->has_exchanges = true;
     loop->exchanges.on_settled = on_all_settled;
     loop->exchanges.user = loop;
-    config.listen.port = *port_number == 0 ? config.listen.port : *port_number;
+    rc = bridge_authentication_equip(&bridge->authentication, loop->loop, &loop->exchanges, err);
+    if (rc != 0) {
+        return rc;
+    }
+    config.listener_count = listeners.count;
+    memcpy(config.listeners, listeners.of, sizeof config.listeners);
     rc =
         http_server_open(loop->loop, &config, exchange_begin, &loop->exchanges, &loop->server, err);
-    if (rc == 0) {
-        *port_number = http_server_port(loop->server);
+    for (size_t i = 0; rc == 0 && i < config.listener_count; i++) {
+        ports[i] = http_server_port(loop->server, i);
     }
     return rc;
 }
@@ -408,23 +436,36 @@ static void keep_descriptors(struct bridge *bridge, size_t limit)
     }
 }
 
-static bool is_loopback(const char *host)
+static void on_new_tls(struct tls_context *context, void *user)
 {
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
-           strcmp(host, "localhost") == 0;
+    struct bridge *bridge;
+    MAGIC_CAST(bridge, user, BRIDGE_MAGIC);
+    for (unsigned i = 0; i < bridge->loop_count && !bridge->is_closing; i++) {
+        struct bridge_loop *loop = &bridge->loops[i];
+        tls_context_unref(atomic_exchange(&loop->next_tls, tls_context_ref(context)));
+        (void)uv_async_send(&loop->wake);
+    }
 }
 
-static void log_listening(const struct bridge *bridge, uint16_t port_number)
+static void on_new_devices(struct devices *devices, void *user)
 {
-    struct mr_address address = bridge->options->listen;
-    char text[LISTENER_TEXT_BYTES];
-    address.port = port_number;
-    listener_format(&address, text);
-    mr_log(MR_LOG_INFO, "listening", MR_STR("address", text), MR_INT("loops", bridge->loop_count));
-    if (!is_loopback(address.host)) {
-        mr_log(MR_LOG_WARN, "nothing is authenticated: whoever reaches this address may write",
-               MR_STR("address", text));
+    struct bridge *bridge;
+    MAGIC_CAST(bridge, user, BRIDGE_MAGIC);
+    for (unsigned i = 0; i < bridge->loop_count && !bridge->is_closing; i++) {
+        struct bridge_loop *loop = &bridge->loops[i];
+        authenticator_offer(loop->exchanges.authenticator, devices_own(devices));
+        (void)uv_async_send(&loop->wake);
     }
+}
+
+static int open_tls(struct bridge *bridge, struct mr_error *err)
+{
+    if (!bridge_tls_is_wanted(bridge->options)) {
+        return 0;
+    }
+    bridge_metrics_init_tls(&bridge->metrics);
+    return bridge_tls_open(&bridge->tls, mr_program_loop(bridge->program), bridge->options,
+                           &bridge->metrics, on_new_tls, bridge, err);
 }
 
 static struct bridge *new_bridge(struct mr_program *program, struct mr_error *err)
@@ -449,7 +490,8 @@ int bridge_start(struct mr_program *program, struct mr_error *err)
     struct bridge *bridge = new_bridge(program, err);
     struct mr_producer *producer;
     size_t descriptors = descriptors_raise();
-    uint16_t port_number = 0;
+    uint16_t ports[HTTP_LISTENERS_MAX] = {0}; /* what the first loop gets */
+    struct bridge_listeners listeners;
     int rc;
     if (bridge == NULL) {
         return MR_ENOMEM;
@@ -463,14 +505,22 @@ int bridge_start(struct mr_program *program, struct mr_error *err)
     bridge->wake.data = bridge;
     mr_program_set_state(program, bridge); /* from here on bridge_stop cleans up */
     bridge_metrics_init(&bridge->metrics);
-    rc = bridge->options->loops > 1 ? listener_check_free(&bridge->options->listen, err) : 0;
+    rc = bridge_authentication_open(&bridge->authentication, mr_program_loop(program),
+                                    bridge->options, on_new_devices, bridge, err);
+    if (rc == 0) {
+        rc = open_tls(bridge, err);
+    }
+    listeners = bridge_listeners(bridge->options, bridge->tls.context, ports);
+    if (rc == 0 && bridge->options->loops > 1) {
+        rc = bridge_listeners_check_free(&listeners, err);
+    }
     if (rc == 0) {
         rc = mr_program_producer(program, &bridge->options->producer, &producer, err);
     }
     for (int64_t i = 0; i < bridge->options->loops && rc == 0; i++) {
         rc = open_loop(bridge, &bridge->loops[i], err);
         if (rc == 0) {
-            rc = equip_loop(&bridge->loops[i], producer, &port_number, err);
+            rc = equip_loop(&bridge->loops[i], producer, ports, err);
         }
     }
     if (rc == 0) {
@@ -478,9 +528,18 @@ int bridge_start(struct mr_program *program, struct mr_error *err)
         rc = start_threads(bridge, err);
     }
     if (rc == 0) {
-        log_listening(bridge, port_number);
+        listeners = bridge_listeners(bridge->options, bridge->tls.context, ports);
+        bridge_listeners_log(&listeners, bridge->options);
     }
     return rc;
+}
+
+void bridge_reload(struct mr_program *program)
+{
+    struct bridge *bridge;
+    MAGIC_CAST(bridge, mr_program_state(program), BRIDGE_MAGIC);
+    bridge_tls_reload(&bridge->tls);
+    bridge_authentication_reload(&bridge->authentication);
 }
 
 void bridge_drain(struct mr_program *program)

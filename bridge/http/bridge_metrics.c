@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 /* Series are made at the start: a rate() needs the zero before the first. */
-static const int statuses[BRIDGE_STATUSES] = {202, 204, 400, 404, 405, 408, 413, 414,
-                                              415, 417, 422, 431, 501, 503, 504, 505};
+static const int statuses[BRIDGE_STATUSES] = {202, 204, 400, 401, 403, 404, 405, 408, 411, 413,
+                                              414, 415, 417, 422, 429, 431, 501, 503, 504, 505};
 
 static const double seconds_bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                         0.1,   0.25,   0.5,   1,    2,     3};
@@ -40,6 +40,33 @@ static const struct mr_metric bytes_total = {
     .type = MR_COUNTER,
     .help = "Bytes of content received in complete requests.",
 };
+static const struct mr_metric tls_handshakes_total = {
+    .name = "millrace_http_tls_handshakes_total",
+    .type = MR_COUNTER,
+    .help = "TLS handshakes by their outcome.",
+    .labels = {"outcome"},
+};
+static const struct mr_metric tls_not_after_seconds = {
+    .name = "millrace_http_tls_not_after_seconds",
+    .type = MR_GAUGE,
+    .help = "When the TLS certificate ends, in seconds since 1970.",
+};
+
+static const char *const outcomes[TLS_OUTCOMES] = {
+    [TLS_COMPLETED] = "completed", [TLS_BAD_CERTIFICATE] = "bad_certificate",
+    [TLS_ALERT] = "alert",         [TLS_MISMATCH] = "mismatch",
+    [TLS_PLAINTEXT] = "plaintext", [TLS_TIMEOUT] = "timeout",
+    [TLS_ABANDONED] = "abandoned", [TLS_ERROR] = "error",
+};
+
+void bridge_metrics_init_tls(struct bridge_metrics *metrics)
+{
+    for (unsigned i = 0; i < TLS_OUTCOMES; i++) {
+        metrics->handshakes[i] =
+            mr_series_get(&tls_handshakes_total, (const char *const[]){outcomes[i]});
+    }
+    metrics->tls_not_after = mr_series_get(&tls_not_after_seconds, NULL);
+}
 
 void bridge_metrics_init(struct bridge_metrics *metrics)
 {

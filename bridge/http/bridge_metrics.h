@@ -6,7 +6,9 @@
 
 #include <millrace/metrics.h>
 
-enum { BRIDGE_STATUSES = 16 };
+#include "net/tls_stream.h"
+
+enum { BRIDGE_STATUSES = 20 };
 
 struct bridge_metrics {
     struct mr_series *requests[BRIDGE_STATUSES]; /* by status */
@@ -14,9 +16,14 @@ struct bridge_metrics {
     struct mr_series *connections;
     struct mr_series *in_flight;
     struct mr_series *bytes;
+    struct mr_series *handshakes[TLS_OUTCOMES];
+    struct mr_series *tls_not_after; /* appears with TLS only */
 };
 
 void bridge_metrics_init(struct bridge_metrics *metrics);
+
+/* The series of TLS. */
+void bridge_metrics_init_tls(struct bridge_metrics *metrics);
 
 /* One answered request. */
 void bridge_metrics_count(struct bridge_metrics *metrics, int status);

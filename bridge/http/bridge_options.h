@@ -7,8 +7,28 @@
 
 enum { BRIDGE_LOOPS_MAX = 64 };
 
+/* auth */
+enum { BRIDGE_AUTH_NONE, BRIDGE_AUTH_BASIC, BRIDGE_AUTH_CERTIFICATE, BRIDGE_AUTH_ANY };
+
 struct bridge_options {
     struct mr_address listen;
+    bool plain;
+    struct mr_address tls_listen;
+    char *tls_certificate; /* file names; NULL: none */
+    char *tls_key;
+    int tls_client; /* enum tls_client_auth */
+    char *tls_client_ca;
+    char *tls_client_crl;
+    int tls_version_min; /* enum tls_version */
+    int auth;
+    char *devices; /* NULL: none */
+    char *certificate_device;
+    char *certificate_application;
+    char *certificate_application_fixed; /* NULL: from the certificate */
+    int64_t password_checks_max;
+    int64_t password_cache_max;
+    int64_t attempts_max; /* 0: not limited */
+    int64_t attempts_ms;
     int64_t loops;
     int64_t body_bytes_max;
     int64_t header_bytes_max;

@@ -17,6 +17,9 @@
 /* DIALECT_NAME_BYTES_MAX: of an id, an application and a device, each. */
 enum { DIALECT_DETAIL_BYTES = 512, DIALECT_NAME_BYTES_MAX = 1024 };
 
+#define DIALECT_ALLOW_POST     "Allow: POST, OPTIONS\r\n"
+#define DIALECT_ALLOW_POST_PUT "Allow: POST, PUT, OPTIONS\r\n"
+
 struct dialect_request {
     struct mr_slice method;
     struct mr_slice path;  /* raw */
@@ -53,6 +56,9 @@ enum dialect_result {
 
 struct dialect {
     bool (*is_mine)(struct mr_slice path);
+    /* NULL: its paths take POST. Otherwise what `path` takes, as a line of the answer:
+     * DIALECT_ALLOW_POST, or with PUT. `read` is never asked for a request with another method. */
+    const char *(*allow)(struct mr_slice path);
 
     /* Fill `event`, which is empty, with what the request says; its data borrows the request's.
      * Returns one of enum dialect_result; with DIALECT_REFUSED the refusal is filled.

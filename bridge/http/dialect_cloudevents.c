@@ -235,9 +235,6 @@ static enum mode mode_of(struct mr_slice type)
 static int fill(struct draft *draft)
 {
     struct mr_slice type;
-    if (!mr_slice_is(draft->request->method, MR_SLICE("POST"))) {
-        return draft_refuse_method(draft, "Allow: POST\r\n", "events are sent with POST");
-    }
     if (draft_get_header(draft, "Content-Type", &type) != 0) {
         return -1;
     }
@@ -275,8 +272,7 @@ static bool is_batch(const struct dialect_request *request)
 {
     unsigned count;
     struct mr_slice type = request->header(request->from, "Content-Type", &count);
-    return count == 1 && mode_of(type) == MODE_BATCH &&
-           mr_slice_is(request->method, MR_SLICE("POST"));
+    return count == 1 && mode_of(type) == MODE_BATCH;
 }
 
 static int read_next(const struct dialect_request *request, struct dialect_cursor *cursor,

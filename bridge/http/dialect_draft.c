@@ -41,12 +41,6 @@ int draft_refuse_error(struct draft *draft, const char *what, const struct mr_er
     return draft_refuse(draft, 400, "%s: %.400s", what, err->text);
 }
 
-int draft_refuse_method(struct draft *draft, const char *headers, const char *detail)
-{
-    draft->refusal->headers = headers;
-    return draft_refuse(draft, 405, "%s", detail);
-}
-
 int draft_set(struct draft *draft, const char *what, const char *name, struct mr_slice value)
 {
     struct mr_error err;

@@ -49,9 +49,6 @@ void draft_done(struct draft *draft);
 int draft_refuse(struct draft *draft, int status, const char *format, ...) MR_PRINTF(3, 4);
 int draft_refuse_error(struct draft *draft, const char *what, const struct mr_error *err);
 
-/* Refuses with 405; `headers` is "Allow: POST\r\n" or the like. */
-int draft_refuse_method(struct draft *draft, const char *headers, const char *detail);
-
 /* Percent-decode `raw` onto the end of draft->text; "+" is a space with `plus_is_space`. */
 int draft_decode(struct draft *draft, const char *what, struct mr_slice raw, bool plus_is_space,
                  struct draft_span *ret_span);

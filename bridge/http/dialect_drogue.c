@@ -63,9 +63,7 @@ static int read_request(const struct dialect_request *request, struct mr_event *
     /* Decoding never makes longer; names, values, path and a quoted id are each decoded once. */
     draft_init(&draft, request, event, ret_refusal,
                request->path.len + request->query.len + DIALECT_NAME_BYTES_MAX + 1);
-    rc = mr_slice_is(request->method, MR_SLICE("POST"))
-             ? fill(&draft)
-             : draft_refuse_method(&draft, "Allow: POST\r\n", "events are sent with POST");
+    rc = fill(&draft);
     draft_done(&draft);
     return rc;
 }

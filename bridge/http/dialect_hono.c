@@ -121,30 +121,30 @@ static bool is_mine(struct mr_slice path)
     return endpoint_of(path, &rest).ptr != NULL;
 }
 
+/* Without tenant and device only POST. */
+static const char *allow(struct mr_slice path)
+{
+    struct mr_slice rest;
+    (void)endpoint_of(path, &rest);
+    return rest.ptr != NULL ? DIALECT_ALLOW_POST_PUT : DIALECT_ALLOW_POST;
+}
+
 static int read_request(const struct dialect_request *request, struct mr_event *event,
                         struct dialect_refusal *ret_refusal)
 {
     struct draft draft;
     struct mr_slice rest;
     struct mr_slice endpoint = endpoint_of(request->path, &rest);
-    bool is_put = mr_slice_is(request->method, MR_SLICE("PUT"));
     int rc;
     /* Decoding never makes longer; the path and a quoted id are each decoded once. */
     draft_init(&draft, request, event, ret_refusal, request->path.len + DIALECT_NAME_BYTES_MAX + 1);
-    if (mr_slice_is(request->method, MR_SLICE("POST")) || (is_put && rest.ptr != NULL)) {
-        rc = fill(&draft, endpoint, rest);
-    } else if (rest.ptr != NULL) {
-        rc =
-            draft_refuse_method(&draft, "Allow: POST, PUT\r\n", "events are sent with POST or PUT");
-    } else {
-        rc = draft_refuse_method(&draft, "Allow: POST\r\n",
-                                 "without tenant and device events are sent with POST");
-    }
+    rc = fill(&draft, endpoint, rest);
     draft_done(&draft);
     return rc;
 }
 
 const struct dialect dialect_hono = {
     .is_mine = is_mine,
+    .allow = allow,
     .read = read_request,
 };

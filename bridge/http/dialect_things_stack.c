@@ -147,9 +147,9 @@ static int store(struct draft *draft, struct lorawan_uplink *uplink,
         lorawan_data_rate(values[SPREADING_FACTOR].integer, values[BANDWIDTH].integer, data_rate);
         uplink->data_rate = mr_slice_of(data_rate);
     }
-    uplink->device_eui = json_string(draft, &values[DEV_EUI]);
-    uplink->times[0] = json_string(draft, &values[UPLINK_RECEIVED_AT]);
-    uplink->times[1] = json_string(draft, &values[RECEIVED_AT]);
+    uplink->device_eui = json_string_of(draft, &values[DEV_EUI]);
+    uplink->times[0] = json_string_of(draft, &values[UPLINK_RECEIVED_AT]);
+    uplink->times[1] = json_string_of(draft, &values[RECEIVED_AT]);
     uplink->has_counter = true;
     uplink->counter = (uint32_t)values[F_CNT].integer;
     uplink->port = (uint8_t)values[F_PORT].integer;
@@ -170,8 +170,8 @@ static int fill(struct draft *draft)
         json_read(draft, "content", draft->request->body, &message_shape, &ret) != 0) {
         return DIALECT_REFUSED;
     }
-    uplink.application = json_string(draft, &values[APPLICATION]);
-    uplink.device = json_string(draft, &values[DEVICE]);
+    uplink.application = json_string_of(draft, &values[APPLICATION]);
+    uplink.device = json_string_of(draft, &values[DEVICE]);
     if (draft_check_text(draft, APPLICATION_ID, uplink.application) != 0 ||
         draft_check_text(draft, DEVICE_ID, uplink.device) != 0) {
         return DIALECT_REFUSED;
@@ -195,9 +195,7 @@ static int read_request(const struct dialect_request *request, struct mr_event *
     /* Query, content and a quoted id are each decoded once, which never makes longer. */
     draft_init(&draft, request, event, ret_refusal,
                request->query.len + request->body.len + DIALECT_NAME_BYTES_MAX + 1);
-    rc = mr_slice_is(request->method, MR_SLICE("POST"))
-             ? fill(&draft)
-             : draft_refuse_method(&draft, "Allow: POST\r\n", "messages are sent with POST");
+    rc = fill(&draft);
     draft_done(&draft);
     return rc;
 }

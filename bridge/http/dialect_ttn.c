@@ -84,11 +84,11 @@ static int fill(struct draft *draft)
     if (!values[PORT].is_set) {
         return draft_refuse(draft, 400, "port: missing");
     }
-    uplink.application = json_string(draft, &values[APP_ID]);
-    uplink.device = json_string(draft, &values[DEV_ID]);
-    uplink.device_eui = json_string(draft, &values[HARDWARE_SERIAL]);
-    uplink.data_rate = json_string(draft, &values[DATA_RATE]);
-    uplink.times[0] = json_string(draft, &values[TIME]);
+    uplink.application = json_string_of(draft, &values[APP_ID]);
+    uplink.device = json_string_of(draft, &values[DEV_ID]);
+    uplink.device_eui = json_string_of(draft, &values[HARDWARE_SERIAL]);
+    uplink.data_rate = json_string_of(draft, &values[DATA_RATE]);
+    uplink.times[0] = json_string_of(draft, &values[TIME]);
     uplink.has_counter = values[COUNTER].is_set;
     uplink.counter = (uint32_t)values[COUNTER].integer;
     uplink.port = (uint8_t)values[PORT].integer;
@@ -110,9 +110,7 @@ static int read_request(const struct dialect_request *request, struct mr_event *
     /* Query, content and a quoted id are each decoded once, which never makes longer. */
     draft_init(&draft, request, event, ret_refusal,
                request->query.len + request->body.len + DIALECT_NAME_BYTES_MAX + 1);
-    rc = mr_slice_is(request->method, MR_SLICE("POST"))
-             ? fill(&draft)
-             : draft_refuse_method(&draft, "Allow: POST\r\n", "uplinks are sent with POST");
+    rc = fill(&draft);
     draft_done(&draft);
     return rc;
 }

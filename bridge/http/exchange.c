@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One event's way, and that its answer comes in time: 504 is decided here. Happy path: a request is
  * complete -> a dialect makes an event of it -> it is sent -> Kafka acknowledges -> 202. What can
- * go wrong: no dialect wants it (404), the dialect refuses it (4xx) or finds no event in it (204),
- * the producer can't or won't take it (503, 413, 422), nothing is known by answer.timeout (504, and
- * the send goes on alone), the client has left (everything goes on as if it hadn't). A request that
- * is a batch goes its own way (exchange_batch.c), with the same deadlines. */
+ * go wrong: the head says enough (target.h: 404, 405, 415, ...), the dialect refuses it (4xx) or
+ * finds no event in it (204), the producer can't or won't take it (503, 413, 422), nothing is known
+ * by answer.timeout (504, and the send goes on alone), the client has left (everything goes on as
+ * if it hadn't). A request that is a batch goes its own way (exchange_batch.c), with the same
+ * deadlines. */
 #include "bridge/http/exchange.h"
 
 #include <assert.h>
@@ -13,6 +14,7 @@
 
 #include "bridge/http/answer.h"
 #include "bridge/http/exchange_internal.h"
+#include "bridge/http/target.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
 
@@ -255,7 +257,8 @@ static bool get_header_at(const void *from, unsigned index, struct mr_slice *ret
     return http_request_header_at(from, index, ret_name, ret_value);
 }
 
-struct dialect_request exchange_dialect_request(const struct http_request *request)
+struct dialect_request exchange_dialect_request(const struct http_request *request,
+                                                const struct identity *identity)
 {
     return (struct dialect_request){
         .method = http_request_method(request),
@@ -265,6 +268,7 @@ struct dialect_request exchange_dialect_request(const struct http_request *reque
         .header = get_header,
         .header_at = get_header_at,
         .from = request,
+        .identity = *identity,
     };
 }
 
@@ -277,17 +281,6 @@ int exchange_complete(struct mr_event *event, struct dialect_refusal *ret_refusa
     *ret_refusal = (struct dialect_refusal){.status = err.code == MR_ENOMEM ? 503 : 400};
     (void)snprintf(ret_refusal->detail, sizeof ret_refusal->detail, "%.400s", err.text);
     return -1;
-}
-
-/* Whose path it is, or NULL. */
-static const struct dialect *find_dialect(struct mr_slice path)
-{
-    for (size_t i = 0; i < MR_COUNT_OF(dialects); i++) {
-        if (dialects[i]->is_mine(path)) {
-            return dialects[i];
-        }
-    }
-    return NULL;
 }
 
 /* Of enum dialect_result. */
@@ -316,17 +309,14 @@ static void begin_single(struct exchanges *exchanges, struct http_request *reque
     }
 }
 
-static void dispatch(struct exchanges *exchanges, struct http_request *request)
+static void dispatch(struct exchanges *exchanges, struct http_request *request,
+                     const struct identity *identity)
 {
-    const struct dialect_request from = exchange_dialect_request(request);
-    const struct dialect *dialect = find_dialect(from.path);
-    const struct dialect_refusal nobody = {
-        .status = 404,
-        .detail =
-            "events are sent with POST /v1/{channel}?device={device} or, as CloudEvents, "
-            "with POST /events"};
+    const struct dialect_request from = exchange_dialect_request(request, identity);
+    struct dialect_refusal refusal;
+    const struct dialect *dialect = target_find(&from, dialects, MR_COUNT_OF(dialects), &refusal);
     if (dialect == NULL) {
-        exchange_refuse(exchanges, request, &nobody);
+        exchange_refuse(exchanges, request, &refusal);
     } else if (dialect->is_batch != NULL && dialect->is_batch(&from)) {
         exchange_begin_batch(exchanges, request, dialect, &from);
     } else {
@@ -334,17 +324,59 @@ static void dispatch(struct exchanges *exchanges, struct http_request *request)
     }
 }
 
-void exchange_begin(struct http_request *request, void *user)
+bool exchange_wants_content(const struct http_request *request, void *user)
 {
-    struct exchanges *exchanges;
-    const struct dialect_refusal too_late = {.status = 503, .detail = TOO_LATE};
+    static const struct identity nobody = {0};
+    const struct dialect_request from = exchange_dialect_request(request, &nobody);
+    const struct exchanges *exchanges;
+    struct dialect_refusal refusal;
     MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
-    mr_count(exchanges->metrics->bytes, http_request_body(request).len);
+    if (exchanges->authenticator != NULL &&
+        !authenticator_finds_credentials(exchanges->authenticator, request)) {
+        return false;
+    }
+    return target_find(&from, dialects, MR_COUNT_OF(dialects), &refusal) != NULL;
+}
+
+static void take_in(struct exchanges *exchanges, struct http_request *request,
+                    const struct identity *identity)
+{
+    const struct dialect_refusal too_late = {.status = 503, .detail = TOO_LATE};
     if (steps_gone(exchanges, request) == EXCHANGE_WAITS) {
         exchange_refuse(exchanges, request, &too_late);
         return;
     }
-    dispatch(exchanges, request);
+    dispatch(exchanges, request, identity);
+}
+
+void exchange_go_on(struct http_request *request, const struct identity *identity,
+                    const struct dialect_refusal *refusal, void *user)
+{
+    struct exchanges *exchanges;
+    MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
+    if (identity == NULL) {
+        exchange_refuse(exchanges, request, refusal);
+    } else {
+        take_in(exchanges, request, identity);
+    }
+}
+
+void exchange_begin(struct http_request *request, void *user)
+{
+    struct exchanges *exchanges;
+    struct identity identity = {0};
+    struct dialect_refusal refusal;
+    enum authenticated authenticated = AUTHENTICATED_YES;
+    MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
+    mr_count(exchanges->metrics->bytes, http_request_body(request).len);
+    if (exchanges->authenticator != NULL) {
+        authenticated = authenticate(exchanges->authenticator, request, &identity, &refusal);
+    }
+    if (authenticated == AUTHENTICATED_YES) {
+        take_in(exchanges, request, &identity);
+    } else if (authenticated == AUTHENTICATED_NO) {
+        exchange_refuse(exchanges, request, &refusal);
+    }
 }
 
 int exchanges_init(struct exchanges *exchanges, uv_loop_t *loop, struct mr_port *port,

@@ -9,6 +9,7 @@
 
 #include <millrace/producer.h>
 
+#include "bridge/http/authenticate.h"
 #include "bridge/http/bridge_metrics.h"
 #include "bridge/http/bridge_options.h"
 #include "net/deadlines.h"
@@ -25,6 +26,7 @@ struct exchanges {
     unsigned magic;
     uv_loop_t *loop;
     struct mr_port *port;
+    struct authenticator *authenticator; /* set after the init; NULL: auth = none */
     struct bridge_metrics *metrics;
     struct mr_event *event; /* used again for each request: the producer copies it */
     struct deadlines answers[EXCHANGE_WAITS]; /* [n]: n steps of the time are gone already */
@@ -49,8 +51,14 @@ int exchanges_init(struct exchanges *exchanges, uv_loop_t *loop, struct mr_port 
 /* All exchanges are settled; `closed` is called on the loop. */
 void exchanges_close(struct exchanges *exchanges, uv_close_cb closed);
 
-/* http_request_cb and on_refusal of the loop's server, whose `user` is the exchanges. */
+/* http_request_cb, wants_content and on_refusal of the loop's server, whose `user` is the
+ * exchanges. */
 void exchange_begin(struct http_request *request, void *user);
+bool exchange_wants_content(const struct http_request *request, void *user);
 void exchange_count_refusal(int status, void *user);
+
+/* authenticated_cb of the loop's authenticator, whose `user` is the exchanges. */
+void exchange_go_on(struct http_request *request, const struct identity *identity,
+                    const struct dialect_refusal *refusal, void *user);
 
 #endif

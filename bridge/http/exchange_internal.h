@@ -41,7 +41,8 @@ void exchange_count_send(struct exchanges *exchanges);
 void exchange_count_settled(struct exchanges *exchanges);
 
 /* The request as a dialect sees it: it borrows. */
-struct dialect_request exchange_dialect_request(const struct http_request *request);
+struct dialect_request exchange_dialect_request(const struct http_request *request,
+                                                const struct identity *identity);
 
 /* What an event doesn't say. 0, or -1 with the refusal. */
 int exchange_complete(struct mr_event *event, struct dialect_refusal *ret_refusal);

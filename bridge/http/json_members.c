@@ -250,7 +250,7 @@ int json_read(struct draft *draft, const char *what, struct mr_slice text,
     return json_scan_next(&reading.scan) == JSON_SCAN_END ? 0 : refuse_syntax(&reading);
 }
 
-struct mr_slice json_string(const struct draft *draft, const struct json_value *value)
+struct mr_slice json_string_of(const struct draft *draft, const struct json_value *value)
 {
     return value->escaped.is_set ? draft_slice(draft, value->escaped) : value->raw;
 }

@@ -59,6 +59,6 @@ int json_read(struct draft *draft, const char *what, struct mr_slice text,
               const struct json_shape *shape, const struct json_values *ret_values);
 
 /* A string; absent if it didn't come. Valid until something is decoded. */
-struct mr_slice json_string(const struct draft *draft, const struct json_value *value);
+struct mr_slice json_string_of(const struct draft *draft, const struct json_value *value);
 
 #endif

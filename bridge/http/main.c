@@ -14,6 +14,7 @@ int main(int argc, char **argv)
         .options_size = sizeof(struct bridge_options),
         .check = bridge_check,
         .start = bridge_start,
+        .reload = bridge_reload,
         .drain = bridge_drain,
         .stop = bridge_stop,
     };

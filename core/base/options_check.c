@@ -56,3 +56,9 @@ bool mr_check_is_right(const struct mr_check *check, const char *section, const 
     const struct row *row = row_of(check, section, key);
     return row == NULL || !row->is_bad;
 }
+
+bool mr_check_is_given(const struct mr_check *check, const char *section, const char *key)
+{
+    const struct row *row = row_of(check, section, key);
+    return row == NULL || row->is_bad || row->source != SOURCE_DEFAULT;
+}

@@ -239,7 +239,7 @@ static bool is_ip_literal(struct mr_slice text)
 }
 
 /* [ userinfo "@" ] host [ ":" port ] */
-static bool is_authority(struct mr_slice text)
+bool check_authority(struct mr_slice text)
 {
     struct mr_slice rest;
     struct mr_slice userinfo = cut(text, "@", &rest);
@@ -279,7 +279,7 @@ static bool is_after_scheme(struct mr_slice text)
 
     if (path.len >= 2 && path.ptr[0] == '/' && path.ptr[1] == '/') {
         struct mr_slice rest;
-        if (!is_authority(cut(mr_slice(path.ptr + 2, path.len - 2), "/", &rest))) {
+        if (!check_authority(cut(mr_slice(path.ptr + 2, path.len - 2), "/", &rest))) {
             return false;
         }
         path = rest;

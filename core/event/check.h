@@ -23,6 +23,9 @@ bool check_string(struct mr_slice text);
 bool check_uri_reference(struct mr_slice text);
 bool check_absolute_uri(struct mr_slice text);
 
+/* RFC 3986 3.2: [ userinfo "@" ] host [ ":" port ], each of which may be empty. */
+bool check_authority(struct mr_slice text);
+
 /* RFC 2046 media type: type "/" subtype, then parameters; tokens and quoted strings of RFC 9110
  * (8.3.1, 5.6.6), so a lone ";" may stand at the end, a blank may not. */
 bool check_media_type(struct mr_slice text);

@@ -32,6 +32,10 @@ void producer_check(const struct producer_spec *spec, struct mr_check *check);
 /* librdkafka's message.max.bytes, as it is configured. */
 size_t producer_message_bytes_max(const struct mr_producer *producer);
 
+/* The same before there is a producer: by the settings that `check` was made from. 0: not known, as
+ * they are wrong, or memory is short. */
+size_t producer_check_message_bytes_max(const struct mr_check *check);
+
 /* Access from `loop` (the home loop or another thread's). Call on the loop's own thread, or before
  * that thread starts. Errors: MR_ENOMEM, MR_EIO. */
 int producer_port_open(struct mr_producer *producer, uv_loop_t *loop, struct mr_port **ret_port,

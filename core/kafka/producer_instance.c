@@ -4,6 +4,7 @@
  * write comes once until the queue is read again, so stopping before it is empty must be followed
  * by another drain; producer.c's tick is the net beneath. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -64,6 +65,25 @@ void producer_check(const struct producer_spec *spec, struct mr_check *check)
         return;
     }
     kafka_conf_try(spec->conf, KAFKA_PRODUCER, conf, check);
+}
+
+size_t producer_check_message_bytes_max(const struct mr_check *check)
+{
+    struct kafka_conf settings = {0};
+    struct mr_error err;
+    rd_kafka_conf_t *conf;
+    char text[32] = "";
+    size_t size = sizeof text;
+    if (check->options == NULL) {
+        return 0;
+    }
+    settings.settings = options_passthrough(check->options, &settings.count);
+    if (kafka_conf_make(&settings, KAFKA_PRODUCER, "check", &conf, &err) != 0) {
+        return 0;
+    }
+    (void)rd_kafka_conf_get(conf, "message.max.bytes", text, &size);
+    rd_kafka_conf_destroy(conf);
+    return strtoul(text, NULL, 10); /* librdkafka printed it */
 }
 
 static void on_readable(uv_poll_t *handle, int status, int events)

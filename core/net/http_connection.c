@@ -41,6 +41,9 @@ void http_connection_count_bytes(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
     size_t bytes = held(&connection->surplus) + held(&connection->out) + held(&connection->sending);
+    if (connection->tls != NULL) {
+        bytes += http_tls_held(connection);
+    }
     server->bytes += bytes;
     server->bytes -= connection->bytes_held;
     connection->bytes_held = bytes;
@@ -115,6 +118,7 @@ static void on_closed(uv_handle_t *handle)
     unlink_connection(connection);
     buf_done(&connection->out);
     buf_done(&connection->sending);
+    http_tls_done(connection);
     http_connection_count_bytes(connection);
     connection->magic = 0;
     mem_free(connection);
@@ -179,13 +183,14 @@ static void on_written(uv_write_t *write, int status)
 }
 
 /* What the socket doesn't take at once. */
-static void send_rest(struct http_connection *connection, size_t written)
+static void send_rest(struct http_connection *connection, struct mr_buf *out, size_t written)
 {
     struct mr_buf empty = connection->sending;
     uv_buf_t rest;
     assert(empty.len == 0);
-    connection->sending = connection->out;
-    connection->out = empty;
+    connection->sending = *out;
+    *out = empty;
+    out->bytes_max = connection->sending.bytes_max;
     rest = uv_buf_init(connection->sending.ptr + written,
                        (unsigned)(connection->sending.len - written));
     connection->is_writing = true;
@@ -200,42 +205,62 @@ static void send_rest(struct http_connection *connection, size_t written)
 
 static void send_out(struct http_connection *connection)
 {
+    struct mr_buf *out = &connection->out;
     uv_buf_t buf;
     int written;
-    if (connection->is_writing || connection->out.len == 0) {
+    if (connection->is_writing) {
         return;
     }
-    buf = uv_buf_init(connection->out.ptr, (unsigned)connection->out.len);
+    if (connection->tls != NULL) {
+        out = http_tls_seal(connection);
+    }
+    if (out == NULL) {
+        http_connection_close(connection);
+        return;
+    }
+    if (out->len == 0) {
+        return;
+    }
+    buf = uv_buf_init(out->ptr, (unsigned)out->len);
     written = uv_try_write((uv_stream_t *)&connection->tcp, &buf, 1);
     if (written == UV_EAGAIN) {
         written = 0;
     }
     if (written < 0) {
         http_connection_close(connection);
-    } else if ((size_t)written == connection->out.len) {
-        shrink(&connection->out);
+    } else if ((size_t)written == out->len && connection->tls == NULL) {
+        shrink(out);
+    } else if ((size_t)written == out->len) {
+        buf_done(out); /* beside OpenSSL's work it costs nothing, and TLS takes memory enough */
     } else {
-        send_rest(connection, (size_t)written);
+        send_rest(connection, out, (size_t)written);
     }
 }
 
 /* RFC 9110 10.1.1: the interim answer goes out in the order of the answers too. */
 static void send_continue(struct http_connection *connection)
 {
+    const struct http_server *server = connection->server;
     struct http_request *request = connection->partial;
     if (request == NULL || connection->first != NULL || request->is_continued ||
         request->reader.state != HTTP_READER_BODY || !request->reader.expect_continue) {
         return;
     }
-    if (connection->server->in_flight >= (size_t)connection->server->config.in_flight_max) {
+    if (server->in_flight >= (size_t)server->config.in_flight_max) {
         http_connection_refuse(connection, 503, "too many requests in hand");
         return;
     }
     request->is_continued = true;
-    if (request->reader.body.len == 0) {
-        (void)buf_add(&connection->out, continue_line, sizeof continue_line - 1);
-        send_out(connection);
+    if (request->reader.body.len > 0) { /* it doesn't wait */
+        return;
     }
+    if (server->config.wants_content != NULL &&
+        !server->config.wants_content(request, server->user)) {
+        http_connection_dispatch_head(connection);
+        return;
+    }
+    (void)buf_add(&connection->out, continue_line, sizeof continue_line - 1);
+    send_out(connection);
 }
 
 static void on_shutdown(uv_shutdown_t *shutdown, int status)
@@ -251,8 +276,15 @@ static void on_shutdown(uv_shutdown_t *shutdown, int status)
 static void linger(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
+    if (connection->tls != NULL) {
+        http_tls_end(connection);
+        send_out(connection);
+        connection->is_ended = connection->is_ended && !connection->is_notified;
+    }
     if (connection->is_ended) {
         http_connection_close(connection);
+    }
+    if (connection->state == HTTP_CONNECTION_CLOSED) {
         return;
     }
     connection->state = HTTP_CONNECTION_LINGERING;
@@ -335,19 +367,32 @@ void http_connection_flush(struct http_connection *connection)
     }
 }
 
+void http_connection_abort(struct http_connection *connection)
+{
+    connection->is_last = true;
+    connection->is_done = true;
+    drop_pipeline(connection);
+    drop_partial(connection);
+    http_connection_drop_surplus(connection);
+    deadline_lift(&connection->read_deadline);
+    buf_done(&connection->out);
+    http_server_mark_dirty(connection);
+}
+
 void http_connection_read_timeout(struct http_connection *connection)
 {
-    bool is_partial = connection->state == HTTP_CONNECTION_OPEN && connection->partial != NULL;
-    if (is_partial && connection->partial->reader.head.len > 0) {
+    bool is_open = connection->state == HTTP_CONNECTION_OPEN;
+    if (is_open && connection->partial != NULL && connection->partial->reader.head.len > 0) {
         http_connection_refuse(connection, 408, "the request did not come to its end in time");
+    } else if (is_open && connection->tls != NULL && http_tls_time_out(connection)) {
+        http_connection_abort(connection);
     } else {
         http_connection_close(connection);
     }
     http_server_mark_dirty(connection);
 }
 
-/* Over connections.max: told so, and done. */
-static void turn_away(struct http_connection *connection)
+void http_connection_turn_away(struct http_connection *connection)
 {
     if (http_connection_begin_request(connection)) {
         http_connection_refuse(connection, 503, "too many connections");
@@ -367,7 +412,21 @@ static void link_connection(struct http_server *server, struct http_connection *
     count_connections(server, 1);
 }
 
-void http_connection_open(struct http_server *server, int fd)
+/* Under TLS nothing can be told before the handshake. */
+static void begin(struct http_connection *connection, struct tls_context *tls)
+{
+    const struct http_server *server = connection->server;
+    bool is_over = server->connection_count > (size_t)server->config.connections_max;
+    if (tls != NULL && http_tls_open(connection, tls, is_over) != 0) {
+        http_connection_close(connection);
+    } else if (tls == NULL && is_over) {
+        http_connection_turn_away(connection);
+    } else {
+        rest(connection);
+    }
+}
+
+void http_connection_open(struct http_server *server, int fd, struct tls_context *tls)
 {
     size_t connections_max = (size_t)server->config.connections_max;
     struct http_connection *connection;
@@ -385,16 +444,14 @@ void http_connection_open(struct http_server *server, int fd)
     connection->tcp.data = connection;
     connection->write.data = connection;
     connection->shutdown.data = connection;
-    buf_init(&connection->surplus, HTTP_READ_BYTES);
+    buf_init(&connection->surplus, HTTP_PLAIN_BYTES);
     buf_init(&connection->out, HTTP_OUT_BYTES_MAX);
     buf_init(&connection->sending, HTTP_OUT_BYTES_MAX);
     link_connection(server, connection);
     if (uv_tcp_open(&connection->tcp, fd) != 0) {
         (void)close(fd);
         http_connection_close(connection);
-    } else if (server->connection_count > connections_max) {
-        turn_away(connection);
     } else {
-        rest(connection);
+        begin(connection, tls);
     }
 }

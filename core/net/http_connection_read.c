@@ -62,6 +62,13 @@ static void dispatch(struct http_connection *connection, uint64_t came_ms)
     server->on_request(request, server->user);
 }
 
+void http_connection_dispatch_head(struct http_connection *connection)
+{
+    connection->partial->reader.keep_alive = false;
+    http_connection_drop_surplus(connection);
+    dispatch(connection, uv_now(connection->server->loop));
+}
+
 bool http_connection_may_parse(const struct http_connection *connection)
 {
     const struct http_server *server = connection->server;
@@ -231,7 +238,7 @@ void http_connection_parse_surplus(struct http_connection *connection)
     }
     uv_update_time(connection->server->loop); /* how long it has waited matters */
     /* Taken out of the connection, which must not change it while it is read. */
-    buf_init(&connection->surplus, HTTP_READ_BYTES);
+    buf_init(&connection->surplus, HTTP_PLAIN_BYTES);
     taken = parse(connection, surplus.ptr, surplus.len, connection->surplus_came_ms);
     if (taken < surplus.len && connection->state == HTTP_CONNECTION_OPEN && !connection->is_last) {
         memmove(surplus.ptr, surplus.ptr + taken, surplus.len - taken);
@@ -251,17 +258,44 @@ static void discard(struct http_connection *connection, size_t len)
     }
 }
 
+static void take_bytes(struct http_connection *connection, const char *bytes, size_t len,
+                       uint64_t came_ms)
+{
+    size_t taken = parse(connection, bytes, len, came_ms);
+    if (taken < len && connection->state == HTTP_CONNECTION_OPEN && !connection->is_last) {
+        keep_surplus(connection, bytes + taken, len - taken, came_ms);
+    }
+}
+
+/* The bytes of a TLS record are there when its last one is: they came with this reading, whatever
+ * waited for it before. */
+static void take_sealed(struct http_connection *connection, const char *bytes, size_t len,
+                        uint64_t came_ms)
+{
+    len = http_tls_unseal(connection, &bytes, len);
+    if (len > 0 && connection->state == HTTP_CONNECTION_OPEN) {
+        take_bytes(connection, bytes, len, came_ms);
+    }
+    if (connection->state != HTTP_CONNECTION_OPEN) {
+        return;
+    }
+    if (connection->is_broken) {
+        http_connection_abort(connection);
+    } else if (connection->is_notified) {
+        http_connection_set_reading(connection, false);
+        connection->is_ended = true;
+    }
+}
+
 static void on_bytes(struct http_connection *connection, const char *bytes, size_t len)
 {
     uint64_t came_ms = take_unread(connection, len);
-    size_t taken;
     if (connection->state == HTTP_CONNECTION_LINGERING) {
         discard(connection, len);
-        return;
-    }
-    taken = parse(connection, bytes, len, came_ms);
-    if (taken < len && connection->state == HTTP_CONNECTION_OPEN && !connection->is_last) {
-        keep_surplus(connection, bytes + taken, len - taken, came_ms);
+    } else if (connection->tls != NULL) {
+        take_sealed(connection, bytes, len, came_ms);
+    } else {
+        take_bytes(connection, bytes, len, came_ms);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "event/check.h"
 #include "kit/ascii.h"
 
 void http_refuse(struct http_reader *reader, int status, const char *reason)
@@ -99,30 +100,7 @@ static void parse_version(struct http_reader *reader, struct mr_slice text)
 /* uri-host [ ":" port ] (RFC 9110 7.2), without user information. */
 static bool is_authority(struct mr_slice text)
 {
-    const char *end = text.ptr + text.len;
-    const char *at = text.ptr;
-    bool literal = text.len > 0 && *at == '[';
-    if (literal) {
-        at++;
-        while (at < end && *at != ']' && (is_target_char((unsigned char)*at) && *at != '/')) {
-            at++;
-        }
-        if (at == end || *at != ']') {
-            return false;
-        }
-        at++;
-    }
-    while (!literal && at < end && *at != ':' && is_target_char((unsigned char)*at) &&
-           !is_one_of((unsigned char)*at, "/?@")) {
-        at++;
-    }
-    if (at < end && *at == ':') {
-        at++;
-        while (at < end && is_digit((unsigned char)*at)) {
-            at++;
-        }
-    }
-    return at == end;
+    return memchr(text.ptr, '@', text.len) == NULL && check_authority(text);
 }
 
 /* The part of an absolute-form target that is an origin-form, after "http://authority"; absent if
@@ -167,6 +145,10 @@ static void parse_target(struct http_reader *reader, struct mr_slice target)
     bool is_options = mr_slice_is(http_reader_method(reader), MR_SLICE("OPTIONS"));
     if (mr_slice_is(target, MR_SLICE("*")) && is_options) {
         set_path_and_query(reader, target);
+        return;
+    }
+    if (mr_slice_is(http_reader_method(reader), MR_SLICE("CONNECT"))) {
+        http_refuse(reader, 501, "CONNECT: this is no proxy"); /* what follows is a tunnel's */
         return;
     }
     if (target.ptr[0] != '/') {
@@ -282,6 +264,83 @@ static void parse_content_length(struct http_reader *reader, struct mr_slice tex
     reader->content_left = length;
 }
 
+/* The next element of a list (RFC 9110 5.6.1), which is cut off; empty ones are passed over. Absent
+ * at the end. */
+static struct mr_slice next_element(struct mr_slice *list)
+{
+    while (list->len > 0) {
+        const char *comma = memchr(list->ptr, ',', list->len);
+        size_t len = comma == NULL ? list->len : (size_t)(comma - list->ptr);
+        struct mr_slice element = trim(mr_slice(list->ptr, len));
+        *list = skip(*list, comma == NULL ? len : len + 1);
+        if (element.len > 0) {
+            return element;
+        }
+    }
+    return mr_slice(NULL, 0);
+}
+
+/* Calls `see` with each element of all fields of the name. */
+static void see_elements(const struct http_reader *reader, struct mr_slice name,
+                         void (*see)(struct mr_slice element, void *user), void *user)
+{
+    for (unsigned i = 0; i < reader->header_count; i++) {
+        const struct http_header *header = &reader->headers[i];
+        struct mr_slice list = mr_slice(reader->head.ptr + header->value, header->value_len);
+        struct mr_slice element;
+        if (!ascii_same(mr_slice(reader->head.ptr + header->name, header->name_len), name)) {
+            continue;
+        }
+        while ((element = next_element(&list)).ptr != NULL) {
+            see(element, user);
+        }
+    }
+}
+
+struct codings {
+    unsigned chunked;
+    unsigned others;
+    bool is_last_chunked;
+};
+
+static void see_coding(struct mr_slice element, void *user)
+{
+    struct codings *codings = user;
+    codings->is_last_chunked = ascii_same(element, MR_SLICE("chunked"));
+    codings->chunked += codings->is_last_chunked;
+    codings->others += !codings->is_last_chunked;
+}
+
+/* RFC 9112 6.3 (4): without chunked at the end nobody knows where the content ends; 6.1: chunked is
+ * applied once, and a coding that isn't understood is a 501. Empty elements of the list are allowed
+ * (RFC 9110 5.6.1), but others may read "chunked," as another coding: refused. */
+static void parse_transfer_encoding(struct http_reader *reader, struct mr_slice value,
+                                    unsigned count)
+{
+    struct codings codings = {0};
+    see_elements(reader, MR_SLICE("transfer-encoding"), see_coding, &codings);
+    if (reader->http_1_0) {
+        http_refuse(reader, 400, "Transfer-Encoding in HTTP/1.0");
+    } else if (!codings.is_last_chunked) {
+        http_refuse(reader, 400, "a Transfer-Encoding that does not end with chunked");
+    } else if (codings.chunked > 1) {
+        http_refuse(reader, 400, "a Transfer-Encoding with chunked more than once");
+    } else if (codings.others > 0) {
+        http_refuse(reader, 501, "a Transfer-Encoding other than chunked");
+    } else if (count > 1 || !ascii_same(value, MR_SLICE("chunked"))) {
+        http_refuse(reader, 400, "a malformed Transfer-Encoding");
+    } else {
+        reader->chunked = true;
+    }
+}
+
+/* Methods whose content means something (RFC 9110 8.6). */
+static bool has_meant_content(struct mr_slice method)
+{
+    return mr_slice_is(method, MR_SLICE("POST")) || mr_slice_is(method, MR_SLICE("PUT")) ||
+           mr_slice_is(method, MR_SLICE("PATCH"));
+}
+
 /* RFC 9112 6.1, 6.3. */
 static void parse_framing(struct http_reader *reader)
 {
@@ -291,43 +350,33 @@ static void parse_framing(struct http_reader *reader)
     struct mr_slice coding = http_reader_header(reader, "transfer-encoding", &codings);
     if (codings > 0 && lengths > 0) {
         http_refuse(reader, 400, "both Content-Length and Transfer-Encoding");
-    } else if (codings > 0 && reader->http_1_0) {
-        http_refuse(reader, 400, "Transfer-Encoding in HTTP/1.0");
-    } else if (codings > 1 || (codings == 1 && !ascii_same(coding, MR_SLICE("chunked")))) {
-        http_refuse(reader, 501, "a Transfer-Encoding other than chunked");
-    } else if (codings == 1) {
-        reader->chunked = true;
+    } else if (codings > 0) {
+        parse_transfer_encoding(reader, coding, codings);
     } else if (lengths > 0) {
         parse_content_length(reader, length, lengths);
+    } else if (reader->limits.length_required && has_meant_content(http_reader_method(reader))) {
+        http_refuse(reader, 411, "Content-Length or Transfer-Encoding: chunked is missing");
     }
 }
 
-static void parse_connection_value(struct mr_slice list, bool *ret_close, bool *ret_keep_alive)
+struct persistence {
+    bool has_close;
+    bool has_keep_alive;
+};
+
+static void see_connection_option(struct mr_slice option, void *user)
 {
-    while (list.len > 0) {
-        const char *comma = memchr(list.ptr, ',', list.len);
-        size_t len = comma == NULL ? list.len : (size_t)(comma - list.ptr);
-        struct mr_slice option = trim(mr_slice(list.ptr, len));
-        *ret_close = *ret_close || ascii_same(option, MR_SLICE("close"));
-        *ret_keep_alive = *ret_keep_alive || ascii_same(option, MR_SLICE("keep-alive"));
-        list = skip(list, comma == NULL ? len : len + 1);
-    }
+    struct persistence *said = user;
+    said->has_close = said->has_close || ascii_same(option, MR_SLICE("close"));
+    said->has_keep_alive = said->has_keep_alive || ascii_same(option, MR_SLICE("keep-alive"));
 }
 
 /* RFC 9112 9.3. */
 static void parse_persistence(struct http_reader *reader)
 {
-    bool has_close = false;
-    bool has_keep_alive = false;
-    for (unsigned i = 0; i < reader->header_count; i++) {
-        const struct http_header *header = &reader->headers[i];
-        if (ascii_same(mr_slice(reader->head.ptr + header->name, header->name_len),
-                       MR_SLICE("connection"))) {
-            parse_connection_value(mr_slice(reader->head.ptr + header->value, header->value_len),
-                                   &has_close, &has_keep_alive);
-        }
-    }
-    reader->keep_alive = !has_close && (!reader->http_1_0 || has_keep_alive);
+    struct persistence said = {0};
+    see_elements(reader, MR_SLICE("connection"), see_connection_option, &said);
+    reader->keep_alive = !said.has_close && (!reader->http_1_0 || said.has_keep_alive);
 }
 
 /* RFC 9110 10.1.1: a server ignores it in HTTP/1.0. */

@@ -4,7 +4,7 @@
 
 /* What the server's files share: http_server.c (listening, accepting, the clock, the end),
  * http_connection.c (a connection's life, writing, lingering), http_connection_read.c (its
- * reading), http_request.c (requests and answers). */
+ * reading), http_tls.c (what TLS adds to one), http_request.c (requests and answers). */
 
 #include "kit/buf.h"
 #include "kit/magic.h"
@@ -13,17 +13,19 @@
 
 enum {
     HTTP_SERVER_MAGIC = 0x48535256,
+    HTTP_LISTENER_MAGIC = 0x484c5354,
     HTTP_CONNECTION_MAGIC = 0x48434f4e,
     HTTP_REQUEST_MAGIC = 0x48524551,
 
     HTTP_READ_BYTES = 64 * 1024,              /* read at once, into a buffer of the server's */
+    HTTP_PLAIN_BYTES = 96 * 1024,             /* what one reading makes at most, under TLS */
     HTTP_OUT_BYTES_HIGH = 64 * 1024,          /* unread answers before reading pauses */
     HTTP_OUT_BYTES_MAX = 64 * 1024 * 1024,    /* unread answers before the connection is given up */
     HTTP_ANSWER_BYTES_MAX = 16 * 1024 * 1024, /* one answer */
     HTTP_LINGER_MS = 1000,                    /* for the client to read a last answer and close */
     HTTP_LINGER_BYTES_MAX = 4 * 1024 * 1024,  /* that are read and thrown away meanwhile */
     HTTP_SPARE_REQUESTS_MAX = 64,             /* kept for the next */
-    HTTP_HANDLES = 5,                         /* of the server itself */
+    HTTP_HANDLES = 4,                         /* of the server itself, without its listeners */
     HTTP_DATE_LINES_BYTES = 128,
 };
 
@@ -59,6 +61,8 @@ struct http_unread {
     uint64_t marked_ms;
 };
 
+struct http_tls;
+
 struct http_connection {
     unsigned magic;
     enum http_connection_state state;
@@ -68,10 +72,13 @@ struct http_connection {
     struct http_connection *next_dirty;
     bool is_dirty;
     bool is_reading;
-    bool is_writing; /* uv_write is under way, with `sending` */
-    bool is_ended;   /* the client has shut its side */
-    bool is_last;    /* no request is read after those in hand */
-    bool is_done;    /* no answer goes out after those in `out` */
+    bool is_writing;      /* uv_write is under way, with `sending` */
+    bool is_ended;        /* the client has shut its side */
+    bool is_last;         /* no request is read after those in hand */
+    bool is_done;         /* no answer goes out after those in `out` */
+    bool is_notified;     /* is_ended by TLS's word; the connection itself is not */
+    bool is_broken;       /* TLS has failed: nothing of it can be read or answered any more */
+    struct http_tls *tls; /* NULL: plain */
     size_t pipelined;
     struct http_request *first; /* complete requests in their order, answered or not */
     struct http_request *last;
@@ -79,16 +86,27 @@ struct http_connection {
     struct mr_buf surplus;        /* read, but the pipeline is full */
     uint64_t surplus_came_ms;     /* when it was read */
     struct http_unread unread;
-    struct mr_buf out; /* answers ready to be sent */
+    struct mr_buf out; /* answers ready to be sent; under TLS, to be sealed */
     struct mr_buf sending;
-    size_t bytes_held; /* of these three, as counted in the server's bytes */
+    size_t bytes_held; /* of these three and TLS, as counted in the server's bytes */
     size_t discarded;  /* while lingering */
     struct deadline read_deadline;
     struct deadline write_deadline;
-    struct deadline end_deadline; /* draining: for all that is left to be written */
+    struct deadline end_deadline;      /* draining: for all that is left to be written */
+    struct http_client_address client; /* asked for once, if at all */
+    bool is_client_known;
     uv_tcp_t tcp;
     uv_write_t write;
     uv_shutdown_t shutdown;
+};
+
+struct http_listener {
+    unsigned magic;
+    struct http_server *server;
+    struct tls_context *tls; /* NULL: plain */
+    int fd;                  /* -1: not listening */
+    uint16_t port;
+    uv_poll_t poll;
 };
 
 struct http_server {
@@ -97,10 +115,9 @@ struct http_server {
     struct http_server_config config;
     http_request_cb on_request;
     void *user;
-    int listener; /* -1: not listening */
+    struct http_listener listeners[HTTP_LISTENERS_MAX];
+    size_t listener_count;
     int spare_fd; /* given up for a moment when no descriptor is left, to turn a client away */
-    uint16_t port;
-    uv_poll_t poll;
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* active while something is dirty, so that the loop doesn't sleep on it */
@@ -129,6 +146,7 @@ struct http_server {
     void *closed_user;
     time_t date;                                /* of date_lines */
     char date_lines[HTTP_DATE_LINES_BYTES * 2]; /* Date and Server */
+    char *plain_buffer;                         /* HTTP_PLAIN_BYTES; NULL: no listener has TLS */
     char read_buffer[HTTP_READ_BYTES];
 };
 
@@ -139,10 +157,15 @@ void http_server_set_deadline(struct http_server *server, struct deadlines *list
                               struct deadline *deadline);
 void http_server_check_end(struct http_server *server);
 
-/* http_connection.c: life, writing, rest. Opening takes `fd`; closes it on failure. */
-void http_connection_open(struct http_server *server, int fd);
+/* http_connection.c: life, writing, rest. Opening takes `fd`; closes it on failure. `tls` is NULL
+ * for a plain connection. */
+void http_connection_open(struct http_server *server, int fd, struct tls_context *tls);
 void http_connection_flush(struct http_connection *connection);
 void http_connection_close(struct http_connection *connection);
+/* What TLS has to say is sent, and the connection ends. */
+void http_connection_abort(struct http_connection *connection);
+/* Over connections.max: told so, and done. */
+void http_connection_turn_away(struct http_connection *connection);
 void http_connection_read_timeout(struct http_connection *connection);
 void http_connection_count_bytes(struct http_connection *connection);
 void http_connection_drop_surplus(struct http_connection *connection);
@@ -154,10 +177,29 @@ bool http_connection_may_parse(const struct http_connection *connection);
 bool http_connection_begin_request(struct http_connection *connection);
 /* The partial request is refused: it is answered in its turn, and is the last. */
 void http_connection_refuse(struct http_connection *connection, int status, const char *reason);
+/* The partial request goes to the program with its content unread, and is the last. */
+void http_connection_dispatch_head(struct http_connection *connection);
 void http_connection_parse_surplus(struct http_connection *connection);
 void http_connection_set_reading(struct http_connection *connection, bool wanted);
 /* Read what has come already, once: a drain must not close on a request that waits unread. */
 void http_connection_read_now(struct http_connection *connection);
+
+/* http_tls.c; on connections that have `tls`, but for done. */
+/* Errors: MR_ENOMEM. */
+int http_tls_open(struct http_connection *connection, struct tls_context *context,
+                  bool is_turned_away);
+void http_tls_done(struct http_connection *connection);
+/* What was read -> plaintext, which `bytes` points to then; returns its length. May end or break
+ * the connection, or take `tls` from it: a client that doesn't speak TLS is told so. */
+size_t http_tls_unseal(struct http_connection *connection, const char **bytes, size_t len);
+/* `out` -> what is to be sent, which is returned. NULL: it can't be sealed. */
+struct mr_buf *http_tls_seal(struct http_connection *connection);
+/* No more will be sealed, and the client is told so with what is sent next. */
+void http_tls_end(struct http_connection *connection);
+/* The read deadline is over. Returns whether the client can be told that this is the end. */
+bool http_tls_time_out(struct http_connection *connection);
+/* The bytes that it holds. */
+size_t http_tls_held(const struct http_connection *connection);
 
 /* http_request.c */
 struct http_request *http_request_new(struct http_connection *connection); /* NULL: out of memory */

@@ -24,6 +24,8 @@ struct http_limits {
     size_t body_bytes_max;   /* content, after chunk decoding */
     const char *head_option; /* what sets them, for refusals; NULL: left out */
     const char *body_option;
+    bool length_required; /* POST, PUT and PATCH must say how long their content is, or are refused
+                             with 411; otherwise they have none then (RFC 9112 6.3) */
 };
 
 struct http_header {
@@ -52,7 +54,8 @@ struct http_reader {
     bool expect_continue; /* RFC 9110 10.1.1 */
     bool chunked;
     uint64_t content_left; /* bytes of content, or of the chunk, still to come */
-    int status;            /* HTTP_READER_REFUSED: 400, 413, 414, 417, 431, 501, 503, 505 */
+    int status;            /* HTTP_READER_REFUSED: 400, 411, 413, 414, 417, 431, 501, 503, 505
+                            */
     const char *reason;    /* HTTP_READER_REFUSED: what was wrong and what was expected */
     /* private: */
     unsigned position;       /* where in the grammar */

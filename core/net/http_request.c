@@ -127,6 +127,36 @@ uint64_t http_request_came_ms(const struct http_request *request)
     return request->came_ms;
 }
 
+static struct http_client_address peer_of(const uv_tcp_t *tcp)
+{
+    struct http_client_address client = {0};
+    struct sockaddr_storage address;
+    int len = (int)sizeof address;
+    if (uv_tcp_getpeername(tcp, (struct sockaddr *)&address, &len) != 0) {
+        return client;
+    }
+    if (address.ss_family == AF_INET) {
+        memcpy(client.bytes, &((struct sockaddr_in *)&address)->sin_addr, 4);
+    } else if (address.ss_family == AF_INET6) {
+        client.is_v6 = true;
+        memcpy(client.bytes, &((struct sockaddr_in6 *)&address)->sin6_addr, 16);
+    }
+    return client;
+}
+
+struct http_client_address http_request_client_address(const struct http_request *request)
+{
+    struct http_connection *connection = request->connection;
+    if (connection == NULL) {
+        return (struct http_client_address){0};
+    }
+    if (!connection->is_client_known) {
+        connection->client = peer_of(&connection->tcp);
+        connection->is_client_known = true;
+    }
+    return connection->client;
+}
+
 /* The fields that describe the content, the program's own, and the content. RFC 9110 8.6: a 204
  * has no Content-Length; 9.3.2: HEAD gets the fields only. */
 static void store_answer(struct http_request *request, const struct http_answer *answer)

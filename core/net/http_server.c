@@ -138,7 +138,7 @@ static void expire_ends(struct deadlines *list, uint64_t now_ms)
     }
 }
 
-static void on_acceptable(uv_poll_t *poll, int status, int events);
+static void watch_listeners(struct http_server *server);
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -149,9 +149,9 @@ static void on_timer(uv_timer_t *timer)
                                        &server->lingers, &server->writes,   &server->ends};
     now_ms = uv_now(server->loop);
     server->timer_due_ms = UINT64_MAX;
-    if (server->is_accept_paused && server->listener >= 0) {
+    if (server->is_accept_paused) {
         server->is_accept_paused = false;
-        (void)uv_poll_start(&server->poll, UV_READABLE, on_acceptable);
+        watch_listeners(server);
     }
     expire_reads(&server->idles, now_ms);
     expire_reads(&server->requests, now_ms);
@@ -169,17 +169,22 @@ static void on_timer(uv_timer_t *timer)
 static void pause_accepting(struct http_server *server)
 {
     server->is_accept_paused = true;
-    (void)uv_poll_stop(&server->poll);
+    for (size_t i = 0; i < server->listener_count; i++) {
+        if (server->listeners[i].fd >= 0) {
+            (void)uv_poll_stop(&server->listeners[i].poll);
+        }
+    }
     arm(server, uv_now(server->loop) + ACCEPT_PAUSE_MS);
 }
 
-static void accept_some(struct http_server *server, int64_t max)
+static void accept_some(struct http_listener *listener, int64_t max)
 {
-    for (int64_t i = 0; i < max && server->listener >= 0; i++) {
+    struct http_server *server = listener->server;
+    for (int64_t i = 0; i < max && listener->fd >= 0; i++) {
         bool is_short;
-        int fd = listener_accept(server->listener, &server->spare_fd, &is_short);
+        int fd = listener_accept(listener->fd, &server->spare_fd, &is_short);
         if (fd >= 0) {
-            http_connection_open(server, fd);
+            http_connection_open(server, fd, listener->tls);
         } else if (is_short && server->spare_fd < 0) {
             pause_accepting(server);
             server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -192,15 +197,28 @@ static void accept_some(struct http_server *server, int64_t max)
 
 static void on_acceptable(uv_poll_t *poll, int status, int events)
 {
-    struct http_server *server;
+    struct http_listener *listener;
     (void)status;
     (void)events;
-    MAGIC_CAST(server, poll->data, HTTP_SERVER_MAGIC);
-    accept_some(server, ACCEPTS_MAX);
+    MAGIC_CAST(listener, poll->data, HTTP_LISTENER_MAGIC);
+    accept_some(listener, ACCEPTS_MAX);
+}
+
+static void watch_listeners(struct http_server *server)
+{
+    for (size_t i = 0; i < server->listener_count; i++) {
+        if (server->listeners[i].fd >= 0) {
+            (void)uv_poll_start(&server->listeners[i].poll, UV_READABLE, on_acceptable);
+        }
+    }
 }
 
 static void destroy(struct http_server *server)
 {
+    for (size_t i = 0; i < server->listener_count; i++) {
+        tls_context_unref(server->listeners[i].tls);
+    }
+    mem_free(server->plain_buffer);
     server->magic = 0;
     mem_free(server);
 }
@@ -227,51 +245,95 @@ static void on_handle_closed(uv_handle_t *handle)
     http_server_check_end(server);
 }
 
+static void on_poll_closed(uv_handle_t *handle)
+{
+    struct http_listener *listener;
+    MAGIC_CAST(listener, handle->data, HTTP_LISTENER_MAGIC);
+    listener->server->handles_open--;
+    http_server_check_end(listener->server);
+}
+
 static void stop_listening(struct http_server *server)
 {
-    if (server->listener < 0) {
-        return;
+    for (size_t i = 0; i < server->listener_count; i++) {
+        struct http_listener *listener = &server->listeners[i];
+        if (listener->fd >= 0) {
+            (void)uv_poll_stop(&listener->poll);
+            (void)close(listener->fd);
+            listener->fd = -1;
+            uv_close((uv_handle_t *)&listener->poll, on_poll_closed);
+        }
     }
-    (void)uv_poll_stop(&server->poll);
-    (void)close(server->listener);
-    server->listener = -1;
-    uv_close((uv_handle_t *)&server->poll, on_handle_closed);
     if (server->spare_fd >= 0) {
         (void)close(server->spare_fd);
         server->spare_fd = -1;
     }
 }
 
-/* Only uv_poll_init can fail (it asks the system); it comes first. */
-static int start_handles(struct http_server *server)
+/* Nothing of it can fail. */
+static void start_handles(struct http_server *server)
 {
-    int rc = uv_poll_init(server->loop, &server->poll, server->listener);
-    if (rc != 0) {
-        return rc;
-    }
     (void)uv_prepare_init(server->loop, &server->prepare);
     (void)uv_check_init(server->loop, &server->check);
     (void)uv_idle_init(server->loop, &server->idle);
     (void)uv_timer_init(server->loop, &server->timer);
-    server->poll.data = server;
     server->prepare.data = server;
     server->check.data = server;
     server->idle.data = server;
     server->timer.data = server;
-    server->handles_open = HTTP_HANDLES;
+    server->handles_open += HTTP_HANDLES;
     (void)uv_prepare_start(&server->prepare, on_prepare);
     (void)uv_check_start(&server->check, on_check);
-    (void)uv_poll_start(&server->poll, UV_READABLE, on_acceptable);
+    watch_listeners(server);
+}
+
+/* On failure nothing of it is left open. */
+static int open_listener(struct http_server *server, const struct http_listener_config *config,
+                         struct mr_error *err)
+{
+    struct http_listener *listener = &server->listeners[server->listener_count];
+    int rc = listener_open(&config->address, server->config.reuse_port, &listener->fd,
+                           &listener->port, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = uv_poll_init(server->loop, &listener->poll, listener->fd);
+    if (rc != 0) { /* it asks the system */
+        (void)close(listener->fd);
+        return mr_error_set(err, MR_ENET, "watch the listening socket: %s", uv_strerror(rc));
+    }
+    listener->magic = HTTP_LISTENER_MAGIC;
+    listener->server = server;
+    listener->poll.data = listener;
+    listener->tls = config->tls == NULL ? NULL : tls_context_ref(config->tls);
+    server->handles_open++;
+    server->listener_count++;
+    if (config->tls != NULL && server->plain_buffer == NULL) {
+        server->plain_buffer = mem_alloc(HTTP_PLAIN_BYTES);
+        return server->plain_buffer == NULL ? mr_error_set(err, MR_ENOMEM, "out of memory") : 0;
+    }
     return 0;
+}
+
+/* A server that could not be opened: the loop ends what was begun of it. */
+static void abandon(struct http_server *server)
+{
+    server->is_closing = true;
+    if (server->handles_open == 0) {
+        destroy(server);
+    } else {
+        stop_listening(server);
+    }
 }
 
 int http_server_open(uv_loop_t *loop, const struct http_server_config *config,
                      http_request_cb on_request, void *user, struct http_server **ret_server,
                      struct mr_error *err)
 {
-    int rc;
+    int rc = 0;
     struct http_server *server = mem_zalloc(sizeof *server);
     assert(config->pipeline_max > 0 && config->connections_max > 0);
+    assert(config->listener_count > 0 && config->listener_count <= HTTP_LISTENERS_MAX);
     if (server == NULL) {
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
@@ -288,21 +350,16 @@ int http_server_open(uv_loop_t *loop, const struct http_server_config *config,
     server->ends.after_ms = (uint64_t)config->drain_ms;
     server->writes.after_ms = (uint64_t)config->write_ms;
     server->lingers.after_ms = HTTP_LINGER_MS;
-    rc = listener_open(&config->listen, config->reuse_port, &server->listener, &server->port, err);
+    server->spare_fd = -1;
+    for (size_t i = 0; i < config->listener_count && rc == 0; i++) {
+        rc = open_listener(server, &config->listeners[i], err);
+    }
     if (rc != 0) {
-        destroy(server);
+        abandon(server);
         return rc;
     }
     server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    rc = start_handles(server);
-    if (rc != 0) {
-        (void)close(server->listener);
-        if (server->spare_fd >= 0) {
-            (void)close(server->spare_fd);
-        }
-        destroy(server);
-        return mr_error_set(err, MR_ENET, "watch the listening socket: %s", uv_strerror(rc));
-    }
+    start_handles(server);
     *ret_server = server;
     return 0;
 }
@@ -316,9 +373,22 @@ void http_server_limit_connections(struct http_server *server, int64_t connectio
     server->config.turned_away_max = turned_away_max;
 }
 
-uint16_t http_server_port(const struct http_server *server)
+uint16_t http_server_port(const struct http_server *server, size_t listener)
 {
-    return server->port;
+    assert(listener < server->listener_count);
+    return server->listeners[listener].port;
+}
+
+void http_server_set_tls(struct http_server *server, struct tls_context *context)
+{
+    MAGIC_CHECK(server, HTTP_SERVER_MAGIC);
+    for (size_t i = 0; i < server->listener_count; i++) {
+        struct http_listener *listener = &server->listeners[i];
+        if (listener->tls != NULL) {
+            tls_context_unref(listener->tls);
+            listener->tls = tls_context_ref(context);
+        }
+    }
 }
 
 /* What is begun has less time from now on, but never more than it had. */
@@ -336,7 +406,10 @@ void http_server_drain(struct http_server *server, void (*drained)(void *user), 
 {
     MAGIC_CHECK(server, HTTP_SERVER_MAGIC);
     /* Those in the backlog have been told by the system that they are connected: all of them. */
-    accept_some(server, server->config.connections_max + server->config.turned_away_max);
+    for (size_t i = 0; i < server->listener_count; i++) {
+        accept_some(&server->listeners[i],
+                    server->config.connections_max + server->config.turned_away_max);
+    }
     for (struct http_connection *each = server->connections; each != NULL; each = each->next) {
         http_connection_read_now(each);
     }

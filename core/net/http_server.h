@@ -17,12 +17,22 @@
 #include <millrace/slice.h>
 
 #include "net/http_reader.h"
+#include "net/tls_context.h"
 
 struct http_server;
 struct http_request;
 
+enum { HTTP_LISTENERS_MAX = 2 };
+
+struct http_listener_config {
+    struct mr_address address;
+    struct tls_context *tls; /* NULL: plain. The server takes a reference of its own */
+};
+
 struct http_server_config {
-    struct mr_address listen;
+    /* The bounds are for all of them together. */
+    struct http_listener_config listeners[HTTP_LISTENERS_MAX];
+    size_t listener_count;
     bool reuse_port;             /* several loops on one address */
     int64_t connections_max;     /* over it, accepted connections are answered 503 and closed */
     int64_t turned_away_max;     /* so many at a time; more are closed without an answer */
@@ -32,14 +42,21 @@ struct http_server_config {
                                     that are not sent yet; over it, 503 */
     struct http_limits limits;
     int64_t idle_ms;                     /* a connection without a request */
-    int64_t request_ms;                  /* from a request's first byte to its last */
+    int64_t request_ms;                  /* from a request's first byte to its last; for a TLS
+                                            handshake, from the connection's beginning */
     int64_t drain_ms;                    /* once draining, for the rest of a begun request,
                                             and for taking the answers that are ready */
     int64_t write_ms;                    /* a client that doesn't read its answer */
     const char *server_name;             /* Server header; NULL: none */
     struct mr_series *connections_gauge; /* NULL: none */
+    struct mr_series *const *handshakes; /* a counter for each enum tls_outcome; NULL: none */
     /* Told of each answer that the server gives by itself (a refusal); may be NULL. Gets `user`. */
     void (*on_refusal)(int status, void *user);
+    /* Asked before a client that holds its content back (Expect: 100-continue) is told to send it.
+     * False: the program will refuse it whatever the content is. It is then given to the program
+     * without the content, and its answer ends the connection. NULL: content is always wanted. Gets
+     * `user`. */
+    bool (*wants_content)(const struct http_request *request, void *user);
 };
 
 /* What one request within the limits holds of in_flight_bytes_max at most. */
@@ -58,8 +75,12 @@ int http_server_open(uv_loop_t *loop, const struct http_server_config *config,
 void http_server_limit_connections(struct http_server *server, int64_t connections_max,
                                    int64_t turned_away_max);
 
-/* The port that is listened on (config's port 0: the system's choice). */
-uint16_t http_server_port(const struct http_server *server);
+/* The port that a listener has (config's port 0: the system's choice). */
+uint16_t http_server_port(const struct http_server *server, size_t listener);
+
+/* The context of the TLS listeners' connections from now on; a reference is taken. Those that are
+ * open go on with theirs. On the server's loop. */
+void http_server_set_tls(struct http_server *server, struct tls_context *context);
 
 /* Stop accepting; answer what is in hand with "Connection: close", a request that doesn't come to
  * its end within drain_ms with 408; close idle connections, and those of clients that haven't taken
@@ -83,8 +104,21 @@ struct mr_slice http_request_header(const struct http_request *request, const ch
 bool http_request_header_at(const struct http_request *request, unsigned index,
                             struct mr_slice *ret_name, struct mr_slice *ret_value);
 struct mr_slice http_request_body(const struct http_request *request);
+/* The subject of the client's certificate, which has been verified, as RFC 4514 writes it (UTF-8,
+ * escaped); absent without one, or if its subject is empty. Lives as long as the connection, and is
+ * absent when that has gone. */
+struct mr_slice http_request_certificate_subject(const struct http_request *request);
 /* When its last byte came, or earlier (uv_now). */
 uint64_t http_request_came_ms(const struct http_request *request);
+
+/* Where it was sent from: the other end of its connection, which may be a proxy. */
+struct http_client_address {
+    unsigned char bytes[16]; /* in the network's order; the first 4 of IPv4; zeros: not known */
+    bool is_v6;
+};
+
+/* Only while the program is given the request: its connection may go afterwards. */
+struct http_client_address http_request_client_address(const struct http_request *request);
 
 struct http_answer {
     int status;

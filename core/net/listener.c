@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/listener.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -10,6 +11,19 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+bool listener_is_loopback(const struct mr_address *address)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, address->host, &v4) == 1) {
+        return (ntohl(v4.s_addr) >> 24) == IN_LOOPBACKNET;
+    }
+    if (inet_pton(AF_INET6, address->host, &v6) == 1) {
+        return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
+    }
+    return strcmp(address->host, "localhost") == 0;
+}
 
 void listener_format(const struct mr_address *address, char ret_text[LISTENER_TEXT_BYTES])
 {

@@ -24,6 +24,9 @@ int listener_open(const struct mr_address *address, bool reuse_port, int *ret_fd
  * address is taken for a moment without. Errors: as listener_open. */
 int listener_check_free(const struct mr_address *address, struct mr_error *err);
 
+/* Whether only this machine reaches it: 127.0.0.0/8, ::1 or the name localhost. */
+bool listener_is_loopback(const struct mr_address *address);
+
 /* "127.0.0.1:8080", "[::1]:8080". */
 void listener_format(const struct mr_address *address, char ret_text[LISTENER_TEXT_BYTES]);
 

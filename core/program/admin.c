@@ -125,7 +125,8 @@ int admin_open(uv_loop_t *loop, const struct mr_address *address, const struct r
 {
     size_t limit = descriptors_limit();
     const struct http_server_config config = {
-        .listen = *address,
+        .listeners = {{.address = *address}},
+        .listener_count = 1,
         .connections_max = (int64_t)connections_of(limit),
         .turned_away_max = (int64_t)turned_away_of(limit),
         .pipeline_max = PIPELINE_MAX,
@@ -150,7 +151,7 @@ int admin_open(uv_loop_t *loop, const struct mr_address *address, const struct r
         return rc;
     }
     mr_log(MR_LOG_INFO, "admin listening", MR_STR("host", address->host),
-           MR_INT("port", http_server_port(admin->server)));
+           MR_INT("port", http_server_port(admin->server, 0)));
     *ret_admin = admin;
     return 0;
 }

@@ -7,7 +7,8 @@
 
 #include "net/http_reader.h"
 
-static const struct http_limits limits = {.head_bytes_max = 512, .body_bytes_max = 256};
+static const struct http_limits limits = {
+    .head_bytes_max = 512, .body_bytes_max = 256, .length_required = true};
 
 static void require(bool condition)
 {

@@ -209,7 +209,14 @@ static void test_bounds_below_one_event_are_refused(void **state)
         {{"--http.body.max=1MiB", "--http.in_flight.bytes.max=1MiB"},
          "--http.in_flight.bytes.max: must be 106"}, /* 1048576 + 16384 + ... */
         {{"--http.body.max=900KiB", "--http.queue.bytes.max=900KiB"},
-         "--http.queue.bytes.max: must be 954368 bytes or more"}, /* 900 KiB + 2 * 16 KiB */
+         "--http.queue.bytes.max: must be 976896 bytes or more"}, /* 900 KiB + 2 * 16 KiB + 22 KiB
+                                                                   */
+        {{"--http.body.max=944705", "--kafka.message.max.bytes=1000000"}, /* one too many */
+         "--http.body.max: 944705 bytes, and up to 55296 of an event's attributes"},
+        {{"--http.body.max=2MiB", "--kafka.producer.message.max.bytes=1500000"},
+         "message.max.bytes of [kafka.producer] is 1500000"},
+        {{"--http.header.max=64KiB", "--check"},
+         "[http] body.max: 921600 bytes, and up to 153600 of an event's attributes"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -221,23 +228,47 @@ static void test_bounds_below_one_event_are_refused(void **state)
     }
 }
 
+/* The head that makes the most of a record, HEADER_BYTES with everything: names that become three
+ * times as long in the source and the key, and a long channel. */
+enum { HEADER_BYTES = 16384, NAME_BYTES = 1024, BODY_BYTES = 500000 };
+
+static void put_largest_head(int fd)
+{
+    static char text[HEADER_BYTES + 1];
+    char names[2 * NAME_BYTES + 100];
+    char name[NAME_BYTES + 1];
+    int channel;
+    int len;
+    memset(name, ',', NAME_BYTES);
+    name[NAME_BYTES] = '\0';
+    len = snprintf(names, sizeof names,
+                   "?application=%s&device=%s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n",
+                   name, name, BODY_BYTES);
+    channel = HEADER_BYTES - len - 9;
+    len = snprintf(text, sizeof text, "POST /v1/%0*d%s", channel, 0, names);
+    assert_int_equal(len, HEADER_BYTES);
+    raw_put_bytes(fd, text, HEADER_BYTES);
+}
+
 /* The least that is accepted is enough. */
 static void test_bounds_of_one_event_take_one_event(void **state)
 {
-    static const char *const extra[] = {"--http.body.max=500000", "--http.header.max=16384",
+    static const char *const extra[] = {"--http.body.max=500000",
+                                        "--http.header.max=16384",
                                         "--http.in_flight.bytes.max=520000",
-                                        "--http.queue.bytes.max=532768", NULL};
-    enum { BYTES = 500000 };
+                                        "--http.queue.bytes.max=555296",
+                                        "--kafka.producer.message.max.bytes=555296",
+                                        NULL};
     struct bridge_fixture f;
-    char *body = calloc(1, BYTES);
+    char *body = calloc(1, BODY_BYTES);
     int fd;
     (void)state;
     assert_non_null(body);
     bridge_start(&f, extra);
     fd = raw_connect(f.port);
     for (int i = 0; i < 2; i++) {
-        raw_put(fd, "POST /v1/c?device=d HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n");
-        raw_put_bytes(fd, body, BYTES);
+        put_largest_head(fd);
+        raw_put_bytes(fd, body, BODY_BYTES);
         raw_expect(fd, 202, "");
     }
     (void)close(fd);

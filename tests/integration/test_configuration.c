@@ -119,6 +119,43 @@ static void test_topics_that_cannot_be(void **state)
     assert_int_equal(run(&fine, "--check"), 0);
 }
 
+static void test_who_may_send(void **state)
+{
+    static const struct bad bad[] = {
+        {HTTP,
+         {"--listen=0.0.0.0:0"},
+         "[http] auth: must be given with an address that others can reach (listen): basic, "
+         "certificate or any; or none"},
+        {HTTP, {"--listen=[::]:0"}, "[http] auth: must be given"},
+        {HTTP, {"--listen=127.evil.example:0"}, "[http] auth: must be given"},
+        {HTTP, {"--auth=basic"}, "[http] devices: must name the file"},
+        {HTTP, {"--auth=any"}, "[http] devices: must name the file"},
+        {HTTP, {"--devices=x"}, "command line: --devices: has no meaning with auth = none"},
+        {HTTP,
+         {"--auth=basic", "--devices=" TEST_SOURCE_DIR "/LICENSE"},
+         TEST_SOURCE_DIR "/LICENSE:2: expected 'key = value'"},
+        {HTTP, {"--auth=basic", "--devices=/nonexistent"}, "/nonexistent: can't read it: No such"},
+        {HTTP, {"--auth=certificate"}, "command line: --auth: certificate needs tls.client"},
+        {HTTP,
+         {"--auth=certificate", "--certificate.device=C N"},
+         "command line: --certificate.device: expected the type of an attribute"},
+        {HTTP,
+         {"--auth=certificate", "--certificate.application.fixed="},
+         "command line: --certificate.application.fixed: expected the name"},
+    };
+    const struct bad fine[] = {
+        {HTTP, {"--listen=0.0.0.0:0", "--auth=none"}, ""},
+        {HTTP, {"--listen=127.1.2.3:0"}, ""},
+        {HTTP, {"--listen=[::1]:0"}, ""},
+        {HTTP, {"--listen=localhost:0"}, ""},
+    };
+    (void)state;
+    are_refused(bad, MR_COUNT_OF(bad));
+    for (size_t i = 0; i < MR_COUNT_OF(fine); i++) {
+        assert_int_equal(run(&fine[i], "--check"), 0);
+    }
+}
+
 static void test_what_a_worker_cannot_read(void **state)
 {
     static const struct bad bad[] = {
@@ -301,6 +338,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_librdkafka_refuses_only_when_it_is_started),
         cmocka_unit_test(test_topics_that_cannot_be),
+        cmocka_unit_test(test_who_may_send),
         cmocka_unit_test(test_what_a_worker_cannot_read),
         cmocka_unit_test(test_an_uri_that_is_none),
         cmocka_unit_test(test_all_is_said_at_once_with_its_place),

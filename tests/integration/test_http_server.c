@@ -358,41 +358,49 @@ static void test_addresses(void **state)
     (void)state;
     with.reuse_port = true;
     server_start(&f, &with);
-    with.listen.port = f.port;
+    with.listeners[0].address.port = f.port;
     with.reuse_port = false;
     assert_int_equal(http_server_open(&f.loop, &with, server_on_request, &f, &second, &err),
                      MR_ENET);
     (void)snprintf(expected, sizeof expected, "listen on 127.0.0.1:%u: Address already in use",
                    (unsigned)f.port);
     assert_string_equal(err.text, expected);
-    (void)snprintf(with.listen.host, sizeof with.listen.host, "192.0.2.1"); /* RFC 5737 */
+    (void)snprintf(with.listeners[0].address.host, sizeof with.listeners[0].address.host,
+                   "192.0.2.1"); /* RFC 5737 */
     assert_int_equal(http_server_open(&f.loop, &with, server_on_request, &f, &second, &err),
                      MR_ENET);
     assert_non_null(strstr(err.text, "Cannot assign requested address"));
     server_stop(&f);
 }
 
+/* Clients that stay, as devices do: each loop gets a fair part of them. */
 static void test_two_loops_share_an_address(void **state)
 {
+    enum { CLIENTS = 200 };
     struct http_server_config with = server_config();
     struct server_fixture one;
     struct server_fixture two;
+    int fds[CLIENTS];
     (void)state;
     with.reuse_port = true;
+    with.connections_max = CLIENTS;
     server_start(&one, &with);
-    with.listen.port = one.port;
+    with.listeners[0].address.port = one.port;
     server_start(&two, &with);
     assert_int_equal(one.port, two.port);
-    for (int i = 0; i < 200; i++) {
-        int fd = raw_connect(one.port);
-        raw_put_get(fd, "/echo");
-        raw_expect(fd, 200, "");
-        (void)close(fd);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = raw_connect(one.port);
+        raw_put_get(fds[i], "/echo");
+        raw_expect(fds[i], 200, "");
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        (void)close(fds[i]);
     }
     server_stop(&one);
     server_stop(&two);
-    assert_int_equal(one.seen + two.seen, 200);
-    assert_true(one.seen > 0 && two.seen > 0);
+    assert_int_equal(one.seen + two.seen, CLIENTS);
+    /* The system spreads them by chance: a quarter is seven deviations away from a half. */
+    assert_in_range(one.seen, CLIENTS / 4, CLIENTS - CLIENTS / 4);
 }
 
 int main(void)

@@ -309,6 +309,46 @@ static void test_idle_and_slow_clients_are_ended(void **state)
     server_stop(&f);
 }
 
+/* The whole loop stands still while a flood and one other question come in: then the other one has
+ * its turn after no more of the flood than is read ahead. */
+static void test_a_flood_does_not_starve_others(void **state)
+{
+    enum { FLOOD = 400 };
+    static const char one[] = "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n";
+    static char flood[FLOOD * (sizeof one - 1)];
+    struct server_fixture f;
+    struct raw_reply reply;
+    unsigned long seen;
+    int fds[3];
+    (void)state;
+    server_start_default(&f);
+    for (int i = 0; i < 3; i++) {
+        fds[i] = raw_connect(f.port);
+        raw_put_get(fds[i], "/echo");
+        raw_expect(fds[i], 200, "");
+    }
+    raw_put_get(fds[0], "/block");
+    server_wait_for(&f.is_blocked);
+    for (size_t i = 0; i < FLOOD; i++) {
+        memcpy(flood + i * (sizeof one - 1), one, sizeof one - 1);
+    }
+    raw_put_bytes(fds[1], flood, sizeof flood);
+    raw_put_get(fds[2], "/state");
+    atomic_store(&f.is_blocked, false);
+    raw_get_reply(fds[2], &reply);
+    seen = strtoul(strstr(reply.body, "seen=") + 5, NULL, 10);
+    free(reply.body);
+    assert_in_range(seen, 4, 4 + 2 * PIPELINE_MAX); /* 3 echoes and the block came before */
+    raw_expect(fds[0], 200, "");
+    for (int i = 0; i < FLOOD; i++) {
+        raw_expect(fds[1], 200, "");
+    }
+    for (int i = 0; i < 3; i++) {
+        (void)close(fds[i]);
+    }
+    server_stop(&f);
+}
+
 static void test_running_out_of_descriptors_is_survived(void **state)
 {
     struct server_fixture f;
@@ -358,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_the_memory_of_answers_is_counted),
         cmocka_unit_test(test_connections_over_the_limit_are_told_so),
         cmocka_unit_test(test_idle_and_slow_clients_are_ended),
+        cmocka_unit_test(test_a_flood_does_not_starve_others),
         cmocka_unit_test(test_running_out_of_descriptors_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,8 @@ enum { ARGUMENTS_MAX = 16, PARTITIONS = 4 };
 
 /* `extra` ends with NULL. */
 static void bridge_start_program(struct bridge_fixture *f, const char *program,
-                                 const char *const *extra, const struct rlimit *descriptors)
+                                 const char *const *extra, const struct rlimit *descriptors,
+                                 const char *listening)
 {
     char bootstrap[100];
     const char *arguments[ARGUMENTS_MAX] = {program, "--http.listen=127.0.0.1:0",
@@ -26,7 +27,7 @@ static void bridge_start_program(struct bridge_fixture *f, const char *program,
         arguments[count++] = *extra;
     }
     spawned_start_limited(&f->child, arguments, descriptors);
-    f->port = spawned_wait_port(&f->child, "msg=listening address=127.0.0.1:");
+    f->port = spawned_wait_port(&f->child, listening);
     f->admin = spawned_wait_port(&f->child, "msg=\"admin listening\" host=127.0.0.1 port=");
     (void)spawned_wait_log(&f->child, "msg=ready");
 }
@@ -36,7 +37,21 @@ void bridge_start_limited_at(struct bridge_fixture *f, const char *program,
 {
     mock_kafka_start(&f->mock);
     mock_kafka_create_topic(&f->mock, "events", PARTITIONS);
-    bridge_start_program(f, program, extra, descriptors);
+    bridge_start_program(f, program, extra, descriptors, "msg=listening address=127.0.0.1:");
+}
+
+void bridge_start_tls_at(struct bridge_fixture *f, const char *program, const char *const *extra)
+{
+    const char *arguments[ARGUMENTS_MAX] = {"--http.plain=false", "--http.tls.listen=127.0.0.1:0"};
+    size_t count = 2;
+    for (; *extra != NULL; extra++) {
+        assert_true(count < ARGUMENTS_MAX - 1);
+        arguments[count++] = *extra;
+    }
+    mock_kafka_start(&f->mock);
+    mock_kafka_create_topic(&f->mock, "events", PARTITIONS);
+    bridge_start_program(f, program, arguments, NULL,
+                         "msg=\"listening with TLS\" address=127.0.0.1:");
 }
 
 void bridge_start_at(struct bridge_fixture *f, const char *program, const char *const *extra)

@@ -17,7 +17,7 @@ enum { ANSWER_S = 3 };
 struct bridge_fixture {
     struct mock_kafka mock;
     struct spawned child;
-    uint16_t port;
+    uint16_t port; /* bridge_start_tls: with TLS, and there is no other */
     uint16_t admin;
 };
 
@@ -25,6 +25,10 @@ struct bridge_fixture {
 void bridge_start_at(struct bridge_fixture *f, const char *program, const char *const *extra);
 #define bridge_start(f, extra) bridge_start_at((f), BRIDGE_PROGRAM, (extra))
 extern const char *const bridge_no_more[];
+
+/* With TLS alone; `extra` name the files. */
+void bridge_start_tls_at(struct bridge_fixture *f, const char *program, const char *const *extra);
+#define bridge_start_tls(f, extra) bridge_start_tls_at((f), BRIDGE_PROGRAM, (extra))
 
 /* With this RLIMIT_NOFILE. */
 void bridge_start_limited_at(struct bridge_fixture *f, const char *program,

@@ -46,7 +46,7 @@ struct dialect_refused {
 };
 void dialect_refuse_each(struct dialect_fixture *f, const struct dialect_refused *cases);
 
-/* Each other method is refused with this Allow. */
+/* Each other method is refused with this Allow, which OPTIONS is answered with. */
 void dialect_allow_only(struct dialect_fixture *f, const char *target, const char *allow);
 
 /* POST, which must become an event, as often as it allocates memory: each time another allocation

@@ -88,6 +88,8 @@ void server_on_request(struct http_request *request, void *user)
             (void)poll(NULL, 0, 1);
         }
         answer_text(request, MR_SLICE(""));
+    } else if (mr_slice_is(path, MR_SLICE("/subject"))) {
+        answer_text(request, http_request_certificate_subject(request));
     } else if (mr_slice_is(path, MR_SLICE("/stored"))) {
         http_request_answer(request,
                             &(struct http_answer){.status = 202, .headers = "X-Id: 7\r\n"});
@@ -109,9 +111,19 @@ static void on_server_closed(void *user)
     uv_close((uv_handle_t *)&f->async, NULL);
 }
 
+static void take_tls(struct server_fixture *f)
+{
+    struct tls_context *context = atomic_exchange(&f->next_tls, NULL);
+    if (context != NULL) {
+        http_server_set_tls(f->server, context);
+    }
+    tls_context_unref(context);
+}
+
 static void on_async(uv_async_t *async)
 {
     struct server_fixture *f = async->data;
+    take_tls(f);
     if (atomic_exchange(&f->wants_drain, false)) {
         http_server_drain(f->server, on_drained, f);
     }
@@ -135,7 +147,8 @@ static void *run(void *data)
 struct http_server_config server_config(void)
 {
     return (struct http_server_config){
-        .listen = {.host = "127.0.0.1"},
+        .listeners = {{.address = {.host = "127.0.0.1"}}},
+        .listener_count = 1,
         .connections_max = 100,
         .turned_away_max = 64,
         .drain_ms = 10000,
@@ -161,7 +174,8 @@ void server_start(struct server_fixture *f, const struct http_server_config *wit
     assert_int_equal(uv_async_init(&f->loop, &f->async, on_async), 0);
     f->async.data = f;
     assert_int_equal(http_server_open(&f->loop, with, server_on_request, f, &f->server, &err), 0);
-    f->port = http_server_port(f->server);
+    f->port = http_server_port(f->server, 0);
+    f->second_port = with->listener_count > 1 ? http_server_port(f->server, 1) : 0;
     assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);
 }
 

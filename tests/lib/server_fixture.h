@@ -7,7 +7,8 @@
  *     /echo      the content comes back              /big     BIG_BYTES come back
  *     /hold?x    "x" comes back, once it is let go   /state   what the server holds
  *     /release   every held request is answered, the youngest first
- *     /release-one   the oldest */
+ *     /release-one   the oldest
+ *     /subject   the subject of the client's certificate */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -23,12 +24,14 @@ struct server_fixture {
     uv_async_t async;
     struct http_server *server;
     uint16_t port;
+    uint16_t second_port; /* of the second listener; 0: there is none */
     struct http_request *held[HELD_MAX];
     unsigned held_count;
     unsigned seen;
     atomic_bool wants_drain;
     atomic_bool wants_close;
     atomic_bool wants_release;
+    _Atomic(struct tls_context *) next_tls; /* a reference, which is taken over */
     atomic_bool is_drained;
     atomic_bool is_closed;
     atomic_bool is_blocked; /* /block sets it, and goes on when the test clears it */

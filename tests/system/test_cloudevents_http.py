@@ -137,8 +137,10 @@ def test_batched_mode(one, kafka, name):
 
 def test_a_batch_of_which_one_is_too_large(bridge, kafka, name):
     kafka.create_topic(name, partitions=1)
-    one = bridge(kafka, name, MILLRACE_KAFKA_PRODUCER_MESSAGE_MAX_BYTES="5000")
-    events = [event("x" * (6000 if number == 1 else 10), id=f"e{number}",
+    one = bridge(kafka, name, MILLRACE_HTTP_BODY_MAX="60000", MILLRACE_HTTP_HEADER_MAX="1000",
+                 MILLRACE_KAFKA_PRODUCER_MESSAGE_MAX_BYTES="90000")
+    # An attribute is written twice: into the value, and as a header.
+    events = [event("x", id=f"e{number}", subject="x" * (50000 if number == 1 else 10),
                     datacontenttype="text/plain") for number in range(3)]
     status, text = post(one, batch(events), BATCH)
     problem = json.loads(text)

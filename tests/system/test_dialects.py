@@ -98,6 +98,6 @@ def test_a_refusal_names_the_member_and_stores_nothing(bridge, kafka, name):
     assert (status, headers["content-type"]) == (400, "application/problem+json")
     assert json.loads(text)["detail"].startswith("dev_id:")
     status, headers, _ = send(one.port, "GET", "/telemetry/t/d", None, {})
-    assert (status, headers["allow"]) == (405, "POST, PUT")
+    assert (status, headers["allow"]) == (405, "POST, PUT, OPTIONS")
     assert records.read(kafka, name) == []
     assert 'millrace_http_requests_total{status="204"} 0' in one.metrics()

@@ -128,22 +128,18 @@ static void test_a_bad_batch_says_why(void **state)
 static void test_only_a_batch_is_one(void **state)
 {
     static const struct {
-        const char *method;
         const char *headers;
         bool is_batch;
     } cases[] = {
-        {"POST", BATCH, true},
-        {"POST", "content-type: APPLICATION/CLOUDEVENTS-BATCH+JSON\r\n", true},
-        {"PUT", BATCH, false},
-        {"POST", BATCH BATCH, false},
-        {"POST", "Content-Type: application/cloudevents+json\r\n", false},
-        {"POST", "", false},
+        {BATCH, true},        {"content-type: APPLICATION/CLOUDEVENTS-BATCH+JSON\r\n", true},
+        {BATCH BATCH, false}, {"Content-Type: application/cloudevents+json\r\n", false},
+        {"", false},
     };
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
         struct dialect_fixture f = {.dialect = &dialect_cloudevents};
         struct dialect_request request;
-        dialect_request(&f, cases[i].method, "/events", cases[i].headers, "[]");
+        dialect_request(&f, "POST", "/events", cases[i].headers, "[]");
         request = dialect_request_of(&f);
         assert_int_equal(dialect_cloudevents.is_batch(&request), cases[i].is_batch);
         dialect_done(&f);

@@ -121,7 +121,7 @@ static void test_only_post(void **state)
 {
     struct dialect_fixture f = {.dialect = &dialect_publish};
     (void)state;
-    dialect_allow_only(&f, "/publish/d/c", "Allow: POST\r\n");
+    dialect_allow_only(&f, "/publish/d/c", DIALECT_ALLOW_POST);
     assert_false(dialect_publish.is_mine(MR_SLICE("/publish")));
     assert_false(dialect_publish.is_mine(MR_SLICE("/published/d/c")));
     assert_false(dialect_publish.is_mine(MR_SLICE("/v1/publish/d/c")));

@@ -258,7 +258,7 @@ static void test_only_post(void **state)
 {
     struct dialect_fixture f = {.dialect = &dialect_things_stack};
     (void)state;
-    dialect_allow_only(&f, "/ttn/v3", "Allow: POST\r\n");
+    dialect_allow_only(&f, "/ttn/v3", DIALECT_ALLOW_POST);
     assert_false(dialect_things_stack.is_mine(MR_SLICE("/ttn")));
     assert_false(dialect_things_stack.is_mine(MR_SLICE("/ttn/v3/")));
     assert_false(dialect_things_stack.is_mine(MR_SLICE("/ttn/v2")));

@@ -291,7 +291,7 @@ static void test_only_post(void **state)
 {
     struct dialect_fixture f = {.dialect = &dialect_ttn};
     (void)state;
-    dialect_allow_only(&f, "/ttn", "Allow: POST\r\n");
+    dialect_allow_only(&f, "/ttn", DIALECT_ALLOW_POST);
     assert_false(dialect_ttn.is_mine(MR_SLICE("/ttn/")));
     assert_false(dialect_ttn.is_mine(MR_SLICE("/ttn/v3")));
     assert_false(dialect_ttn.is_mine(MR_SLICE("/ttns")));

@@ -75,6 +75,9 @@ MR_API void mr_check_problem(struct mr_check *check, const char *section, const 
  * compares two options asks for the one that it doesn't name in mr_check_problem. */
 MR_API bool mr_check_is_right(const struct mr_check *check, const char *section, const char *key);
 
+/* Whether the user gave the option, by whichever source: a default may be right for some only. */
+MR_API bool mr_check_is_given(const struct mr_check *check, const char *section, const char *key);
+
 /* The last row of a table. */
 #define MR_OPTION_END \
     {                 \

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bridge/http/bridge_authentication.h"
+
+#include "kit/magic.h"
+
+enum { AUTHENTICATION_MAGIC = 0x42415554 };
+
+int bridge_authentication_open(struct bridge_authentication *authentication, uv_loop_t *loop,
+                               const struct bridge_options *options,
+                               void (*on_new)(struct devices *devices, void *user), void *user,
+                               struct mr_error *err)
+{
+    if (options->auth == BRIDGE_AUTH_NONE) {
+        return 0;
+    }
+    authentication->options = options;
+    authentication_metrics_init(&authentication->metrics);
+    authentication->attempts = attempts_new(options->attempts_max, options->attempts_ms);
+    if (authentication->attempts == NULL) {
+        return mr_error_set(err, MR_ENOMEM, "out of memory");
+    }
+    authentication->magic = AUTHENTICATION_MAGIC;
+    return devices_source_open(&authentication->devices, loop, options->devices,
+                               &authentication->metrics, on_new, user, err);
+}
+
+int bridge_authentication_equip(struct bridge_authentication *authentication, uv_loop_t *loop,
+                                struct exchanges *exchanges, struct mr_error *err)
+{
+    if (authentication->magic == 0) {
+        return 0;
+    }
+    const struct authenticator_config config = {
+        .loop = loop,
+        .options = authentication->options,
+        .devices = authentication->devices.devices,
+        .attempts = authentication->attempts,
+        .metrics = &authentication->metrics,
+        .on_decided = exchange_go_on,
+        .user = exchanges,
+    };
+    return authenticator_open(&config, &exchanges->authenticator, err);
+}
+
+void bridge_authentication_reload(struct bridge_authentication *authentication)
+{
+    if (authentication->magic != 0) {
+        devices_source_read_again(&authentication->devices);
+    }
+}
+
+static void on_devices_closed(struct devices_source *devices)
+{
+    struct bridge_authentication *authentication =
+        CONTAINER_OF(devices, struct bridge_authentication, devices);
+    MAGIC_CHECK(authentication, AUTHENTICATION_MAGIC);
+    attempts_free(authentication->attempts);
+    authentication->magic = 0;
+    authentication->on_closed(authentication->user);
+}
+
+void bridge_authentication_close(struct bridge_authentication *authentication,
+                                 void (*on_closed)(void *user), void *user)
+{
+    authentication->on_closed = on_closed;
+    authentication->user = user;
+    if (authentication->magic == 0) {
+        on_closed(user);
+        return;
+    }
+    devices_source_close(&authentication->devices, on_devices_closed);
+}

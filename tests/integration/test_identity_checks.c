@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Passwords that are checked: how often, how many at a time, what waits for them and what doesn't,
+ * and the program's end meanwhile. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/identity_fixture.h"
+
+enum { MANY = 12 };
+
+static void test_those_found_right_do_not_wait_behind_others(void **state)
+{
+    static const char *const flags[] = {"--http.attempts.max=0", NULL};
+    struct identity_fixture f;
+    int fds[MANY];
+    (void)state;
+    identity_start(&f, flags);
+    assert_int_equal(identity_status_of(&f, "d1@farm:sesame"), 202);
+    for (int i = 0; i < MANY; i++) {
+        char user[32];
+        (void)snprintf(user, sizeof user, "slow@farm:wrong-%d", i);
+        fds[i] = identity_open_and_put(&f, user);
+    }
+    identity_wait_metric(&f, WAITING, MANY / 2);
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(identity_status_of(&f, "d1@farm:sesame"), 202);
+    }
+    assert_true(bridge_metric(&f.bridge, WAITING) > 0);
+    for (int i = 0; i < MANY; i++) {
+        (void)close(fds[i]); /* before they are answered */
+    }
+    identity_stop(&f);
+}
+
+static void test_a_client_that_leaves_during_its_check(void **state)
+{
+    static const char *const flags[] = {"--http.answer.timeout=30s", NULL};
+    struct identity_fixture f;
+    int fd;
+    (void)state;
+    identity_start(&f, flags);
+    fd = identity_open_and_put(&f, "slow@farm:slow");
+    identity_wait_metric(&f, WAITING, 1);
+    (void)close(fd);
+    spawned_signal(&f.bridge.child, SIGTERM);
+    assert_int_equal(spawned_wait(&f.bridge.child), 0);
+    assert_int_equal(identity_count_stored(&f), 1); /* all the same */
+    mock_kafka_stop(&f.bridge.mock);
+    (void)unlink(f.path);
+}
+
+static void test_a_drain_waits_for_checks(void **state)
+{
+    static const char *const flags[] = {"--http.answer.timeout=30s", NULL};
+    struct identity_fixture f;
+    int fd;
+    (void)state;
+    identity_start(&f, flags);
+    fd = identity_open_and_put(&f, "slow@farm:slow");
+    identity_wait_metric(&f, WAITING, 1);
+    spawned_signal(&f.bridge.child, SIGTERM);
+    raw_expect(fd, 202, "");
+    raw_expect_end(fd);
+    assert_int_equal(spawned_wait(&f.bridge.child), 0);
+    assert_int_equal(identity_count_stored(&f), 1);
+    mock_kafka_stop(&f.bridge.mock);
+    (void)unlink(f.path);
+}
+
+static void test_a_drain_does_not_wait_for_all_that_is_queued(void **state)
+{
+    static const char *const flags[] = {"--http.attempts.max=0", "--http.answer.timeout=300ms",
+                                        "--http.loops=2", NULL};
+    struct identity_fixture f;
+    int fds[4 * MANY];
+    (void)state;
+    identity_start(&f, flags);
+    for (int i = 0; i < 4 * MANY; i++) {
+        char user[32];
+        (void)snprintf(user, sizeof user, "slow@farm:wrong-%d", i);
+        fds[i] = identity_open_and_put(&f, user);
+    }
+    identity_wait_metric(&f, WAITING, 2 * MANY);
+    spawned_signal(&f.bridge.child, SIGTERM);
+    for (int i = 0; i < 4 * MANY; i++) {
+        struct raw_reply reply;
+        raw_get_reply(fds[i], &reply);
+        assert_true(reply.status == 503 || reply.status == 401);
+        free(reply.body);
+        raw_expect_end(fds[i]);
+    }
+    assert_int_equal(spawned_wait(&f.bridge.child), 0);
+    mock_kafka_stop(&f.bridge.mock);
+    (void)unlink(f.path);
+}
+
+static void test_over_the_deadline_they_are_given_up(void **state)
+{
+    static const char *const flags[] = {"--admin.shutdown.deadline=1s", "--http.answer.timeout=30s",
+                                        "--http.attempts.max=0", NULL};
+    struct identity_fixture f;
+    int fds[MANY];
+    (void)state;
+    identity_start(&f, flags);
+    for (int i = 0; i < MANY; i++) {
+        char user[32];
+        (void)snprintf(user, sizeof user, "slow@farm:wrong-%d", i);
+        fds[i] = identity_open_and_put(&f, user);
+    }
+    identity_wait_metric(&f, WAITING, MANY / 2);
+    spawned_signal(&f.bridge.child, SIGTERM);
+    assert_int_equal(spawned_wait(&f.bridge.child), 1);
+    assert_null(strstr(f.bridge.child.log, "not a live"));
+    for (int i = 0; i < MANY; i++) {
+        (void)close(fds[i]);
+    }
+    mock_kafka_stop(&f.bridge.mock);
+    (void)unlink(f.path);
+}
+
+static void test_too_many_checks_are_a_503(void **state)
+{
+    static const char *const flags[] = {"--http.attempts.max=0", "--http.password.checks.max=1",
+                                        "--http.answer.timeout=30s", NULL};
+    struct identity_fixture f;
+    struct raw_reply reply;
+    int fds[3];
+    (void)state;
+    identity_start(&f, flags);
+    fds[0] = identity_open_and_put(&f, "slow@farm:a");
+    fds[1] = identity_open_and_put(&f, "slow@farm:b");
+    fds[2] = identity_open_and_put(&f, "slow@farm:c");
+    identity_wait_metric(&f, WAITING, 3); /* two run, one waits */
+    assert_int_equal(identity_ask(&f, "/v1/c", "d1@farm:sesame", &reply), 503);
+    assert_non_null(strstr(reply.head, "\r\nRetry-After: 1\r\n"));
+    raw_check_problem(&reply, 503, NULL);
+    free(reply.body);
+    for (int i = 0; i < 3; i++) {
+        raw_expect(fds[i], 401, NULL);
+        (void)close(fds[i]);
+    }
+    assert_int_equal(identity_status_of(&f, "d1@farm:sesame"), 202);
+    identity_stop(&f);
+}
+
+/* One address never has more than a quarter of the places. */
+static void test_places_are_shared_out(void **state)
+{
+    static const char *const flags[] = {"--http.attempts.max=1000", "--http.password.checks.max=8",
+                                        "--http.answer.timeout=30s", NULL};
+    struct identity_fixture f;
+    int fds[2];
+    (void)state;
+    identity_start(&f, flags);
+    fds[0] = identity_open_and_put(&f, "slow@farm:a");
+    fds[1] = identity_open_and_put(&f, "slow@farm:b");
+    identity_wait_metric(&f, WAITING, 2);
+    assert_int_equal(identity_status_of(&f, "d1@farm:sesame"), 503);
+    for (int i = 0; i < 2; i++) {
+        raw_expect(fds[i], 401, NULL);
+        (void)close(fds[i]);
+    }
+    assert_int_equal(identity_status_of(&f, "d1@farm:sesame"), 202);
+    identity_stop(&f);
+}
+
+static void test_the_time_of_the_answer_counts(void **state)
+{
+    static const char *const flags[] = {"--http.answer.timeout=100ms", NULL};
+    struct identity_fixture f;
+    (void)state;
+    identity_start(&f, flags);
+    assert_int_equal(identity_status_of(&f, "slow@farm:slow"), 503);
+    assert_int_equal(bridge_metric(&f.bridge, WAITING), 1); /* long before the check's end */
+    assert_int_equal(identity_count_stored(&f), 0);
+    while (bridge_metric(&f.bridge, WAITING) > 0) {
+    }
+    assert_int_equal(identity_status_of(&f, "slow@farm:slow"), 202); /* it went on, and was right */
+    assert_int_equal(bridge_metric(&f.bridge, CHECKS), 1);
+    identity_stop(&f);
+}
+
+static void test_a_right_password_is_checked_once(void **state)
+{
+    static const char *const flags[] = {"--http.answer.timeout=30s", NULL};
+    struct identity_fixture f;
+    int fds[MANY];
+    (void)state;
+    identity_start(&f, flags);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(identity_status_of(&f, "d1@farm:sesame"), 202);
+    }
+    assert_int_equal(bridge_metric(&f.bridge, CHECKS), 1);
+    assert_int_equal(bridge_metric(&f.bridge, OUTCOME("checked")), 1);
+    assert_int_equal(bridge_metric(&f.bridge, OUTCOME("cached")), 4);
+    assert_int_equal(identity_status_of(&f, "d1@farm:wrong"), 401);
+    assert_int_equal(bridge_metric(&f.bridge, CHECKS), 2);
+    /* All of them wait for one. */
+    for (int i = 0; i < MANY; i++) {
+        fds[i] = identity_open_and_put(&f, "slow@farm:slow");
+    }
+    for (int i = 0; i < MANY; i++) {
+        raw_expect(fds[i], 202, "");
+        (void)close(fds[i]);
+    }
+    assert_int_equal(bridge_metric(&f.bridge, CHECKS), 3);
+    identity_stop(&f);
+}
+
+static void test_an_unknown_device_costs_a_check_too(void **state)
+{
+    static const char *const flags[] = {"--http.attempts.max=0", NULL};
+    static const char *const users[] = {"d1@farm:a", "nobody@farm:a", "bare@farm:a", "off@farm:a"};
+    struct identity_fixture f;
+    (void)state;
+    identity_start(&f, flags);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(identity_status_of(&f, users[i % 4]), 401);
+        assert_int_equal(bridge_metric(&f.bridge, CHECKS), i + 1);
+    }
+    identity_stop(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_those_found_right_do_not_wait_behind_others),
+        cmocka_unit_test(test_a_client_that_leaves_during_its_check),
+        cmocka_unit_test(test_a_drain_waits_for_checks),
+        cmocka_unit_test(test_a_drain_does_not_wait_for_all_that_is_queued),
+        cmocka_unit_test(test_over_the_deadline_they_are_given_up),
+        cmocka_unit_test(test_too_many_checks_are_a_503),
+        cmocka_unit_test(test_places_are_shared_out),
+        cmocka_unit_test(test_the_time_of_the_answer_counts),
+        cmocka_unit_test(test_a_right_password_is_checked_once),
+        cmocka_unit_test(test_an_unknown_device_costs_a_check_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
