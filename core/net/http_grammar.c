@@ -39,11 +39,6 @@ static bool is_digit(unsigned char c)
     return c >= '0' && c <= '9';
 }
 
-static bool is_one_of(unsigned char c, const char *set)
-{
-    return c != '\0' && strchr(set, c) != NULL;
-}
-
 /* What a path and a query are made of (RFC 3986 3.3, 3.4); percent-encoding is checked by whoever
  * decodes it. */
 static const bool target_chars[256] = {
