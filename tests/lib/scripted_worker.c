@@ -66,6 +66,7 @@ void scripted_init(struct scripted_worker *scripted, struct mock_kafka *mock, uv
         .retry_max = 3,
         .retry_delay_ms = 20,
         .retry_delay_max_ms = 50,
+        .retry_pending_max = 100,
         .commit_interval_ms = 50,
     };
     scripted->conf.settings = scripted->settings;
