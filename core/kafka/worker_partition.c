@@ -439,7 +439,7 @@ static void decide_batch(struct partition *partition)
         retry_refuses(partition, partition->first)) {
         return;
     }
-    due = is_batch_full(partition)
+    due = is_batch_full(partition) || partition->first->first_ms != 0 /* it has waited once */
               ? now
               : partition->first->arrived_ms + worker->spec.options->batch_age_ms;
     if (due < partition->hold_until_ms) {
