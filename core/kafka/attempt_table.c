@@ -42,17 +42,34 @@ bool attempt_table_set(struct attempt_table *table, int64_t offset, unsigned att
     return true;
 }
 
-unsigned attempt_table_take(struct attempt_table *table, int64_t offset)
+static void remove_entries(struct attempt_table *table, size_t from, size_t to)
 {
-    size_t at = find(table, offset);
+    memmove(table->entries + from, table->entries + to,
+            (table->count - to) * sizeof(table->entries[0]));
+    table->count -= to - from;
+}
+
+unsigned attempt_table_take(struct attempt_table *table, int64_t above, int64_t offset)
+{
+    size_t from = find(table, above + 1);
+    size_t to = find(table, offset);
     unsigned attempt = 0;
-    if (at < table->count && table->entries[at].offset == offset) {
-        attempt = table->entries[at].attempt;
-        at++;
+    if (to < table->count && table->entries[to].offset == offset) {
+        attempt = table->entries[to].attempt;
+        to++;
     }
-    table->count -= at;
-    memmove(table->entries, table->entries + at, table->count * sizeof(table->entries[0]));
+    remove_entries(table, from, to);
     return attempt;
+}
+
+bool attempt_table_drop(struct attempt_table *table, int64_t offset)
+{
+    size_t to = find(table, offset + 1);
+    if (to == 0) {
+        return false;
+    }
+    remove_entries(table, to - 1, to);
+    return true;
 }
 
 size_t attempt_table_write(const struct attempt_table *table, int64_t base,

@@ -39,8 +39,12 @@ struct attempt_table {
 /* Enter `offset`, or change its attempt. Returns false if there is no place for another. */
 bool attempt_table_set(struct attempt_table *table, int64_t offset, unsigned attempt);
 
-/* Remove the entries up to and with `offset`. Returns the attempt of `offset`, 0: it had none. */
-unsigned attempt_table_take(struct attempt_table *table, int64_t offset);
+/* Remove the entries above `above` up to and with `offset`. Returns the attempt of `offset`, 0: it
+ * had none. */
+unsigned attempt_table_take(struct attempt_table *table, int64_t above, int64_t offset);
+
+/* Remove the last entry up to `offset`, for another's sake. Returns false if there is none. */
+bool attempt_table_drop(struct attempt_table *table, int64_t offset);
 
 /* The text of the entries at or above `base`. Returns its length, 0 if there are none. */
 size_t attempt_table_write(const struct attempt_table *table, int64_t base,

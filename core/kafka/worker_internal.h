@@ -176,7 +176,8 @@ struct retries {
     struct mr_delivery *behind_last;
     size_t behind_count;
     bool has_opened; /* some of `behind` may go on */
-    /* Records that are not here: to be received yet, or given up. */
+    /* Records that are not here: to be received yet, given up, or settled behind one that is not:
+     * if that is read again, so are they. */
     struct attempt_table kept;
     uint64_t version; /* of what a commit tells */
     uint64_t sent;
@@ -418,7 +419,8 @@ void retry_wait(struct mr_delivery *delivery); /* and now its batch is over */
 void retry_recall(struct mr_delivery *delivery, unsigned attempt);
 /* It won't be tried again; until it is settled commits go on telling its attempt. */
 void retry_close(struct mr_delivery *delivery);
-void retry_forget(struct mr_delivery *delivery);  /* it is settled, or freed */
+void retry_settle(struct mr_delivery *delivery);  /* its ledger knows already */
+void retry_forget(struct mr_delivery *delivery);  /* it is freed */
 void retry_give_up(struct mr_delivery *delivery); /* for another member to go on with */
 /* One of its key that came before it is open. */
 bool retry_is_behind(struct mr_delivery *delivery);

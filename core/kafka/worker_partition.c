@@ -198,11 +198,11 @@ static struct mr_delivery *delivery_new(struct partition *partition, rd_kafka_ev
 }
 
 /* Records that were tried before and are not there any more are passed by. */
-static void look_back(struct mr_delivery *delivery)
+static void look_back(struct mr_delivery *delivery, int64_t received)
 {
     struct retries *retries = &delivery->partition->retries;
     size_t count = retries->kept.count;
-    unsigned attempt = attempt_table_take(&retries->kept, delivery->offset);
+    unsigned attempt = attempt_table_take(&retries->kept, received, delivery->offset);
     if (attempt > 0) {
         retry_recall(delivery, attempt);
     }
@@ -215,6 +215,7 @@ int partition_receive(struct partition **partition, rd_kafka_event_t *record,
                       const rd_kafka_message_t *message)
 {
     struct mr_delivery *delivery;
+    int64_t received;
     if (message->offset <= (*partition)->ledger.received) {
         struct partition *renewed = begin_anew(*partition, message->offset);
         if (renewed == NULL) {
@@ -222,12 +223,13 @@ int partition_receive(struct partition **partition, rd_kafka_event_t *record,
         }
         *partition = renewed;
     }
+    received = (*partition)->ledger.received;
     delivery = delivery_new(*partition, record, message);
     if (delivery == NULL) {
         return MR_ENOMEM;
     }
     append(*partition, delivery);
-    look_back(delivery);
+    look_back(delivery, received);
     mr_count((*partition)->metrics.received, 1);
     return 0;
 }

@@ -61,10 +61,24 @@ bool retry_is_behind(struct mr_delivery *delivery)
 
 /* --- the list --- */
 
+/* One that is settled, and would only be read again after a crash, gives way to one that isn't. */
+static void make_room(struct partition *partition)
+{
+    struct retries *retries = &partition->retries;
+    if (retries->placed + retries->kept.count >= ATTEMPT_TABLE_MAX &&
+        partition->state == PARTITION_ACTIVE) {
+        (void)attempt_table_drop(&retries->kept, partition->ledger.received);
+    }
+}
+
 static void place(struct mr_delivery *delivery)
 {
     struct retries *retries = &delivery->partition->retries;
-    if (!delivery->retry.placed && retries->placed + retries->kept.count < ATTEMPT_TABLE_MAX) {
+    if (delivery->retry.placed) {
+        return;
+    }
+    make_room(delivery->partition);
+    if (retries->placed + retries->kept.count < ATTEMPT_TABLE_MAX) {
         delivery->retry.placed = true;
         retries->placed++;
         retries->version++;
@@ -137,6 +151,20 @@ void retry_forget(struct mr_delivery *delivery)
         delivery->retry.placed = false;
         retries->placed--;
         retries->version++;
+    }
+}
+
+void retry_settle(struct mr_delivery *delivery)
+{
+    struct partition *partition = delivery->partition;
+    struct attempt_table *kept = &partition->retries.kept;
+    bool is_told = delivery->retry.placed;
+    retry_forget(delivery); /* and its place */
+    if (kept->count > 0) {
+        (void)attempt_table_take(kept, -1, partition->ledger.prefix - 1);
+    }
+    if (is_told && delivery->offset >= partition->ledger.prefix) {
+        (void)attempt_table_set(kept, delivery->offset, delivery->attempt);
     }
 }
 

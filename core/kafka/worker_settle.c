@@ -69,7 +69,7 @@ void delivery_settle(struct mr_delivery *delivery, struct mr_series *outcome)
     struct partition *partition = delivery->partition;
     if (partition->state != PARTITION_ORPHAN) {
         ledger_settle(&partition->ledger, delivery->offset);
-        retry_forget(delivery);
+        retry_settle(delivery);
         partition_release(partition, delivery);
         partition_tell(partition);
         mr_count(outcome, 1);

@@ -161,6 +161,37 @@ static void test_a_dead_letter_on_its_way_keeps_its_attempts(void **state)
     assert_committed(0, "mr1 0 0:2");
 }
 
+/* What is settled behind a record that is not will be read again with it, and is not tried as often
+ * again. */
+static void test_a_dead_one_behind_one_that_is_not_settled_keeps_its_attempts(void **state)
+{
+    struct mock_records dead;
+    (void)state;
+    produce(NULL, 0, 2);
+    a.options.retry_max = 2;
+    a.options.retry_delay_ms = HOUR_MS;
+    a.options.retry_delay_max_ms = HOUR_MS;
+    scripted_start(&a);
+    mr_retry(await(&a, 0, 1), "no");
+    a.options.retry_delay_ms = 20;
+    a.options.retry_delay_max_ms = 20;
+    mr_retry(await(&a, 1, 1), "no");
+    mr_retry(await(&a, 1, 2), "no");
+    scripted_for(&a, 500);
+    scripted_stop(&a, 5000);
+    assert_committed(0, "mr1 0 0:2 1:2");
+    b.options.retry_max = 2;
+    scripted_start(&b);
+    mr_done(await(&b, 0, 2));
+    mr_retry(await(&b, 1, 2), "no");
+    await_commit(&b, 2);
+    scripted_stop(&b, 5000);
+    assert_committed(2, "");
+    mock_kafka_read(&mock, "events.dead", &dead);
+    assert_int_equal(dead.count, 2); /* the second copy harms nobody */
+    mock_records_free(&dead);
+}
+
 /* --- from worker to worker --- */
 
 static void test_a_stop_gives_up_what_waits_and_keeps_its_attempts(void **state)
@@ -328,6 +359,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_dead_letter_on_its_way_keeps_its_attempts, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_dead_one_behind_one_that_is_not_settled_keeps_its_attempts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_stop_gives_up_what_waits_and_keeps_its_attempts,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_attempt_cut_short_is_made_again, set_up, tear_down),

@@ -365,6 +365,37 @@ static void test_more_failures_than_a_commit_can_tell(void **state)
     scripted_stop(&one, 5000);
 }
 
+static void first_waits_for_all_others(struct scripted_worker *scripted, struct mr_batch *batch)
+{
+    (void)scripted;
+    for (size_t i = 0; i < mr_batch_count(batch); i++) {
+        struct mr_delivery *delivery = mr_batch_at(batch, i);
+        unsigned attempt = mr_delivery_attempt(delivery);
+        if (mr_delivery_offset(delivery) == 0 && settled_count < ATTEMPT_TABLE_MAX) {
+            mr_wait(delivery, "for the others", 10);
+        } else if (attempt == 1) {
+            mr_retry(delivery, "it said no");
+        } else {
+            settled_count++;
+            mr_done(delivery);
+        }
+    }
+}
+
+/* All places are taken by records that are settled behind the first, which needs one at last. */
+static void test_what_is_settled_gives_way(void **state)
+{
+    (void)state;
+    scripted_produce(&mock, "events", 0, 0, ATTEMPT_TABLE_MAX + 1);
+    one.options.retry_pending_max = ATTEMPT_TABLE_MAX;
+    one.options.commit_interval_ms = 20;
+    one.on_batch = first_waits_for_all_others;
+    scripted_start(&one);
+    await_commit(ATTEMPT_TABLE_MAX + 1);
+    assert_int_equal(settled_count, ATTEMPT_TABLE_MAX + 1);
+    scripted_stop(&one, 5000);
+}
+
 /* usage: [TEST_LOG=1] integration_worker_retry */
 int main(void)
 {
@@ -385,6 +416,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_more_failures_than_a_commit_can_tell, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_settled_gives_way, set_up, tear_down),
     };
     mr_log_init("test", getenv("TEST_LOG") != NULL ? MR_LOG_DEBUG : MR_LOG_ERROR, MR_LOG_LOGFMT);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -209,11 +209,18 @@ void scripted_produce(struct mock_kafka *mock, const char *topic, int32_t partit
 void scripted_produce_keyed(struct mock_kafka *mock, const char *topic, int32_t partition,
                             const char *key, int first, int count)
 {
-    size_t key_len = key == NULL ? 0 : strlen(key);
+    scripted_produce_keys(mock, topic, partition, &key, 1, first, count);
+}
+
+void scripted_produce_keys(struct mock_kafka *mock, const char *topic, int32_t partition,
+                           const char *const *keys, int key_count, int first, int count)
+{
     rd_kafka_t *rk = new_producer(mock);
     for (int i = first; i < first + count; i++) {
         char value[32];
         int len = snprintf(value, sizeof(value), "%d", i);
+        const char *key = keys[i % key_count];
+        size_t key_len = key == NULL ? 0 : strlen(key);
         rd_kafka_resp_err_t error;
         do {
             error = rd_kafka_producev(

@@ -70,13 +70,30 @@ static void test_what_is_passed_is_taken_out(void **state)
     (void)attempt_table_set(&table, 5, 2);
     (void)attempt_table_set(&table, 9, 3);
     (void)attempt_table_set(&table, 12, 4);
-    assert_int_equal(attempt_table_take(&table, 4), 0);
-    assert_int_equal(table.count, 3);
-    assert_int_equal(attempt_table_take(&table, 9), 3);
-    assert_int_equal(table.count, 1);
-    assert_int_equal(attempt_table_take(&table, 11), 0);
-    assert_int_equal(attempt_table_take(&table, 13), 0);
+    assert_int_equal(attempt_table_take(&table, -1, 4), 0);
+    assert_int_equal(attempt_table_take(&table, 5, 8), 0);
+    assert_written(0, "mr1 0 5:2 4:3 3:4");
+    assert_int_equal(attempt_table_take(&table, 5, 9), 3);
+    assert_written(0, "mr1 0 5:2 7:4");
+    assert_int_equal(attempt_table_take(&table, -1, 11), 0);
+    assert_written(0, "mr1 0 12:4");
+    assert_int_equal(attempt_table_take(&table, -1, 13), 0);
     assert_int_equal(table.count, 0);
+}
+
+static void test_the_last_gives_way(void **state)
+{
+    (void)state;
+    (void)attempt_table_set(&table, 5, 2);
+    (void)attempt_table_set(&table, 9, 3);
+    (void)attempt_table_set(&table, 12, 4);
+    assert_true(attempt_table_drop(&table, 11));
+    assert_written(0, "mr1 0 5:2 7:4");
+    assert_true(attempt_table_drop(&table, 5));
+    assert_written(0, "mr1 0 12:4");
+    assert_false(attempt_table_drop(&table, 11));
+    assert_true(attempt_table_drop(&table, 12));
+    assert_false(attempt_table_drop(&table, 12));
 }
 
 static void test_reading(void **state)
@@ -158,6 +175,7 @@ int main(void)
         cmocka_unit_test_setup(test_entries_are_gaps_and_attempts, set_up),
         cmocka_unit_test_setup(test_the_longest_text_fits_into_a_commit, set_up),
         cmocka_unit_test_setup(test_what_is_passed_is_taken_out, set_up),
+        cmocka_unit_test_setup(test_the_last_gives_way, set_up),
         cmocka_unit_test_setup(test_reading, set_up),
         cmocka_unit_test_setup(test_anything_else_is_refused, set_up),
         cmocka_unit_test_setup(test_one_entry_too_many_is_refused, set_up),
