@@ -113,6 +113,11 @@ int64_t ledger_to_commit(const struct ledger *ledger)
     return ledger->prefix > ledger->committed ? ledger->prefix : -1;
 }
 
+int64_t ledger_position(const struct ledger *ledger)
+{
+    return ledger->prefix >= 0 ? ledger->prefix : ledger->first;
+}
+
 void ledger_committed(struct ledger *ledger, int64_t offset)
 {
     if (offset > ledger->committed) {

@@ -38,6 +38,10 @@ void ledger_settle(struct ledger *ledger, int64_t offset);
 /* The offset to commit now, or -1 if nothing is beyond what is committed. */
 int64_t ledger_to_commit(const struct ledger *ledger);
 
+/* What a commit may say that tells something else than progress: the prefix, or the first offset
+ * received if nothing is settled; -1: nothing was received. */
+int64_t ledger_position(const struct ledger *ledger);
+
 /* Kafka has confirmed a commit of `offset`. Never goes backwards. */
 void ledger_committed(struct ledger *ledger, int64_t offset);
 

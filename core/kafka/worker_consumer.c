@@ -326,6 +326,9 @@ static void on_event(struct mr_worker *worker, rd_kafka_event_t *event)
         case RD_KAFKA_EVENT_OFFSET_COMMIT:
             commit_answered(worker, event);
             break;
+        case RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT:
+            recall_answered(worker, event);
+            break;
         case RD_KAFKA_EVENT_ERROR:
             on_error(worker, event);
             break;

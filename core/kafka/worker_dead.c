@@ -237,6 +237,7 @@ void dead_begin(struct mr_delivery *delivery, const char *code, const char *text
 {
     struct partition *partition = delivery->partition;
     delivery_release_event(delivery);
+    retry_close(delivery);
     copy_record(delivery);
     delivery->dead.code = mem_strdup(code == NULL ? "" : code);
     delivery->dead.text = mem_strdup(text == NULL ? "" : text);

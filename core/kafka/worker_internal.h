@@ -10,6 +10,8 @@
  *   worker_topics.c     which topics, their dead-letter topics, subscribing
  *   worker_partition.c  one partition: records that wait, pausing, making batches
  *   worker_settle.c     what the author calls, and what follows when a batch is over
+ *   worker_retry.c      records that are to be tried again, and those of their keys behind them
+ *   worker_recall.c     what was tried before this assignment, asked of Kafka
  *   worker_dead.c       dead letters on their way
  *   worker_commit.c     committing the ledgers' prefixes
  *   worker_rebalance.c  partitions come and go
@@ -28,6 +30,7 @@
 #include <millrace/metrics.h>
 
 #include "event/kafka_binding.h"
+#include "kafka/attempt_table.h"
 #include "kafka/dead_letters.h"
 #include "kafka/kafka_message.h"
 #include "kafka/kafka_topics.h"
@@ -45,6 +48,9 @@ enum {
     WORKER_UNCOMMITTED_MAX = 100000,   /* offsets behind one that is not settled, of a partition */
     WORKER_WAIT_MIN_MS = 10,           /* of mr_wait: no spinning */
     WORKER_WAIT_MAX_MS = 24 * 60 * 60 * 1000,
+    WORKER_RETRY_BUCKETS = 64, /* a hash table of the keys that have a record to be tried again */
+    WORKER_RECALL_TIMEOUT_MS = 5000,
+    WORKER_RECALL_AGAIN_MS = 500,    /* before it is asked again */
     WORKER_EVENTS_SPARE_MAX = 10000, /* struct mr_event kept for the next batch */
     WORKER_NET_MS = 1000,            /* a run at least so often, whatever else happens */
     WORKER_MEMORY_RETRY_MS = 100,
@@ -67,6 +73,8 @@ enum {
 /* Held by the partition (waiting or in a batch), or on its way to the dead-letter topic. */
 enum delivery_state {
     DELIVERY_PENDING,
+    DELIVERY_WAITING, /* to be tried again: for its time, its commit, an earlier one of its key */
+    DELIVERY_BEHIND,  /* one of its key that came before it is to be tried again */
     DELIVERY_IN_BATCH,
     DELIVERY_DYING, /* to be sent, or to be sent again at `dead.again_ms` */
     DELIVERY_SENDING,
@@ -74,7 +82,7 @@ enum delivery_state {
 };
 
 /* What the author said, acted upon when the batch is over where it can wait until then. */
-enum settlement { SETTLED_NOT, SETTLED_OVER, SETTLED_AGAIN };
+enum settlement { SETTLED_NOT, SETTLED_OVER, SETTLED_WAIT, SETTLED_RETRY };
 
 /* One record and its settlement, from its receipt until it is settled. Made in worker_partition.c
  * (partition_receive), ended in worker_settle.c (delivery_free). */
@@ -94,7 +102,19 @@ struct mr_delivery {
     size_t bytes;           /* key and value */
     size_t held_bytes;      /* what memory counts: with headers and overhead */
     int64_t arrived_ms;     /* loop time */
-    int64_t first_ms;       /* wall clock of the first attempt; 0: none yet */
+    int64_t first_ms;       /* wall clock of the first attempt here; 0: none yet */
+    struct {
+        struct mr_delivery *previous; /* of the partition's `retries.first` */
+        struct mr_delivery *next;
+        struct mr_delivery *next_of_hash; /* of the partition's `retries.by_key` */
+        uint32_t hash;                    /* of its key; 0: not computed yet */
+        bool listed;                      /* it has failed, and is not settled */
+        bool is_open;                     /* and will be tried again: later ones of its key wait */
+        bool placed;                      /* commits tell its attempt */
+        unsigned sent;                    /* the attempt that the last commit told */
+        unsigned confirmed;               /* the one that Kafka has confirmed */
+        int64_t again_ms;                 /* loop time */
+    } retry;
     struct {
         struct mr_send send;
         char *code;
@@ -135,8 +155,33 @@ struct partition_metrics {
     struct mr_series *given_up;
     struct mr_series *in_flight;
     struct mr_series *pending;
+    struct mr_series *retries_pending;
+    struct mr_series *retries;
     struct mr_series *paused;
     struct mr_series *committed;
+};
+
+/* What was tried before this assignment: no record is taken before it is known. */
+enum recall_state { RECALL_NEEDED, RECALL_ASKED, RECALL_DONE };
+
+/* Records of a partition that have failed, and what waits because of them. */
+struct retries {
+    struct mr_delivery *first; /* failed and not settled, by offset */
+    struct mr_delivery *last;
+    struct mr_delivery *by_key[WORKER_RETRY_BUCKETS]; /* the open ones that have a key */
+    size_t open;                                      /* those that will be tried again */
+    size_t waiting;                                   /* of them DELIVERY_WAITING */
+    size_t placed;
+    struct mr_delivery *behind; /* DELIVERY_BEHIND, by offset */
+    struct mr_delivery *behind_last;
+    size_t behind_count;
+    bool has_opened; /* some of `behind` may go on */
+    /* Records that are not here: to be received yet, given up, or settled behind one that is not:
+     * if that is read again, so are they. */
+    struct attempt_table kept;
+    uint64_t version; /* of what a commit tells */
+    uint64_t sent;
+    uint64_t confirmed;
 };
 
 /* A partition of one assignment; if it comes back, or its topic begins anew, it comes as another
@@ -152,11 +197,13 @@ struct partition {
     rd_kafka_event_t *stalled; /* a record there was no memory for */
     const rd_kafka_message_t *stalled_message;
     struct ledger ledger;
+    struct retries retries;
+    enum recall_state recall;
     struct mr_delivery *first; /* pending, by offset */
     struct mr_delivery *last;
     size_t pending_count;
     size_t pending_bytes; /* keys and values */
-    size_t held_count;    /* pending, in a batch, dying: what memory is bounded by */
+    size_t held_count;    /* all but settled ones: what memory is bounded by */
     size_t held_bytes;    /* with headers and overhead */
     bool refused;         /* reading it is not allowed; nothing has been read since */
     bool gone;            /* Kafka had no such partition at gone_ms: perhaps it comes back anew */
@@ -227,6 +274,11 @@ struct mr_worker {
         int64_t due_ms;
         int64_t again_ms;
     } commit;
+
+    struct {
+        bool under_way;
+        int64_t due_ms;
+    } recall;
 
     struct {
         rd_kafka_event_t *events[8]; /* the first is being dealt with */
@@ -324,7 +376,10 @@ bool partition_is_full(const struct partition *partition);
  * be offered again. */
 int partition_receive(struct partition **partition, rd_kafka_event_t *record,
                       const rd_kafka_message_t *message);
-void partition_push_front(struct partition *partition, struct mr_delivery *delivery);
+/* Pending again, in the order of the offsets, at `at` (&partition->first, or what this returned for
+ * a lower offset) or behind it. */
+struct mr_delivery **partition_put_back(struct partition *partition, struct mr_delivery **at,
+                                        struct mr_delivery *delivery);
 void partition_run(struct partition *partition);
 void partition_drain(struct partition *partition); /* no more batches; drop what waits */
 bool partition_is_drained(const struct partition *partition);
@@ -332,7 +387,9 @@ void partition_give_up(struct partition *partition);
 /* The same partition with new books; the old ones are given up. NULL: out of memory, no change. */
 struct partition *partition_renew(struct partition *partition);
 void partition_reap(struct partition *partition); /* free it if it is an orphan in no use */
-void partition_tell_in_flight(struct partition *partition);
+void partition_tell(struct partition *partition); /* its gauges */
+/* In a batch or dying. */
+size_t partition_in_flight(const struct partition *partition);
 /* It no longer counts for the partition's memory. */
 void partition_release(struct partition *partition, struct mr_delivery *delivery);
 
@@ -354,6 +411,34 @@ void worker_tell_sink(struct mr_worker *worker);
 void batch_free(struct mr_batch *batch);
 void batch_drop(struct mr_batch *batch); /* of an orphan, settled or not */
 
+/* worker_retry.c */
+/* The author wants another attempt; the record still is in its batch. */
+void retry_note(struct mr_delivery *delivery);
+void retry_wait(struct mr_delivery *delivery); /* and now its batch is over */
+/* Received; `attempt` (2 or more) of it may have begun before. */
+void retry_recall(struct mr_delivery *delivery, unsigned attempt);
+/* It won't be tried again; until it is settled commits go on telling its attempt. */
+void retry_close(struct mr_delivery *delivery);
+void retry_settle(struct mr_delivery *delivery);  /* its ledger knows already */
+void retry_forget(struct mr_delivery *delivery);  /* it is freed */
+void retry_give_up(struct mr_delivery *delivery); /* for another member to go on with */
+/* One of its key that came before it is open. */
+bool retry_is_behind(struct mr_delivery *delivery);
+void retry_put_behind(struct mr_delivery *delivery); /* that is in no list of the partition's */
+/* So many are open that this one, which is not tried yet, must stay pending. */
+bool retry_refuses(const struct partition *partition, const struct mr_delivery *delivery);
+void retry_run(struct partition *partition);
+void retry_drop(struct partition *partition); /* what is waiting or behind */
+/* For a commit: what it is to tell; it was sent; Kafka has it. */
+void retry_tell(const struct partition *partition, struct attempt_table *ret_table);
+void retry_sent(struct partition *partition);
+void retry_confirmed(struct partition *partition);
+bool retry_is_untold(const struct partition *partition); /* there is something to tell */
+
+/* worker_recall.c */
+void recall_run(struct mr_worker *worker);
+void recall_answered(struct mr_worker *worker, rd_kafka_event_t *answer);
+
 /* worker_dead.c */
 /* Not in a batch, or just settled there. */
 void dead_begin(struct mr_delivery *delivery, const char *code, const char *text);
@@ -365,6 +450,8 @@ bool dead_stop(struct mr_worker *worker);    /* true: nothing is left of the pro
 void commit_run(struct mr_worker *worker);
 void commit_answered(struct mr_worker *worker, rd_kafka_event_t *answer);
 void commit_now(struct mr_worker *worker);
+void commit_soon(struct mr_worker *worker); /* not in vain again and again */
+bool commit_is_owed(const struct partition *partition);
 void commit_calmly(struct mr_worker *worker); /* nobody waits for it any more */
 
 /* worker_rebalance.c */

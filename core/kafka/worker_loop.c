@@ -175,7 +175,7 @@ static bool all_are_drained(const struct mr_worker *worker)
 static bool all_are_committed(const struct mr_worker *worker)
 {
     for (const struct partition *p = worker->partitions; p != NULL; p = p->next) {
-        if (!p->gone && ledger_to_commit(&p->ledger) >= 0) {
+        if (commit_is_owed(p)) {
             return false;
         }
     }
@@ -266,6 +266,7 @@ static void worker_run(struct mr_worker *worker)
     if (worker->phase < WORKER_ENDING) {
         worker_topics_run(worker);
         rebalance_run(worker);
+        recall_run(worker);
         run_partitions(worker);
         dead_run(worker);
         commit_run(worker);

@@ -46,9 +46,14 @@ const struct mr_option mr_worker_loop_options[] = {
      .text = "A record that has failed so often goes to the dead-letter topic."},
     {ROW("retry.delay", MR_OPTION_DURATION, retry_delay_ms), .initial = "1s", .min = 1,
      .max = HOUR_MS,
-     .text = "The pause before the second attempt; it doubles with each further one."},
+     .text = "The pause before the second attempt of a record; it doubles with each further one. "
+             "Records of its key wait behind it, others go on."},
     {ROW("retry.delay.max", MR_OPTION_DURATION, retry_delay_max_ms), .initial = "1m", .min = 1,
      .max = 24 * HOUR_MS, .text = "The longest pause between two attempts."},
+    {ROW("retry.pending", MR_OPTION_INTEGER, retry_pending_max), .initial = "100", .min = 1,
+     .max = 128, .unit = "records",
+     .text = "With so many records of a partition waiting to be tried again no others are begun, "
+             "until one of them is settled."},
     {ROW("commit.interval", MR_OPTION_DURATION, commit_interval_ms), .initial = "1s", .min = 10,
      .max = 10 * MINUTE_MS,
      .text = "How often offsets are committed; what lies between is read again after a crash."},

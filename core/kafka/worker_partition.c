@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Happy path: a record comes -> it is new to the ledger -> it waits -> enough have come, or the
- * oldest has waited long enough, and no batch is in flight -> the records become events -> the
- * author has the batch. What can go wrong: a record is no event (dead-lettered), or a null value
- * (skipped); too much is in memory (reading pauses); the topic is deleted and made anew beneath us,
- * or truncated (its offsets begin again: new books are opened). */
+/* Happy path: what was tried before is known -> a record comes -> it is new to the ledger -> it
+ * waits -> enough have come, or the oldest has waited long enough, and no batch is in flight -> the
+ * records become events -> the author has the batch. What can go wrong: a record is no event
+ * (dead-lettered), or a null value (skipped); too much is in memory (reading pauses); the topic is
+ * deleted and made anew beneath us, or truncated (its offsets begin again: new books are opened).
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -91,15 +92,17 @@ static void drop_pending(struct partition *partition)
     while (partition->first != NULL) {
         struct mr_delivery *delivery = partition->first;
         partition->first = delivery->next;
+        retry_give_up(delivery);
         partition_release(partition, delivery);
         delivery_free(delivery);
     }
     partition->last = NULL;
     mr_count(partition->metrics.given_up, partition->pending_count);
-    mr_gauge_set(partition->metrics.pending, 0);
     partition->pending_count = 0;
     partition->pending_bytes = 0;
     partition->waiting = false;
+    retry_drop(partition);
+    partition_tell(partition);
 }
 
 bool partition_is_full(const struct partition *partition)
@@ -112,17 +115,20 @@ bool partition_is_full(const struct partition *partition)
 
 /* --- what waits --- */
 
-static void tell_pending(struct partition *partition)
+size_t partition_in_flight(const struct partition *partition)
 {
-    mr_gauge_set(partition->metrics.pending, (int64_t)partition->pending_count);
-    mr_gauge_set(partition->metrics.paused, partition_is_full(partition));
-    partition_tell_in_flight(partition);
+    return partition->held_count - partition->pending_count - partition->retries.behind_count -
+           partition->retries.waiting;
 }
 
-void partition_tell_in_flight(struct partition *partition)
+void partition_tell(struct partition *partition)
 {
-    mr_gauge_set(partition->metrics.in_flight,
-                 (int64_t)(partition->held_count - partition->pending_count));
+    const struct partition_metrics *metrics = &partition->metrics;
+    mr_gauge_set(metrics->pending,
+                 (int64_t)(partition->pending_count + partition->retries.behind_count));
+    mr_gauge_set(metrics->retries_pending, (int64_t)partition->retries.waiting);
+    mr_gauge_set(metrics->in_flight, (int64_t)partition_in_flight(partition));
+    mr_gauge_set(metrics->paused, partition_is_full(partition));
 }
 
 /* What the old topic's records became is of no use any more: its offsets say nothing about the
@@ -137,13 +143,19 @@ struct partition *partition_renew(struct partition *old)
     return partition;
 }
 
+/* What was committed before says nothing about the new records. */
 static struct partition *begin_anew(struct partition *old, int64_t offset)
 {
+    struct partition *partition;
     mr_log(MR_LOG_WARN, "offsets begin anew: was the topic deleted and made again, or truncated?",
            MR_STR("topic", old->topic), MR_INT("partition", old->number),
            MR_INT("received", old->ledger.received), MR_INT("offset", offset),
-           MR_INT("waiting_records_dropped", old->pending_count));
-    return partition_renew(old);
+           MR_INT("waiting_records_dropped", old->held_count - partition_in_flight(old)));
+    partition = partition_renew(old);
+    if (partition != NULL) {
+        partition->recall = RECALL_DONE;
+    }
+    return partition;
 }
 
 static void append(struct partition *partition, struct mr_delivery *delivery)
@@ -185,10 +197,25 @@ static struct mr_delivery *delivery_new(struct partition *partition, rd_kafka_ev
     return delivery;
 }
 
+/* Records that were tried before and are not there any more are passed by. */
+static void look_back(struct mr_delivery *delivery, int64_t received)
+{
+    struct retries *retries = &delivery->partition->retries;
+    size_t count = retries->kept.count;
+    unsigned attempt = attempt_table_take(&retries->kept, received, delivery->offset);
+    if (attempt > 0) {
+        retry_recall(delivery, attempt);
+    }
+    if (retries->kept.count != count) {
+        retries->version++;
+    }
+}
+
 int partition_receive(struct partition **partition, rd_kafka_event_t *record,
                       const rd_kafka_message_t *message)
 {
     struct mr_delivery *delivery;
+    int64_t received;
     if (message->offset <= (*partition)->ledger.received) {
         struct partition *renewed = begin_anew(*partition, message->offset);
         if (renewed == NULL) {
@@ -196,25 +223,32 @@ int partition_receive(struct partition **partition, rd_kafka_event_t *record,
         }
         *partition = renewed;
     }
+    received = (*partition)->ledger.received;
     delivery = delivery_new(*partition, record, message);
     if (delivery == NULL) {
         return MR_ENOMEM;
     }
     append(*partition, delivery);
+    look_back(delivery, received);
     mr_count((*partition)->metrics.received, 1);
     return 0;
 }
 
-void partition_push_front(struct partition *partition, struct mr_delivery *delivery)
+struct mr_delivery **partition_put_back(struct partition *partition, struct mr_delivery **at,
+                                        struct mr_delivery *delivery)
 {
+    while (*at != NULL && (*at)->offset < delivery->offset) {
+        at = &(*at)->next;
+    }
     delivery->state = DELIVERY_PENDING;
-    delivery->next = partition->first;
-    partition->first = delivery;
-    if (partition->last == NULL) {
+    delivery->next = *at;
+    *at = delivery;
+    if (delivery->next == NULL) {
         partition->last = delivery;
     }
     partition->pending_count++;
     partition->pending_bytes += delivery->bytes;
+    return &delivery->next;
 }
 
 static struct mr_delivery *pop_front(struct partition *partition)
@@ -248,10 +282,10 @@ void partition_drain(struct partition *partition)
 void partition_give_up(struct partition *partition)
 {
     struct mr_worker *worker = partition->worker;
-    if (partition->held_count > partition->pending_count) {
+    if (partition_in_flight(partition) > 0) {
         mr_log(MR_LOG_WARN, "records given up unsettled", MR_STR("topic", partition->topic),
                MR_INT("partition", partition->number),
-               MR_INT("records", partition->held_count - partition->pending_count));
+               MR_INT("records", partition_in_flight(partition)));
     }
     drop_pending(partition);
     dead_drop(partition);
@@ -297,7 +331,7 @@ static int decode(struct mr_delivery *delivery, struct mr_error *err)
 
 /* Move the oldest pending record into the batch, or to where it belongs if it is no event.
  * Returns false if there is no memory: it stays. */
-static bool take_one(struct partition *partition, struct mr_batch *batch)
+static bool take_first(struct partition *partition, struct mr_batch *batch)
 {
     struct mr_delivery *delivery = partition->first;
     struct mr_error err;
@@ -324,6 +358,16 @@ static bool take_one(struct partition *partition, struct mr_batch *batch)
     return true;
 }
 
+/* As take_first, unless it has to wait behind another one. */
+static bool take_one(struct partition *partition, struct mr_batch *batch)
+{
+    if (retry_is_behind(partition->first)) {
+        retry_put_behind(pop_front(partition));
+        return true;
+    }
+    return take_first(partition, batch);
+}
+
 static bool may_dead_letter(const struct partition *partition)
 {
     return partition->dying < WORKER_DEAD_A_PARTITION_MAX;
@@ -334,7 +378,8 @@ static bool fill(struct partition *partition, struct mr_batch *batch, size_t cou
 {
     size_t bytes_max = (size_t)partition->worker->spec.options->batch_bytes_max;
     size_t bytes = 0;
-    while (partition->first != NULL && batch->count < count_max && may_dead_letter(partition)) {
+    while (partition->first != NULL && batch->count < count_max && may_dead_letter(partition) &&
+           !retry_refuses(partition, partition->first)) {
         size_t next = partition->first->bytes;
         if (batch->count > 0 && bytes + next > bytes_max) {
             break;
@@ -365,7 +410,7 @@ static void build(struct partition *partition)
     batch->magic = BATCH_MAGIC;
     batch->partition = partition;
     was_memory = fill(partition, batch, count_max);
-    tell_pending(partition);
+    partition_tell(partition);
     if (batch->count == 0) {
         batch_free(batch);
         if (was_memory) {
@@ -392,10 +437,11 @@ static void decide_batch(struct partition *partition)
     struct mr_worker *worker = partition->worker;
     int64_t now = worker_now_ms(worker);
     int64_t due;
-    if (partition->first == NULL || partition->batch != NULL || !may_dead_letter(partition)) {
+    if (partition->first == NULL || partition->batch != NULL || !may_dead_letter(partition) ||
+        retry_refuses(partition, partition->first)) {
         return;
     }
-    due = is_batch_full(partition)
+    due = is_batch_full(partition) || partition->first->first_ms != 0 /* it has waited once */
               ? now
               : partition->first->arrived_ms + worker->spec.options->batch_age_ms;
     if (due < partition->hold_until_ms) {
@@ -410,9 +456,10 @@ static void decide_batch(struct partition *partition)
 
 void partition_run(struct partition *partition)
 {
-    if (partition->state == PARTITION_ACTIVE) {
+    if (partition->state == PARTITION_ACTIVE && partition->recall == RECALL_DONE) {
         partition = consumer_read(partition);
+        retry_run(partition);
         decide_batch(partition);
-        tell_pending(partition);
+        partition_tell(partition);
     }
 }

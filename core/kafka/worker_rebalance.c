@@ -189,7 +189,7 @@ typedef bool partition_test(const struct partition *partition);
 
 static bool is_committed(const struct partition *partition)
 {
-    return partition->gone || ledger_to_commit(&partition->ledger) < 0;
+    return !commit_is_owed(partition);
 }
 
 static bool all_are(struct mr_worker *worker, const rd_kafka_topic_partition_list_t *list,

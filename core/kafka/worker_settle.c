@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Happy path: the author settles each delivery of a batch -> the ledger notes those that are over
- * -> with the last one the batch is over: what is to be tried again goes back to the front of the
- * partition, the rest is freed. What can go wrong: a delivery is settled twice, or after its end (a
- * mistake of the author: the program stops); the partition has been given up meanwhile (nothing
- * follows from the settlement).
+ * -> with the last one the batch is over: what has to wait for the sink is pending again, what is
+ * to be tried again waits (worker_retry.c), the rest is freed. What can go wrong: a delivery is
+ * settled twice, or after its end (a mistake of the author: the program stops); the partition has
+ * been given up meanwhile (nothing follows from the settlement).
  *
  * A batch that is over is freed in the next run, not at once, so that an author's loop over
  * mr_batch_count() may settle the last delivery without pulling the batch from under itself. */
@@ -39,6 +39,7 @@ void delivery_release_record(struct mr_delivery *delivery)
 
 void delivery_free(struct mr_delivery *delivery)
 {
+    retry_forget(delivery);
     delivery_release_event(delivery);
     delivery_release_record(delivery);
     mem_free(delivery->dead.code);
@@ -56,6 +57,7 @@ static void free_or_leave(struct mr_delivery *delivery)
         return;
     }
     delivery->state = DELIVERY_OVER;
+    retry_forget(delivery);
     delivery_release_event(delivery);
     delivery_release_record(delivery);
     mem_free(delivery->dead.copy);
@@ -67,8 +69,9 @@ void delivery_settle(struct mr_delivery *delivery, struct mr_series *outcome)
     struct partition *partition = delivery->partition;
     if (partition->state != PARTITION_ORPHAN) {
         ledger_settle(&partition->ledger, delivery->offset);
+        retry_settle(delivery);
         partition_release(partition, delivery);
-        partition_tell_in_flight(partition);
+        partition_tell(partition);
         mr_count(outcome, 1);
         worker_soon(partition->worker);
     }
@@ -144,22 +147,12 @@ static void hold(struct mr_batch *batch, int64_t after_ms)
 
 void mr_wait(struct mr_delivery *delivery, const char *reason, int64_t after_ms)
 {
-    struct mr_batch *batch = settle(delivery, SETTLED_AGAIN);
+    struct mr_batch *batch = settle(delivery, SETTLED_WAIT);
     if (batch != NULL) {
         batch->has_wait = true;
         (void)snprintf(batch->reason, sizeof(batch->reason), "%s", reason);
         hold(batch, after_ms > WORKER_WAIT_MIN_MS ? after_ms : WORKER_WAIT_MIN_MS);
     }
-}
-
-static int64_t retry_delay_ms(const struct mr_worker *worker, unsigned attempt)
-{
-    int64_t delay = worker->spec.options->retry_delay_ms;
-    int64_t delay_max = worker->spec.options->retry_delay_max_ms;
-    while (attempt-- > 1 && delay < delay_max) {
-        delay *= 2;
-    }
-    return delay < delay_max ? delay : delay_max;
 }
 
 void mr_retry(struct mr_delivery *delivery, const char *reason)
@@ -172,15 +165,14 @@ void mr_retry(struct mr_delivery *delivery, const char *reason)
         mr_dead(delivery, "retries", reason);
         return;
     }
-    batch = settle(delivery, SETTLED_AGAIN);
+    batch = settle(delivery, SETTLED_RETRY);
     if (batch != NULL) {
         mr_log_limited(MR_LOG_WARN, WORKER_LOG_INTERVAL_MS, "to be tried again",
                        MR_STR("topic", batch->partition->topic),
                        MR_INT("partition", batch->partition->number),
                        MR_INT("offset", delivery->offset), MR_INT("attempt", delivery->attempt),
                        MR_STR("reason", reason));
-        hold(batch, retry_delay_ms(worker, delivery->attempt));
-        delivery->attempt++;
+        retry_note(delivery);
     }
 }
 
@@ -301,12 +293,17 @@ static void leave_batch(struct mr_delivery *delivery)
     delivery->batch = NULL;
     if (delivery->state == DELIVERY_OVER) {
         delivery_free(delivery);
-    } else if (delivery->state == DELIVERY_IN_BATCH) { /* to be tried again */
+    } else if (delivery->state == DELIVERY_IN_BATCH) { /* to come again */
         if (partition->state == PARTITION_ACTIVE) {
             delivery_release_event(delivery);
-            partition_push_front(partition, delivery);
+            if (delivery->settlement == SETTLED_RETRY) {
+                retry_wait(delivery);
+            } else {
+                (void)partition_put_back(partition, &partition->first, delivery);
+            }
         } else {
             if (partition->state == PARTITION_DRAINING) {
+                retry_give_up(delivery);
                 partition_release(partition, delivery);
                 mr_count(partition->metrics.given_up, 1);
             }
@@ -319,8 +316,7 @@ static void end_batch(struct mr_batch *batch)
 {
     struct partition *partition = batch->partition;
     struct mr_worker *worker = partition->worker;
-    /* From the last to the first, so that what goes back to the front is in order. All of it comes
-     * before what is pending: a partition has one batch at a time, and it takes the oldest. */
+    /* From the last to the first: what is put back comes before what is pending, mostly. */
     for (size_t i = batch->count; i > 0; i--) {
         leave_batch(batch->deliveries[i - 1]);
     }
@@ -334,7 +330,7 @@ static void end_batch(struct mr_batch *batch)
         if (partition->state == PARTITION_ACTIVE) {
             note_sink(batch);
         }
-        partition_tell_in_flight(partition);
+        partition_tell(partition);
     }
     batch_free(batch);
 }

@@ -32,6 +32,24 @@ static void test_only_the_contiguous_prefix_is_committed(void **state)
     ledger_done(&ledger);
 }
 
+static void test_a_commit_without_progress_says_the_same_again(void **state)
+{
+    struct ledger ledger;
+    (void)state;
+    ledger_init(&ledger);
+    assert_int_equal(ledger_position(&ledger), -1);
+    assert_int_equal(ledger_receive(&ledger, 100), 1);
+    assert_int_equal(ledger_receive(&ledger, 105), 1);
+    assert_int_equal(ledger_position(&ledger), 100);
+    ledger_settle(&ledger, 105);
+    assert_int_equal(ledger_position(&ledger), 100);
+    ledger_settle(&ledger, 100);
+    ledger_committed(&ledger, 106);
+    assert_int_equal(ledger_to_commit(&ledger), -1);
+    assert_int_equal(ledger_position(&ledger), 106);
+    ledger_done(&ledger);
+}
+
 static void test_gaps_are_stepped_over(void **state)
 {
     struct ledger ledger;
@@ -211,6 +229,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_only_the_contiguous_prefix_is_committed),
+        cmocka_unit_test(test_a_commit_without_progress_says_the_same_again),
         cmocka_unit_test(test_gaps_are_stepped_over),
         cmocka_unit_test(test_repeats_are_dropped_also_when_passed),
         cmocka_unit_test(test_commits_never_go_backwards),

@@ -119,6 +119,7 @@ struct mr_worker_loop_options {
     int64_t retry_max;         /* retry.max: attempts before a record is dead */
     int64_t retry_delay_ms; /* retry.delay: of the second attempt; doubles up to retry.delay.max */
     int64_t retry_delay_max_ms;
+    int64_t retry_pending_max;  /* retry.pending: records that wait for a retry, a partition */
     int64_t commit_interval_ms; /* commit.interval */
     char *dead_topic;           /* dead.topic; NULL: <topic>.dead */
 };

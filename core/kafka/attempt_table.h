@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KAFKA_ATTEMPT_TABLE_H
+#define KAFKA_ATTEMPT_TABLE_H
+
+/* Which attempt of which record comes next or is under way, and its text: the metadata of a
+ * commit, from which the next member of the group knows what was tried before it. Pure.
+ *
+ *     text    = "mr1" SP base 1*( SP gap ":" attempt )
+ *     base    = the committed offset
+ *     gap     = the record's offset, less `base` (the first) or less the one before it (1 or more)
+ *     attempt = 2 to 1000000: the one that may have begun; all before it have failed
+ *
+ * Numbers are decimal, without leading zeros. "mr1 1000 0:3 17:2": the third attempt of 1000 and
+ * the second of 1017. A table without entries has no text. What another version or program wrote
+ * there is no table; readers go on without one. 128 entries are at most 3,607 bytes, and so always
+ * fit into what a broker takes (offset.metadata.max.bytes, 4,096 unless configured). */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <millrace/error.h>
+#include <millrace/slice.h>
+
+enum {
+    ATTEMPT_TABLE_MAX = 128,
+    ATTEMPT_TABLE_BYTES = 3607 + 1, /* the longest text and its terminator */
+    ATTEMPT_NUMBER_MAX = 1000000,
+};
+
+struct attempt_table {
+    size_t count;
+    struct attempt_entry {
+        int64_t offset;
+        unsigned attempt;
+    } entries[ATTEMPT_TABLE_MAX]; /* ascending */
+};
+
+/* Enter `offset`, or change its attempt. Returns false if there is no place for another. */
+bool attempt_table_set(struct attempt_table *table, int64_t offset, unsigned attempt);
+
+/* Remove the entries above `above` up to and with `offset`. Returns the attempt of `offset`, 0: it
+ * had none. */
+unsigned attempt_table_take(struct attempt_table *table, int64_t above, int64_t offset);
+
+/* Remove the last entry up to `offset`, for another's sake. Returns false if there is none. */
+bool attempt_table_drop(struct attempt_table *table, int64_t offset);
+
+/* The text of the entries at or above `base`. Returns its length, 0 if there are none. */
+size_t attempt_table_write(const struct attempt_table *table, int64_t base,
+                           char ret_text[ATTEMPT_TABLE_BYTES]);
+
+/* Read what was committed with the offset `base`; no bytes are an empty table. Errors: MR_EFORMAT,
+ * and the table is empty. */
+int attempt_table_read(struct mr_slice text, int64_t base, struct attempt_table *ret_table,
+                       struct mr_error *err);
+
+#endif

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Happy path: a partition is assigned -> the group's commit of it is asked for, with its metadata
+ * -> the attempts told there are kept until their records come -> the partition is read. What can
+ * go wrong: the coordinator doesn't answer (asked again; librdkafka couldn't begin to read without
+ * it either); the metadata is not ours, or is broken (said, and nothing is known of earlier
+ * attempts); the partition goes meanwhile (the answer finds it no more). */
+#include "kafka/worker_internal.h"
+
+static rd_kafka_topic_partition_list_t *take_needed(struct mr_worker *worker)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+    for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
+        if (p->recall == RECALL_NEEDED) {
+            if (list == NULL) {
+                list = rd_kafka_topic_partition_list_new(8);
+            }
+            (void)rd_kafka_topic_partition_list_add(list, p->topic, p->number);
+            p->recall = RECALL_ASKED;
+        }
+    }
+    return list;
+}
+
+static void ask(struct mr_worker *worker, const rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(worker->rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+    rd_kafka_ListConsumerGroupOffsets_t *request =
+        rd_kafka_ListConsumerGroupOffsets_new(worker->group, list);
+    char errstr[WORKER_REASON_BYTES];
+    (void)rd_kafka_AdminOptions_set_request_timeout(options, WORKER_RECALL_TIMEOUT_MS, errstr,
+                                                    sizeof(errstr));
+    rd_kafka_ListConsumerGroupOffsets(worker->rk, &request, 1, options, worker->answers);
+    rd_kafka_ListConsumerGroupOffsets_destroy(request);
+    rd_kafka_AdminOptions_destroy(options);
+    worker->recall.under_way = true;
+}
+
+void recall_run(struct mr_worker *worker)
+{
+    rd_kafka_topic_partition_list_t *list;
+    if (worker->recall.under_way || worker->phase != WORKER_RUNNING) {
+        return;
+    }
+    if (worker_now_ms(worker) < worker->recall.due_ms) {
+        worker_at(worker, worker->recall.due_ms);
+        return;
+    }
+    list = take_needed(worker);
+    if (list != NULL) {
+        ask(worker, list);
+        rd_kafka_topic_partition_list_destroy(list);
+    }
+}
+
+static void recall(struct partition *partition, const rd_kafka_topic_partition_t *row)
+{
+    struct attempt_table *kept = &partition->retries.kept;
+    struct mr_error err;
+    partition->recall = RECALL_DONE;
+    if (row->offset < 0) { /* nothing was ever committed */
+        return;
+    }
+    if (attempt_table_read(mr_slice(row->metadata, row->metadata_size), row->offset, kept, &err) !=
+        0) {
+        mr_log(MR_LOG_WARN, "what was tried before is not known: foreign metadata",
+               MR_STR("topic", partition->topic), MR_INT("partition", partition->number),
+               MR_INT("offset", row->offset), MR_STR("reason", err.text));
+    } else if (kept->count > 0) {
+        mr_log(MR_LOG_INFO, "records were tried before", MR_STR("topic", partition->topic),
+               MR_INT("partition", partition->number), MR_INT("records", kept->count));
+    }
+}
+
+/* Returns the reason if some are to be asked for again. */
+static const char *take_rows(struct mr_worker *worker, const rd_kafka_topic_partition_list_t *list)
+{
+    const char *reason = NULL;
+    for (int i = 0; list != NULL && i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *row = &list->elems[i];
+        struct partition *partition = partition_find(worker, row->topic, row->partition);
+        /* It may have gone, and even have come back, since it was asked for. */
+        if (partition == NULL || partition->recall != RECALL_ASKED) {
+            continue;
+        }
+        if (row->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            recall(partition, row);
+        } else {
+            reason = rd_kafka_err2str(row->err);
+        }
+    }
+    return reason;
+}
+
+static const char *take_groups(struct mr_worker *worker, rd_kafka_event_t *answer)
+{
+    const rd_kafka_ListConsumerGroupOffsets_result_t *result =
+        rd_kafka_event_ListConsumerGroupOffsets_result(answer);
+    const char *reason = NULL;
+    size_t count = 0;
+    const rd_kafka_group_result_t **groups =
+        rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count);
+    for (size_t i = 0; i < count && reason == NULL; i++) {
+        const rd_kafka_error_t *error = rd_kafka_group_result_error(groups[i]);
+        reason = error != NULL ? rd_kafka_error_string(error)
+                               : take_rows(worker, rd_kafka_group_result_partitions(groups[i]));
+    }
+    return reason;
+}
+
+void recall_answered(struct mr_worker *worker, rd_kafka_event_t *answer)
+{
+    const char *reason = rd_kafka_event_error(answer) != RD_KAFKA_RESP_ERR_NO_ERROR
+                             ? rd_kafka_event_error_string(answer)
+                             : take_groups(worker, answer);
+    worker->recall.under_way = false;
+    worker->recall.due_ms = 0;
+    for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
+        if (p->recall == RECALL_ASKED) {
+            p->recall = RECALL_NEEDED;
+            worker->recall.due_ms = worker_now_ms(worker) + WORKER_RECALL_AGAIN_MS;
+        }
+    }
+    if (worker->recall.due_ms > 0) {
+        mr_log_limited(MR_LOG_WARN, WORKER_LOG_INTERVAL_MS,
+                       "what was tried before is asked for again",
+                       MR_STR("reason", reason == NULL ? "no answer" : reason));
+    }
+    worker_soon(worker);
+}
