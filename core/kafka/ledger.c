@@ -11,7 +11,7 @@ enum { CAPACITY_FIRST = 64 };
 
 void ledger_init(struct ledger *ledger)
 {
-    *ledger = (struct ledger){.received = -1, .prefix = -1, .committed = -1};
+    *ledger = (struct ledger){.first = -1, .received = -1, .prefix = -1, .committed = -1};
 }
 
 void ledger_done(struct ledger *ledger)
@@ -69,6 +69,9 @@ int ledger_receive(struct ledger *ledger, int64_t offset)
     ledger->times[at] = -1;
     ledger->settled[at] = false;
     ledger->count++;
+    if (ledger->first < 0) {
+        ledger->first = offset;
+    }
     ledger->received = offset;
     return 1;
 }

@@ -18,6 +18,7 @@ struct ledger {
     size_t head;      /* index of the oldest */
     size_t count;
     size_t settled_count; /* of the ring's offsets, settled behind one that is not */
+    int64_t first;        /* the first offset received; -1: none */
     int64_t received;     /* the highest offset received, or passed over; -1: none */
     int64_t prefix;    /* the next offset to be committed: one past the contiguous settled records,
                           and past the gap behind them once it is known; -1: nothing settled */
