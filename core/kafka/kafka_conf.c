@@ -98,6 +98,8 @@ static const struct setting refused[] = {
     {"auto.commit.enable", "offsets are committed only when every record before them is settled; it can't be changed"},
     {"auto.commit.interval.ms", "librdkafka's automatic commit is not used; see commit.interval"},
     {"enable.auto.offset.store", "offsets are committed only when every record before them is settled; it can't be changed"},
+    {"auto.offset.reset", "start and offset.lost in the program's own section decide"},
+    {"enable.partition.eof", "the lag rests on it; it can't be changed"},
     {"allow.auto.create.topics", "topics are created with topic.create, topic.partitions and topic.replication"},
     {"log.queue", "logs go through [log]"},
     {"plugin.library.paths", "plugins are not loaded"},

@@ -14,6 +14,8 @@
  *   worker_recall.c     what was tried before this assignment, asked of Kafka
  *   worker_dead.c       dead letters on their way
  *   worker_commit.c     committing the ledgers' prefixes
+ *   worker_offsets.c    where the log ends, and positions that Kafka does not have
+ *   worker_lag.c        how far behind, and for how long
  *   worker_rebalance.c  partitions come and go
  *
  * Callbacks only note what happened and ask for a run (worker_soon); the run acts on the whole
@@ -63,7 +65,9 @@ enum {
     WORKER_REVOKE_WAIT_MAX_MS = 30000, /* or half of max.poll.interval.ms, if that is less */
     WORKER_PROBE_INTERVAL_MS = 5000,
     WORKER_PROBE_TIMEOUT_MS = 3000,
-    WORKER_DEAD_DELAY_MS = 500, /* before a dead letter is sent again; doubles */
+    WORKER_LOST_AGAIN_MS = 1000, /* before a position is looked for once more */
+    WORKER_LAG_MS = 500,         /* between two looks at the lag */
+    WORKER_DEAD_DELAY_MS = 500,  /* before a dead letter is sent again; doubles */
     WORKER_DEAD_DELAY_MAX_MS = 30000,
     WORKER_LOG_INTERVAL_MS = 10000, /* of a line that may repeat */
     WORKER_RECORD_OVERHEAD = 768,   /* bytes held for a record besides what it brings */
@@ -134,6 +138,7 @@ struct mr_batch {
     struct mr_batch *next; /* in worker->over */
     size_t count;
     size_t unsettled;
+    uint64_t began_ns; /* uv_hrtime when it was handed over */
     bool has_done;
     bool has_wait;
     int64_t hold_ms; /* how long the partition waits afterwards */
@@ -159,6 +164,11 @@ struct partition_metrics {
     struct mr_series *retries;
     struct mr_series *paused;
     struct mr_series *committed;
+    struct mr_series *missed;
+    struct mr_series *oldest;
+    struct mr_series *lag; /* NULL: not known yet, not shown */
+    struct mr_series *freshness;
+    struct mr_series *batch_seconds;
 };
 
 /* What was tried before this assignment: no record is taken before it is known. */
@@ -215,6 +225,13 @@ struct partition {
     size_t dying;           /* dead letters not confirmed */
     size_t sending;         /* of them with the producer */
     uint64_t commit_serial; /* of the last commit that it was part of */
+    int64_t start;          /* where it was told to begin; RD_KAFKA_OFFSET_INVALID: as committed */
+    int64_t end;            /* of what may be read now; -1: not known */
+    struct {
+        bool is;        /* nothing comes until we have said where to go on */
+        int64_t offset; /* that Kafka doesn't have; RD_KAFKA_OFFSET_INVALID: none is committed */
+        int64_t due_ms;
+    } lost;
     struct partition_metrics metrics;
 };
 
@@ -309,6 +326,15 @@ struct mr_worker {
         int64_t began_ms;
         int64_t due_ms;
     } probe;
+    struct {
+        uv_work_t work;
+        bool under_way;
+        rd_kafka_resp_err_t error; /* the pool's thread's, while under way, as the lists */
+        rd_kafka_topic_partition_list_t *ends;
+        rd_kafka_topic_partition_list_t *begins; /* of those that are lost */
+        int64_t due_ms;                          /* for partitions that aren't being read */
+    } offsets;
+    int64_t lag_due_ms;
     bool kafka_is_well;
     bool fatal;
     bool was_assigned; /* ever */
@@ -384,6 +410,8 @@ void partition_run(struct partition *partition);
 void partition_drain(struct partition *partition); /* no more batches; drop what waits */
 bool partition_is_drained(const struct partition *partition);
 void partition_give_up(struct partition *partition);
+/* As partition_renew, because `offset` comes next, which is not above all that came before. */
+struct partition *partition_begin_anew(struct partition *partition, int64_t offset);
 /* The same partition with new books; the old ones are given up. NULL: out of memory, no change. */
 struct partition *partition_renew(struct partition *partition);
 void partition_reap(struct partition *partition); /* free it if it is an orphan in no use */
@@ -392,6 +420,21 @@ void partition_tell(struct partition *partition); /* its gauges */
 size_t partition_in_flight(const struct partition *partition);
 /* It no longer counts for the partition's memory. */
 void partition_release(struct partition *partition, struct mr_delivery *delivery);
+
+/* worker_offsets.c */
+/* What comes on a partition's queue besides records: that its end is reached, or that there is no
+ * such offset. Takes `event` over and returns true if it is one of these. As partition_receive,
+ * another partition may take the place of this one. */
+bool offsets_take(struct partition **partition, rd_kafka_event_t *event);
+void offsets_run(struct mr_worker *worker);
+
+/* worker_lag.c */
+void lag_open(struct partition *partition);
+void lag_close(struct partition *partition);
+void lag_run(struct mr_worker *worker);
+void lag_missed(struct partition *partition, uint64_t records);
+void lag_stored(struct mr_delivery *delivery); /* its event is still there */
+void lag_batch_over(struct mr_batch *batch);
 
 /* worker_metrics.c */
 void worker_metrics_open(struct partition *partition);

@@ -109,7 +109,7 @@ static void run_ending(struct mr_worker *worker)
     bool topics_are_stopped = worker_topics_stop(worker);
     bool producer_is_closed = dead_stop(worker);
     if (!topics_are_stopped || !producer_is_closed || worker->probe.under_way ||
-        worker->stop.destroying) {
+        worker->offsets.under_way || worker->stop.destroying) {
         return; /* each of them asks for a run when it is over */
     }
     worker->stop.destroying = true;
@@ -267,10 +267,12 @@ static void worker_run(struct mr_worker *worker)
         worker_topics_run(worker);
         rebalance_run(worker);
         recall_run(worker);
+        offsets_run(worker);
         run_partitions(worker);
         dead_run(worker);
         commit_run(worker);
         consumer_probe(worker);
+        lag_run(worker);
     }
     if (worker->phase > WORKER_RUNNING) {
         run_stop(worker);

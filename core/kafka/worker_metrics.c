@@ -93,6 +93,7 @@ void worker_metrics_open(struct partition *partition)
     metrics->skipped = mr_series_get(&settled, labels);
     labels[2] = "given_up";
     metrics->given_up = mr_series_get(&settled, labels);
+    lag_open(partition);
     mr_gauge_set(metrics->in_flight, 0);
     mr_gauge_set(metrics->pending, 0);
     mr_gauge_set(metrics->retries_pending, 0);
@@ -104,6 +105,7 @@ void worker_metrics_open(struct partition *partition)
 void worker_metrics_close(struct partition *partition)
 {
     struct partition_metrics *metrics = &partition->metrics;
+    lag_close(partition);
     mr_count(metrics->given_up, partition->held_count);
     mr_gauge_set(metrics->in_flight, 0);
     mr_gauge_set(metrics->pending, 0);

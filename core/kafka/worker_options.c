@@ -22,8 +22,13 @@ const struct mr_option mr_worker_loop_options[] = {
      .max = 100, .unit = "copies",
      .text = "Copies of each partition of a topic that is created; 0: the broker's default."},
     {ROW("start", MR_OPTION_ENUM, start), .initial = "earliest", .choices = "earliest|latest",
-     .text = "Where a group begins that has committed nothing yet (and where it goes on if what it "
-             "committed is no longer there)."},
+     .text = "Where a group begins that has committed nothing yet."},
+    {ROW("offset.lost", MR_OPTION_ENUM, offset_lost), .initial = "earliest",
+     .choices = "earliest|latest",
+     .text =
+         "Where reading goes on when Kafka no longer has what comes next (deleted before it was "
+         "read, or the topic was cut or made anew): earliest: with the oldest record that is "
+         "left; latest: with what comes from then on. What is missed is counted and logged."},
     {ROW("batch.count", MR_OPTION_INTEGER, batch_count_max), .initial = "5000", .min = 1,
      .max = 100000, .unit = "records", .text = "A batch has at most so many records."},
     {ROW("batch.bytes", MR_OPTION_SIZE, batch_bytes_max), .initial = "1MiB", .min = 1,

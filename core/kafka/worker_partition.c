@@ -28,6 +28,8 @@ static struct partition *make(struct mr_worker *worker, const char *topic, int32
     partition->worker = worker;
     partition->number = number;
     partition->state = worker->phase == WORKER_RUNNING ? PARTITION_ACTIVE : PARTITION_DRAINING;
+    partition->start = RD_KAFKA_OFFSET_INVALID;
+    partition->end = -1;
     ledger_init(&partition->ledger);
     return partition;
 }
@@ -144,7 +146,7 @@ struct partition *partition_renew(struct partition *old)
 }
 
 /* What was committed before says nothing about the new records. */
-static struct partition *begin_anew(struct partition *old, int64_t offset)
+struct partition *partition_begin_anew(struct partition *old, int64_t offset)
 {
     struct partition *partition;
     mr_log(MR_LOG_WARN, "offsets begin anew: was the topic deleted and made again, or truncated?",
@@ -172,6 +174,14 @@ static void append(struct partition *partition, struct mr_delivery *delivery)
     partition->held_bytes += delivery->held_bytes;
 }
 
+/* When it came to Kafka, or here if Kafka's record doesn't say or is ahead of our clock. */
+static int64_t arrival_ms(const struct mr_delivery *delivery)
+{
+    int64_t now = clock_wall_ms();
+    bool is_usable = delivery->timestamp_ms > 0 && delivery->timestamp_ms < now;
+    return is_usable ? delivery->timestamp_ms : now;
+}
+
 static struct mr_delivery *delivery_new(struct partition *partition, rd_kafka_event_t *record,
                                         const rd_kafka_message_t *message)
 {
@@ -194,6 +204,7 @@ static struct mr_delivery *delivery_new(struct partition *partition, rd_kafka_ev
     delivery->held_bytes =
         delivery->bytes + kafka_message_header_bytes(message) + WORKER_RECORD_OVERHEAD;
     delivery->arrived_ms = worker_now_ms(partition->worker);
+    ledger_date(&partition->ledger, arrival_ms(delivery));
     return delivery;
 }
 
@@ -217,7 +228,7 @@ int partition_receive(struct partition **partition, rd_kafka_event_t *record,
     struct mr_delivery *delivery;
     int64_t received;
     if (message->offset <= (*partition)->ledger.received) {
-        struct partition *renewed = begin_anew(*partition, message->offset);
+        struct partition *renewed = partition_begin_anew(*partition, message->offset);
         if (renewed == NULL) {
             return MR_ENOMEM;
         }
@@ -419,6 +430,7 @@ static void build(struct partition *partition)
         return;
     }
     batch->unsettled = batch->count;
+    batch->began_ns = uv_hrtime();
     partition->batch = batch;
     worker_metrics_batch(partition, batch->count);
     worker->spec.ops->batch(worker, batch);

@@ -99,6 +99,7 @@ static struct mr_batch *settle(struct mr_delivery *delivery, enum settlement set
     delivery->settlement = settlement;
     batch->unsettled--;
     if (batch->unsettled == 0) {
+        lag_batch_over(batch);
         batch->next = batch->partition->worker->over;
         batch->partition->worker->over = batch;
         worker_soon(batch->partition->worker);
@@ -117,6 +118,7 @@ void mr_done(struct mr_delivery *delivery)
     struct mr_batch *batch = settle(delivery, SETTLED_OVER);
     if (batch != NULL) {
         batch->has_done = true;
+        lag_stored(delivery);
         delivery_settle(delivery, batch->partition->metrics.done);
     }
 }

@@ -111,6 +111,7 @@ struct mr_worker_loop_options {
     int64_t topic_partitions;  /* topic.partitions */
     int64_t topic_replication; /* topic.replication */
     int start;                 /* start = earliest|latest: where a new group begins */
+    int offset_lost;           /* offset.lost = earliest|latest: if what is next was deleted */
     int64_t batch_count_max;   /* batch.count */
     int64_t batch_bytes_max;   /* batch.bytes */
     int64_t batch_age_ms;      /* batch.age */
