@@ -325,8 +325,8 @@ static int time_of(const struct mr_event *event, int64_t record_ms, int64_t *ret
     return 0;
 }
 
-int mapping_line(struct mapping *mapping, struct mr_event *event, int64_t record_ms,
-                 struct mr_slice *ret_line, struct mr_error *err)
+int mapping_lines(struct mapping *mapping, struct mr_event *event, int64_t record_ms,
+                  struct mr_slice *ret_lines, size_t *ret_count, struct mr_error *err)
 {
     int64_t ns = 0;
     int rc;
@@ -345,6 +345,7 @@ int mapping_line(struct mapping *mapping, struct mr_event *event, int64_t record
         (void)mr_error_wrap(err, "the line");
         return rc;
     }
-    *ret_line = buf_slice(&mapping->line);
+    *ret_lines = buf_slice(&mapping->line);
+    *ret_count = 1;
     return 0;
 }

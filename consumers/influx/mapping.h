@@ -44,11 +44,14 @@ struct mapping {
 struct mapping *mapping_new(void);
 void mapping_free(struct mapping *mapping);
 
-/* Make the line of `event`, without a line break at its end; `record_ms` is the record's timestamp,
- * -1 if it has none. `ret_line` lives until the next call.
+/* Make the lines of `event`: one or several, with a line feed between them and none at the end;
+ * `record_ms` is the record's timestamp, -1 if it has none. The lines stand or fall together: they
+ * are one delivery's. No line holds a bare line feed outside of a string's quotes. A count of 0,
+ * without an error: a rule says that the event is not written (settle it as skipped). `ret_lines`
+ * lives until the next call.
  * Errors: MR_ENOMEM (retriable; says nothing of the event); any other code: the event can never
- * become a point, and the text says what was found and what was expected. */
-int mapping_line(struct mapping *mapping, struct mr_event *event, int64_t record_ms,
-                 struct mr_slice *ret_line, struct mr_error *err);
+ * become points, and the text says what was found and what was expected. */
+int mapping_lines(struct mapping *mapping, struct mr_event *event, int64_t record_ms,
+                  struct mr_slice *ret_lines, size_t *ret_count, struct mr_error *err);
 
 #endif

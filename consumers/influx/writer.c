@@ -29,6 +29,7 @@ struct job {
     size_t count;                    /* of the batch */
     struct mr_delivery **deliveries; /* in the request that is out */
     size_t delivery_count;
+    size_t points; /* of these deliveries */
     size_t delivery_capacity;
     struct mr_buf body;
 };
@@ -137,10 +138,11 @@ static int take_event(struct job *job, bool *ret_full)
 {
     struct writer *writer = job->writer;
     struct mr_delivery *delivery = mr_batch_at(job->batch, job->at);
-    struct mr_slice line;
+    struct mr_slice lines;
+    size_t count;
     struct mr_error err;
-    int rc = mapping_line(writer->mapping, mr_delivery_event(delivery),
-                          mr_delivery_timestamp_ms(delivery), &line, &err);
+    int rc = mapping_lines(writer->mapping, mr_delivery_event(delivery),
+                           mr_delivery_timestamp_ms(delivery), &lines, &count, &err);
     if (rc == MR_ENOMEM) {
         return rc;
     }
@@ -150,16 +152,22 @@ static int take_event(struct job *job, bool *ret_full)
         mr_dead(delivery, "mapping", err.text);
         return 0;
     }
+    if (count == 0) {
+        job->at++;
+        mr_skip(delivery, "unmatched");
+        return 0;
+    }
     if (writer->lines.len > 0 &&
-        writer->lines.len + line.len + 1 > (size_t)writer->options->request_bytes_max) {
+        writer->lines.len + lines.len + 1 > (size_t)writer->options->request_bytes_max) {
         *ret_full = true;
         return 0;
     }
-    (void)buf_add_slice(&writer->lines, line);
+    (void)buf_add_slice(&writer->lines, lines);
     if (buf_add_char(&writer->lines, '\n') != 0) {
         return MR_ENOMEM;
     }
     job->at++;
+    job->points += count;
     job->deliveries[job->delivery_count++] = delivery;
     return 0;
 }
@@ -172,6 +180,7 @@ static int make_body(struct job *job)
     buf_clear(&writer->lines);
     buf_clear(&job->body);
     job->delivery_count = 0;
+    job->points = 0;
     while (rc == 0 && !full && job->at < job->count) {
         rc = take_event(job, &full);
     }
@@ -253,7 +262,7 @@ static void job_stored(struct job *job)
     struct writer *writer = job->writer;
     size_t count = job->delivery_count;
     bool more = job->at < job->count;
-    mr_count(writer->points, count);
+    mr_count(writer->points, job->points);
     for (size_t i = 0; i < count; i++) {
         mr_done(job->deliveries[i]);
     }

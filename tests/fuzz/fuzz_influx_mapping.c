@@ -150,6 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     struct mr_event *event = mr_event_new();
     struct mapping *mapping = mapping_new();
     struct mr_slice line;
+    size_t count;
     struct mr_error err = {0};
     if (event == NULL || mapping == NULL) {
         abort();
@@ -160,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         (void)mr_event_set(event, MR_SLICE("application"), part(&bytes, &size), NULL);
         (void)mr_event_set(event, MR_SLICE("device"), part(&bytes, &size), NULL);
         mr_event_set_data(event, mr_slice(bytes, size));
-        if (mapping_line(mapping, event, 1465839830000, &line, &err) == 0) {
+        if (mapping_lines(mapping, event, 1465839830000, &line, &count, &err) == 0) {
             check_line(line);
         } else if (err.code == MR_OK || err.text[0] == '\0') {
             abort();
