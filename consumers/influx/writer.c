@@ -38,6 +38,7 @@ struct writer {
     unsigned magic;
     const struct influx_options *options;
     struct sink *sink;
+    struct mapping_rules *rules;
     struct mapping *mapping;
     struct gzip gzip;
     struct mr_buf lines;      /* of the request that is being made */
@@ -310,6 +311,7 @@ static void writer_free(struct writer *writer)
     }
     gzip_done(&writer->gzip);
     mapping_free(writer->mapping);
+    mapping_rules_free(writer->rules);
     buf_done(&writer->lines);
     writer->magic = 0;
     mem_free(writer);
@@ -319,6 +321,7 @@ int writer_new(struct mr_worker *worker, const struct influx_options *options,
                struct writer **ret_writer, struct mr_error *err)
 {
     struct writer *writer = mem_zalloc(sizeof *writer);
+    struct mr_check check = {.first = err};
     int rc;
     if (writer == NULL) {
         return mr_error_set(err, MR_ENOMEM, "out of memory");
@@ -328,9 +331,16 @@ int writer_new(struct mr_worker *worker, const struct influx_options *options,
     writer->points = mr_series_get(&points_total, NULL);
     buf_init(&writer->lines,
              (size_t)options->request_bytes_max + (size_t)MAPPING_LINE_BYTES_MAX + 1);
-    writer->mapping = mapping_new();
     rc = gzip_init(&writer->gzip);
-    if (rc != 0 || writer->mapping == NULL) {
+    if (rc == 0) {
+        rc = mapping_rules_new(&options->mapping, &check, &writer->rules);
+    }
+    if (rc == MR_ECONFIG) {
+        writer_free(writer);
+        return rc;
+    }
+    writer->mapping = rc == 0 ? mapping_new(writer->rules) : NULL;
+    if (writer->mapping == NULL) {
         writer_free(writer);
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }

@@ -148,7 +148,7 @@ static struct mr_slice part(const uint8_t **bytes, size_t *size)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct mr_event *event = mr_event_new();
-    struct mapping *mapping = mapping_new();
+    struct mapping *mapping = mapping_new(NULL);
     struct mr_slice line;
     size_t count;
     struct mr_error err = {0};

@@ -34,7 +34,7 @@ static struct mr_event *event_of(const char *subject, const char *data)
 
 static void expect_line(struct mr_event *event, int64_t record_ms, const char *expected)
 {
-    struct mapping *mapping = mapping_new();
+    struct mapping *mapping = mapping_new(NULL);
     struct mr_slice line;
     size_t count;
     struct mr_error err = {0};
@@ -49,7 +49,7 @@ static void expect_line(struct mr_event *event, int64_t record_ms, const char *e
 
 static void expect_dead(struct mr_event *event, int64_t record_ms, const char *words)
 {
-    struct mapping *mapping = mapping_new();
+    struct mapping *mapping = mapping_new(NULL);
     struct mr_slice line = {0};
     size_t count;
     struct mr_error err = {0};
@@ -206,7 +206,7 @@ static void sizes_are_bounded(void **state)
 /* A refused event leaves nothing behind for the next one. */
 static void a_mapping_is_used_again(void **state)
 {
-    struct mapping *mapping = mapping_new();
+    struct mapping *mapping = mapping_new(NULL);
     struct mr_event *good = event_of("m", "{\"a\":1,\"b\":{\"a\":2}}");
     struct mr_event *bad = event_of("m", "{\"a\":1,\"b\":[[{\"c\":2,\"c\":1e999}]]}");
     struct mr_slice line;
@@ -289,7 +289,7 @@ static json_t *random_value(unsigned depth)
 /* Every leaf that jansson sees is a field, and there is no other. */
 static void every_leaf_is_a_field(void **state)
 {
-    struct mapping *mapping = mapping_new();
+    struct mapping *mapping = mapping_new(NULL);
     unsigned with_fields = 0;
     (void)state;
     for (int i = 0; i < 2000; i++) {
@@ -322,7 +322,7 @@ static void every_allocation_may_fail(void **state)
         size_t count;
         int rc = MR_ENOMEM;
         heap_fail_at(n);
-        mapping = mapping_new();
+        mapping = mapping_new(NULL);
         if (mapping != NULL) {
             rc = mapping_lines(mapping, event, 1, &line, &count, NULL);
         }
