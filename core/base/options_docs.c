@@ -181,8 +181,10 @@ static void write_markdown_kind(const struct mr_option *kind, struct mr_buf *out
                    kind->key, kind->text);
     (void)buf_add_str(out, "| key | default | value | meaning |\n|---|---|---|---|\n");
     for (const struct mr_option *o = kind->keys; o->key != NULL; o++) {
+        struct mr_option shown = *o;
+        shown.env = NULL; /* the owner's text says when such variables count */
         if (o->text != NULL) {
-            write_markdown_row(NULL, o, out);
+            write_markdown_row(NULL, &shown, out);
         }
     }
 }

@@ -151,9 +151,9 @@ static void unknown_key(struct options *options, const struct named *named, cons
         }
         written = snprintf(candidate, sizeof candidate, "%.*s%s",
                            (int)(len > 0 ? len : strlen(o->key)), o->key,
-                           len == 0      ? ""
-                           : dot == NULL ? "NAME"
-                                         : dot + 1);
+                           len == 0                        ? ""
+                           : dot == NULL || dot[1] == '\0' ? "NAME"
+                                                           : dot + 1);
         if (written > 0 && (size_t)written < sizeof candidate) {
             options_nearer(key, candidate, best);
         }

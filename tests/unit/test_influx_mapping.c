@@ -149,7 +149,7 @@ static void what_can_never_be_a_point_is_dead(void **state)
 {
     struct mr_event *event;
     (void)state;
-    expect_dead(event_of("m", NULL), 5, "no data, expected a JSON object");
+    expect_dead(event_of("m", NULL), 5, "no data, expected JSON");
     expect_dead(event_of("m", ""), 5, "not valid JSON");
     expect_dead(event_of("m", "{\"a\":1"), 5, "not valid JSON: line 1, column 7");
     expect_dead(event_of("m", "{\"a\":1} x"), 5, "not valid JSON");
