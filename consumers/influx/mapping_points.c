@@ -104,11 +104,11 @@ static const struct json_value *value_of(const struct maker *maker,
 /* ---- what is wrong ---- */
 
 /* "[measurement climate] field temp: $.t: a string, expected a number". */
-static void wrong(struct maker *maker, const char *what, const char *name,
+static void wrong(struct maker *maker, const char *what, struct mr_slice name,
                   const struct rule_source *source)
 {
-    (void)mr_error_wrap(maker->err, "%s%s%s: %.*s", what, *name == '\0' ? "" : " ", name,
-                        MR_SLICE_ARG(source->text));
+    (void)mr_error_wrap(maker->err, "%s%s%.*s: %.*s", what, name.len == 0 ? "" : " ",
+                        MR_SLICE_ARG(name), MR_SLICE_ARG(source->text));
 }
 
 static int missing(struct maker *maker, const struct json_value *value)
@@ -141,7 +141,7 @@ static int write_measurement(struct maker *maker)
                                 maker->lines, maker->err);
     }
     if (rc != 0) {
-        wrong(maker, "name", "", &rule->measurement_source);
+        wrong(maker, "name", MR_SLICE(""), &rule->measurement_source);
     }
     return rc;
 }
@@ -169,7 +169,7 @@ static int write_tag(struct maker *maker, const struct rule_value *tag)
                                 maker->lines, maker->err);
     }
     if (rc != 0) {
-        wrong(maker, "tag", tag->name, &tag->source);
+        wrong(maker, "tag", tag->label, &tag->source);
     }
     return rc;
 }
@@ -192,7 +192,7 @@ static int write_field(struct maker *maker, const struct rule_value *field, bool
         *has_fields = true;
     }
     if (rc != 0) {
-        wrong(maker, "field", field->name, &field->source);
+        wrong(maker, "field", field->label, &field->source);
     }
     return rc;
 }
@@ -213,7 +213,7 @@ static int time_of(struct maker *maker, int64_t *ret_ns)
              ? missing(maker, value)
              : mapping_value_time(value, rule->unit, &maker->points->text, ret_ns, maker->err);
     if (rc != 0) {
-        wrong(maker, "time", "", &rule->time);
+        wrong(maker, "time", MR_SLICE(""), &rule->time);
     }
     return rc;
 }

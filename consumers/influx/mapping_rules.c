@@ -203,6 +203,7 @@ bool rule_add(struct rule_builder *builder, struct rule_values *values, struct m
                      "before ',', '=', a blank, '\"' or the end, or a control character)");
         return false;
     }
+    value.label = value.label.ptr == NULL ? name : value.label;
     value.name = escaped(LINE_FIELD, name);
     more = value.name == NULL ? NULL
                               : mem_realloc(values->at, (values->count + 1) * sizeof *values->at);

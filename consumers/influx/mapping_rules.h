@@ -52,7 +52,8 @@ enum rule_unit {
 };
 
 struct rule_value {
-    char *name; /* as it is written in a line, with its escapes */
+    char *name;            /* as it is written in a line, with its escapes */
+    struct mr_slice label; /* as it was given, borrowed: for messages */
     struct rule_source source;
     enum rule_type type; /* of a field */
     bool is_required;

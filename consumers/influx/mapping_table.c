@@ -84,6 +84,7 @@ static void add_named(struct rule_builder *builder, struct rule_values *values, 
     for (size_t i = 0; i < len; i++) {
         lower[i] = ascii_lower(name[i]);
     }
+    value.label = mr_slice_of(name);
     (void)rule_add(builder, values, mr_slice(lower, len), value);
 }
 

@@ -376,7 +376,7 @@ static void drogue_variables(void **state)
                  "temp\\ data,dev_id=d\\ 1,room=r,sub=climate/1 temp=21,count=7i 5000000");
     expect_event(&f, event_of("{\"other\":21}"), "skipped");
     expect_event(&f, event_of("{\"count\":7.5}"),
-                 "dead: [measurement temp data]: field count: $.count: a number with a fraction, "
+                 "dead: [measurement temp data]: field COUNT: $.count: a number with a fraction, "
                  "expected a whole number");
     {
         struct mr_event *event = event_of("{\"a\":1}");
@@ -387,7 +387,7 @@ static void drogue_variables(void **state)
     variables[4] = (char[]){"DISABLE_TRY_PARSE=true"};
     begin(&f, "", variables);
     expect_event(&f, event_of("{\"t\":21,\"count\":\"7\"}"),
-                 "dead: [measurement temp data]: field count: $.count: a string, expected a whole "
+                 "dead: [measurement temp data]: field COUNT: $.count: a string, expected a whole "
                  "number");
     end(&f);
 }
