@@ -6,6 +6,7 @@
 
 #include <millrace/http_client.h>
 
+#include "consumers/influx/mapping_rules.h"
 #include "event/percent.h"
 #include "kit/buf.h"
 
@@ -94,8 +95,20 @@ const struct mr_option influx_options_table[] = {
      .text = "The longest wait between attempts; InfluxDB's Retry-After may ask for more, up to "
              "five minutes.",
      FIELD(wait_max_ms)},
+    MAPPING_OPTIONS(struct influx_options, mapping),
     MR_OPTION_END,
 };
+
+static void check_mapping(const struct mapping_options *mapping, struct mr_check *check)
+{
+    struct mapping_rules *rules = NULL;
+    if (mapping_rules_new(mapping, check, &rules) == 0 && rules->count == 0 &&
+        mapping->unmatched != UNMATCHED_DEFAULT) {
+        mr_check_problem(check, "influx", "unmatched",
+                         "given without a [measurement NAME]: no event would be written");
+    }
+    mapping_rules_free(rules);
+}
 
 void influx_options_check(const void *options, struct mr_check *check)
 {
@@ -108,6 +121,7 @@ void influx_options_check(const void *options, struct mr_check *check)
         mr_check_is_right(check, NULL, "username")) {
         mr_check_problem(check, NULL, "password", "given without username");
     }
+    check_mapping(&influx->mapping, check);
     if (influx->wait_min_ms > influx->wait_max_ms && mr_check_is_right(check, NULL, "wait.max")) {
         mr_check_problem(check, NULL, "wait.min", "%lld ms is more than wait.max, %lld ms",
                          (long long)influx->wait_min_ms, (long long)influx->wait_max_ms);

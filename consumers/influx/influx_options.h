@@ -7,6 +7,8 @@
 #include <millrace/error.h>
 #include <millrace/options.h>
 
+#include "consumers/influx/mapping_options.h"
+
 enum influx_proxy { INFLUX_PROXY_NONE, INFLUX_PROXY_ENVIRONMENT };
 
 struct influx_options {
@@ -22,6 +24,7 @@ struct influx_options {
     int64_t request_bytes_max;
     int64_t wait_min_ms;
     int64_t wait_max_ms;
+    struct mapping_options mapping;
 };
 
 extern const struct mr_option influx_options_table[];

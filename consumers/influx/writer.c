@@ -29,6 +29,7 @@ struct job {
     size_t count;                    /* of the batch */
     struct mr_delivery **deliveries; /* in the request that is out */
     size_t delivery_count;
+    size_t points; /* of these deliveries */
     size_t delivery_capacity;
     struct mr_buf body;
 };
@@ -37,6 +38,7 @@ struct writer {
     unsigned magic;
     const struct influx_options *options;
     struct sink *sink;
+    struct mapping_rules *rules;
     struct mapping *mapping;
     struct gzip gzip;
     struct mr_buf lines;      /* of the request that is being made */
@@ -137,10 +139,11 @@ static int take_event(struct job *job, bool *ret_full)
 {
     struct writer *writer = job->writer;
     struct mr_delivery *delivery = mr_batch_at(job->batch, job->at);
-    struct mr_slice line;
+    struct mr_slice lines;
+    size_t count;
     struct mr_error err;
-    int rc = mapping_line(writer->mapping, mr_delivery_event(delivery),
-                          mr_delivery_timestamp_ms(delivery), &line, &err);
+    int rc = mapping_lines(writer->mapping, mr_delivery_event(delivery),
+                           mr_delivery_timestamp_ms(delivery), &lines, &count, &err);
     if (rc == MR_ENOMEM) {
         return rc;
     }
@@ -150,16 +153,22 @@ static int take_event(struct job *job, bool *ret_full)
         mr_dead(delivery, "mapping", err.text);
         return 0;
     }
+    if (count == 0) {
+        job->at++;
+        mr_skip(delivery, "unmatched");
+        return 0;
+    }
     if (writer->lines.len > 0 &&
-        writer->lines.len + line.len + 1 > (size_t)writer->options->request_bytes_max) {
+        writer->lines.len + lines.len + 1 > (size_t)writer->options->request_bytes_max) {
         *ret_full = true;
         return 0;
     }
-    (void)buf_add_slice(&writer->lines, line);
+    (void)buf_add_slice(&writer->lines, lines);
     if (buf_add_char(&writer->lines, '\n') != 0) {
         return MR_ENOMEM;
     }
     job->at++;
+    job->points += count;
     job->deliveries[job->delivery_count++] = delivery;
     return 0;
 }
@@ -172,6 +181,7 @@ static int make_body(struct job *job)
     buf_clear(&writer->lines);
     buf_clear(&job->body);
     job->delivery_count = 0;
+    job->points = 0;
     while (rc == 0 && !full && job->at < job->count) {
         rc = take_event(job, &full);
     }
@@ -253,7 +263,7 @@ static void job_stored(struct job *job)
     struct writer *writer = job->writer;
     size_t count = job->delivery_count;
     bool more = job->at < job->count;
-    mr_count(writer->points, count);
+    mr_count(writer->points, job->points);
     for (size_t i = 0; i < count; i++) {
         mr_done(job->deliveries[i]);
     }
@@ -301,6 +311,7 @@ static void writer_free(struct writer *writer)
     }
     gzip_done(&writer->gzip);
     mapping_free(writer->mapping);
+    mapping_rules_free(writer->rules);
     buf_done(&writer->lines);
     writer->magic = 0;
     mem_free(writer);
@@ -310,6 +321,7 @@ int writer_new(struct mr_worker *worker, const struct influx_options *options,
                struct writer **ret_writer, struct mr_error *err)
 {
     struct writer *writer = mem_zalloc(sizeof *writer);
+    struct mr_check check = {.first = err};
     int rc;
     if (writer == NULL) {
         return mr_error_set(err, MR_ENOMEM, "out of memory");
@@ -319,9 +331,16 @@ int writer_new(struct mr_worker *worker, const struct influx_options *options,
     writer->points = mr_series_get(&points_total, NULL);
     buf_init(&writer->lines,
              (size_t)options->request_bytes_max + (size_t)MAPPING_LINE_BYTES_MAX + 1);
-    writer->mapping = mapping_new();
     rc = gzip_init(&writer->gzip);
-    if (rc != 0 || writer->mapping == NULL) {
+    if (rc == 0) {
+        rc = mapping_rules_new(&options->mapping, &check, &writer->rules);
+    }
+    if (rc == MR_ECONFIG) {
+        writer_free(writer);
+        return rc;
+    }
+    writer->mapping = rc == 0 ? mapping_new(writer->rules) : NULL;
+    if (writer->mapping == NULL) {
         writer_free(writer);
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }

@@ -198,7 +198,9 @@ static void read_variable(struct options *options, struct place *place, const ch
 {
     if (strncmp(place->name, PREFIX, strlen(PREFIX)) != 0) {
         place->source = SOURCE_ALIAS;
-        (void)take_variable(options, place, value, row_of_alias);
+        if (!take_variable(options, place, value, row_of_alias)) {
+            (void)named_take_variable(options, place, value);
+        }
         return;
     }
     place->source = SOURCE_ENVIRONMENT;

@@ -11,13 +11,20 @@
 
 enum { LINE_BYTES_MAX = 16 * 1024 };
 
-enum section_kind { SECTION_NONE, SECTION_KNOWN, SECTION_PASSTHROUGH, SECTION_UNKNOWN };
+enum section_kind {
+    SECTION_NONE,
+    SECTION_KNOWN,
+    SECTION_PASSTHROUGH,
+    SECTION_NAMED,
+    SECTION_UNKNOWN
+};
 
 struct reader {
     struct options *options;
     struct place place;
     enum section_kind kind;
-    char section[OPTIONS_NAME_BYTES];
+    struct named *named; /* SECTION_NAMED */
+    char section[OPTIONS_NAME_BYTES * 2];
 };
 
 static bool is_blank(char c)
@@ -66,6 +73,12 @@ static void unknown_section(struct reader *reader, const char *section)
     for (size_t i = 0; i < PASSTHROUGH_SECTIONS; i++) {
         options_nearer(section, passthrough_sections[i], best);
     }
+    for (size_t i = 0; i < options->named_count; i++) {
+        char candidate[OPTIONS_NAME_BYTES];
+        (void)snprintf(candidate, sizeof candidate, "%s%s", options->named[i].option->key,
+                       section + strcspn(section, " \t"));
+        options_nearer(section, candidate, best);
+    }
     options_problemf(reader->options, "%s: [%s]: unknown section%s", reader->place.origin, section,
                      options_hint("[", best, "]", hint));
 }
@@ -80,8 +93,36 @@ static bool section_exists(const struct options *options, const char *section)
     return false;
 }
 
-static void begin_section(struct reader *reader, const char *section)
+/* "measurement climate". False: it is no named section. */
+static bool begin_named(struct reader *reader, char *section)
 {
+    size_t len = strcspn(section, " \t");
+    const char *name;
+    reader->named = named_find(reader->options, mr_slice(section, len));
+    if (reader->named == NULL) {
+        return false;
+    }
+    name = trim(section + len);
+    if (strlen(name) > MR_SECTION_NAME_BYTES_MAX) {
+        options_problemf(reader->options, "%s: [%s]: a name of more than %d bytes",
+                         reader->place.origin, reader->named->option->key,
+                         MR_SECTION_NAME_BYTES_MAX);
+        return true;
+    }
+    (void)snprintf(reader->section, sizeof reader->section, "%s%s%s", reader->named->option->key,
+                   *name == '\0' ? "" : " ", name);
+    (void)snprintf(reader->place.name, sizeof reader->place.name, "[%s]", reader->section);
+    if (named_begin(reader->options, reader->named, name, &reader->place)) {
+        reader->kind = SECTION_NAMED;
+    }
+    return true;
+}
+
+static void begin_section(struct reader *reader, char *section)
+{
+    if (begin_named(reader, section)) {
+        return;
+    }
     if (strlen(section) < sizeof reader->section) {
         (void)snprintf(reader->section, sizeof reader->section, "%s", section);
         if (section_exists(reader->options, section)) {
@@ -148,6 +189,10 @@ static void take_value(struct reader *reader, const char *key, const char *value
         passthrough_apply(reader->options, reader->section, key, &reader->place, value);
         return;
     }
+    if (reader->kind == SECTION_NAMED) {
+        named_apply(reader->options, reader->named, key, &reader->place, value);
+        return;
+    }
     row = options_row(reader->options, reader->section, key);
     if (row != NULL) {
         options_apply(reader->options, row, &reader->place, value, false);
@@ -167,6 +212,7 @@ static void read_pair(struct reader *reader, char *line)
 {
     char *equals = strchr(line, '=');
     const char *key;
+    bool is_key;
     if (equals == NULL) {
         line_problem(reader, "expected 'key = value', '[section]' or a comment");
         return;
@@ -177,8 +223,10 @@ static void read_pair(struct reader *reader, char *line)
         line_problem(reader, "expected a key before '='");
         return;
     }
+    is_key = options_is_name(mr_slice_of(key)) ||
+             (reader->kind == SECTION_NAMED && named_has_key(reader->named, key));
     /* `password: c2VjcmV0Cg==`, or such a value by itself: what stands before '=' is no key. */
-    if (!options_is_name(mr_slice_of(key)) || strcmp(equals + 1, "=") == 0) {
+    if (!is_key || strcmp(equals + 1, "=") == 0) {
         line_problem(reader, "what stands before '=' is not a key (not shown: it may be a secret)");
         return;
     }

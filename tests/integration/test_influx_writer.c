@@ -96,6 +96,12 @@ void mr_dead(struct mr_delivery *delivery, const char *code, const char *text)
     mr_done(delivery);
 }
 
+void mr_skip(struct mr_delivery *delivery, const char *rule)
+{
+    assert_non_null(rule);
+    mr_done(delivery);
+}
+
 void mr_batch_wait(struct mr_batch *batch, const char *reason, int64_t after_ms)
 {
     assert_true(reason != NULL && reason[0] != '\0');
