@@ -49,17 +49,19 @@ static void remove_entries(struct attempt_table *table, size_t from, size_t to)
     table->count -= to - from;
 }
 
-unsigned attempt_table_take(struct attempt_table *table, int64_t above, int64_t offset)
+bool attempt_table_find(const struct attempt_table *table, int64_t offset, unsigned *ret_attempt)
 {
-    size_t from = find(table, above + 1);
-    size_t to = find(table, offset);
-    unsigned attempt = 0;
-    if (to < table->count && table->entries[to].offset == offset) {
-        attempt = table->entries[to].attempt;
-        to++;
+    size_t at = find(table, offset);
+    if (at == table->count || table->entries[at].offset != offset) {
+        return false;
     }
-    remove_entries(table, from, to);
-    return attempt;
+    *ret_attempt = table->entries[at].attempt;
+    return true;
+}
+
+void attempt_table_remove(struct attempt_table *table, int64_t above, int64_t offset)
+{
+    remove_entries(table, find(table, above + 1), find(table, offset + 1));
 }
 
 bool attempt_table_drop(struct attempt_table *table, int64_t offset)
@@ -127,7 +129,7 @@ static bool read_entry(struct mr_slice *rest, int64_t before, struct attempt_tab
     int64_t attempt;
     if (table->count == ATTEMPT_TABLE_MAX || !skip(rest, " ") ||
         !read_number(rest, INT64_MAX - 1 - before, &gap) || !skip(rest, ":") ||
-        !read_number(rest, ATTEMPT_NUMBER_MAX, &attempt) || attempt < 2 ||
+        !read_number(rest, ATTEMPT_NUMBER_MAX, &attempt) || attempt == 1 ||
         (table->count > 0 && gap == 0)) {
         return false;
     }

@@ -9,6 +9,7 @@
  *     base    = the committed offset
  *     gap     = the record's offset, less `base` (the first) or less the one before it (1 or more)
  *     attempt = 2 to 1000000: the one that may have begun; all before it have failed
+ *             | 0: the record had failed, and is settled, behind one that is not
  *
  * Numbers are decimal, without leading zeros. "mr1 1000 0:3 17:2": the third attempt of 1000 and
  * the second of 1017. A table without entries has no text. What another version or program wrote
@@ -26,6 +27,7 @@ enum {
     ATTEMPT_TABLE_MAX = 128,
     ATTEMPT_TABLE_BYTES = 3607 + 1, /* the longest text and its terminator */
     ATTEMPT_NUMBER_MAX = 1000000,
+    ATTEMPT_SETTLED = 0,
 };
 
 struct attempt_table {
@@ -39,9 +41,11 @@ struct attempt_table {
 /* Enter `offset`, or change its attempt. Returns false if there is no place for another. */
 bool attempt_table_set(struct attempt_table *table, int64_t offset, unsigned attempt);
 
-/* Remove the entries above `above` up to and with `offset`. Returns the attempt of `offset`, 0: it
- * had none. */
-unsigned attempt_table_take(struct attempt_table *table, int64_t above, int64_t offset);
+/* Returns false if `offset` has no entry. */
+bool attempt_table_find(const struct attempt_table *table, int64_t offset, unsigned *ret_attempt);
+
+/* Remove the entries above `above` up to and with `offset`. */
+void attempt_table_remove(struct attempt_table *table, int64_t above, int64_t offset);
 
 /* Remove the last entry up to `offset`, for another's sake. Returns false if there is none. */
 bool attempt_table_drop(struct attempt_table *table, int64_t offset);

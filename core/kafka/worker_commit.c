@@ -4,7 +4,11 @@
  * note it. What can go wrong: a commit fails (the group is rebalancing, the
  * coordinator is away): said, and tried again with the newest prefixes, which are never lower: at
  * the next commit.interval, or soon if somebody waits for it. Only one commit is in flight, so that
- * an old one can't overtake a new one. */
+ * an old one can't overtake a new one.
+ *
+ * While we join the group again Kafka doesn't read on from that connection: a commit would reach it
+ * when the generation that it names is over, and librdkafka would take all partitions for lost. It
+ * waits until the group has answered. */
 #include <string.h>
 
 #include "kafka/worker_internal.h"
@@ -86,6 +90,7 @@ void commit_run(struct mr_worker *worker)
     if (worker->commit.in_flight || worker->phase > WORKER_COMMITTING) {
         return;
     }
+    due = due > worker->rebalance.joining_until_ms ? due : worker->rebalance.joining_until_ms;
     if (worker_now_ms(worker) >= due) {
         begin(worker);
     } else {

@@ -62,6 +62,7 @@ enum {
     WORKER_CLOSE_WAIT_MS = 5000,   /* for leaving the group */
     WORKER_CLOSE_GRACE_MS = 1000,  /* for it, after the deadline; the frame gives 5 s for all */
     WORKER_CLOSE_POLL_MS = 10,
+    WORKER_JOIN_WAIT_MS = 10000,       /* for the answer, without a commit */
     WORKER_REVOKE_WAIT_MAX_MS = 30000, /* or half of max.poll.interval.ms, if that is less */
     WORKER_PROBE_INTERVAL_MS = 5000,
     WORKER_PROBE_TIMEOUT_MS = 3000,
@@ -115,6 +116,7 @@ struct mr_delivery {
         bool listed;                      /* it has failed, and is not settled */
         bool is_open;                     /* and will be tried again: later ones of its key wait */
         bool placed;                      /* commits tell its attempt */
+        bool is_settled;                  /* before this assignment */
         unsigned sent;                    /* the attempt that the last commit told */
         unsigned confirmed;               /* the one that Kafka has confirmed */
         int64_t again_ms;                 /* loop time */
@@ -186,8 +188,8 @@ struct retries {
     struct mr_delivery *behind_last;
     size_t behind_count;
     bool has_opened; /* some of `behind` may go on */
-    /* Records that are not here: to be received yet, given up, or settled behind one that is not:
-     * if that is read again, so are they. */
+    /* Records that are not here: to be received yet, given up, or settled behind one that is not
+     * (if that is read again, so are they). */
     struct attempt_table kept;
     uint64_t version; /* of what a commit tells */
     uint64_t sent;
@@ -302,6 +304,8 @@ struct mr_worker {
         size_t count;
         enum rebalance_step step;
         int64_t deadline_ms;
+        bool joins_again;         /* after the assignment that follows */
+        int64_t joining_until_ms; /* the group hasn't answered; or so long at most */
     } rebalance;
 
     struct {
@@ -458,8 +462,8 @@ void batch_drop(struct mr_batch *batch); /* of an orphan, settled or not */
 /* The author wants another attempt; the record still is in its batch. */
 void retry_note(struct mr_delivery *delivery);
 void retry_wait(struct mr_delivery *delivery); /* and now its batch is over */
-/* Received; `attempt` (2 or more) of it may have begun before. */
-void retry_recall(struct mr_delivery *delivery, unsigned attempt);
+/* Received, and nothing since the offset `received`: it may have been tried before. */
+void retry_recall(struct mr_delivery *delivery, int64_t received);
 /* It won't be tried again; until it is settled commits go on telling its attempt. */
 void retry_close(struct mr_delivery *delivery);
 void retry_settle(struct mr_delivery *delivery);  /* its ledger knows already */

@@ -208,20 +208,6 @@ static struct mr_delivery *delivery_new(struct partition *partition, rd_kafka_ev
     return delivery;
 }
 
-/* Records that were tried before and are not there any more are passed by. */
-static void look_back(struct mr_delivery *delivery, int64_t received)
-{
-    struct retries *retries = &delivery->partition->retries;
-    size_t count = retries->kept.count;
-    unsigned attempt = attempt_table_take(&retries->kept, received, delivery->offset);
-    if (attempt > 0) {
-        retry_recall(delivery, attempt);
-    }
-    if (retries->kept.count != count) {
-        retries->version++;
-    }
-}
-
 int partition_receive(struct partition **partition, rd_kafka_event_t *record,
                       const rd_kafka_message_t *message)
 {
@@ -240,7 +226,7 @@ int partition_receive(struct partition **partition, rd_kafka_event_t *record,
         return MR_ENOMEM;
     }
     append(*partition, delivery);
-    look_back(delivery, received);
+    retry_recall(delivery, received);
     mr_count((*partition)->metrics.received, 1);
     return 0;
 }
@@ -369,9 +355,13 @@ static bool take_first(struct partition *partition, struct mr_batch *batch)
     return true;
 }
 
-/* As take_first, unless it has to wait behind another one. */
+/* As take_first, unless it was settled before, or has to wait behind another one. */
 static bool take_one(struct partition *partition, struct mr_batch *batch)
 {
+    if (partition->first->retry.is_settled) {
+        delivery_settle(pop_front(partition), partition->metrics.skipped);
+        return true;
+    }
     if (retry_is_behind(partition->first)) {
         retry_put_behind(pop_front(partition));
         return true;

@@ -161,10 +161,10 @@ void retry_settle(struct mr_delivery *delivery)
     bool is_told = delivery->retry.placed;
     retry_forget(delivery); /* and its place */
     if (kept->count > 0) {
-        (void)attempt_table_take(kept, -1, partition->ledger.prefix - 1);
+        attempt_table_remove(kept, -1, partition->ledger.prefix - 1);
     }
     if (is_told && delivery->offset >= partition->ledger.prefix) {
-        (void)attempt_table_set(kept, delivery->offset, delivery->attempt);
+        (void)attempt_table_set(kept, delivery->offset, ATTEMPT_SETTLED);
     }
 }
 
@@ -183,8 +183,23 @@ void retry_give_up(struct mr_delivery *delivery)
     }
 }
 
-void retry_recall(struct mr_delivery *delivery, unsigned attempt)
+/* Records that were told and are not there any more are passed by. */
+void retry_recall(struct mr_delivery *delivery, int64_t received)
 {
+    struct retries *retries = &delivery->partition->retries;
+    unsigned attempt;
+    if (retries->kept.count == 0) {
+        return;
+    }
+    attempt_table_remove(&retries->kept, received, delivery->offset - 1);
+    if (!attempt_table_find(&retries->kept, delivery->offset, &attempt)) {
+        return;
+    }
+    if (attempt == ATTEMPT_SETTLED) {
+        delivery->retry.is_settled = true;
+        return;
+    }
+    attempt_table_remove(&retries->kept, received, delivery->offset);
     delivery->attempt = attempt;
     delivery->retry.confirmed = attempt;
     list(delivery);

@@ -21,7 +21,7 @@ static void check_entries(const struct attempt_table *table, int64_t base)
     expect(table->count > 0 && table->count <= ATTEMPT_TABLE_MAX);
     for (size_t i = 0; i < table->count; i++) {
         expect(table->entries[i].offset >= (i == 0 ? base : table->entries[i - 1].offset + 1));
-        expect(table->entries[i].attempt >= 2 && table->entries[i].attempt <= ATTEMPT_NUMBER_MAX);
+        expect(table->entries[i].attempt != 1 && table->entries[i].attempt <= ATTEMPT_NUMBER_MAX);
     }
 }
 

@@ -255,7 +255,7 @@ static void settle_round(struct scripted_worker *scripted, struct mr_batch *batc
 static int64_t wanted_offset;
 static bool has_committed(void *user)
 {
-    const struct partition *partition = one.worker->partitions;
+    const struct partition *partition = partition_find(one.worker, "events", 0);
     (void)user;
     while (over_offset < RECORDS && is_over[0][over_offset]) {
         over_offset++;

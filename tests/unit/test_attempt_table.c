@@ -39,6 +39,8 @@ static void test_entries_are_gaps_and_attempts(void **state)
     assert_true(attempt_table_set(&table, 1017, 10));
     assert_written(1001, "mr1 1001 16:10"); /* what is committed already isn't told */
     assert_written(1018, "");
+    assert_true(attempt_table_set(&table, 1017, ATTEMPT_SETTLED));
+    assert_written(1000, "mr1 1000 0:3 17:0");
 }
 
 static void test_the_longest_text_fits_into_a_commit(void **state)
@@ -70,15 +72,31 @@ static void test_what_is_passed_is_taken_out(void **state)
     (void)attempt_table_set(&table, 5, 2);
     (void)attempt_table_set(&table, 9, 3);
     (void)attempt_table_set(&table, 12, 4);
-    assert_int_equal(attempt_table_take(&table, -1, 4), 0);
-    assert_int_equal(attempt_table_take(&table, 5, 8), 0);
+    attempt_table_remove(&table, -1, 4);
+    attempt_table_remove(&table, 5, 8);
     assert_written(0, "mr1 0 5:2 4:3 3:4");
-    assert_int_equal(attempt_table_take(&table, 5, 9), 3);
+    attempt_table_remove(&table, 5, 9);
     assert_written(0, "mr1 0 5:2 7:4");
-    assert_int_equal(attempt_table_take(&table, -1, 11), 0);
+    attempt_table_remove(&table, -1, 11);
     assert_written(0, "mr1 0 12:4");
-    assert_int_equal(attempt_table_take(&table, -1, 13), 0);
+    attempt_table_remove(&table, -1, 13);
     assert_int_equal(table.count, 0);
+}
+
+static void test_finding(void **state)
+{
+    unsigned attempt = 99;
+    (void)state;
+    (void)attempt_table_set(&table, 5, 2);
+    (void)attempt_table_set(&table, 9, ATTEMPT_SETTLED);
+    assert_false(attempt_table_find(&table, 4, &attempt));
+    assert_false(attempt_table_find(&table, 6, &attempt));
+    assert_false(attempt_table_find(&table, 10, &attempt));
+    assert_int_equal(attempt, 99);
+    assert_true(attempt_table_find(&table, 9, &attempt));
+    assert_int_equal(attempt, ATTEMPT_SETTLED);
+    assert_true(attempt_table_find(&table, 5, &attempt));
+    assert_int_equal(attempt, 2);
 }
 
 static void test_the_last_gives_way(void **state)
@@ -105,6 +123,8 @@ static void test_reading(void **state)
     assert_int_equal(table.entries[0].attempt, 3);
     assert_int_equal(table.entries[1].offset, 1017);
     assert_int_equal(table.entries[1].attempt, 2);
+    assert_int_equal(attempt_table_read(MR_SLICE("mr1 7 0:0"), 7, &table, NULL), 0);
+    assert_int_equal(table.entries[0].attempt, ATTEMPT_SETTLED);
     assert_int_equal(attempt_table_read(MR_SLICE(""), 1000, &table, NULL), 0);
     assert_int_equal(table.count, 0);
     assert_int_equal(
@@ -127,6 +147,7 @@ static void test_anything_else_is_refused(void **state)
         "mr1 -10 0:2",
         "mr1 10 0:1",
         "mr1 10 0:02",
+        "mr1 10 0:00",
         "mr1 10 00:2",
         "mr1 10 0:1000001",
         "mr1 10 0:99999999999999999999",
@@ -175,6 +196,7 @@ int main(void)
         cmocka_unit_test_setup(test_entries_are_gaps_and_attempts, set_up),
         cmocka_unit_test_setup(test_the_longest_text_fits_into_a_commit, set_up),
         cmocka_unit_test_setup(test_what_is_passed_is_taken_out, set_up),
+        cmocka_unit_test_setup(test_finding, set_up),
         cmocka_unit_test_setup(test_the_last_gives_way, set_up),
         cmocka_unit_test_setup(test_reading, set_up),
         cmocka_unit_test_setup(test_anything_else_is_refused, set_up),

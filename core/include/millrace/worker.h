@@ -7,14 +7,18 @@
  * once:
  *
  *   mr_done    it is stored where it belongs
- *   mr_retry   it failed and may succeed later: counted; dead after `retry.max` attempts
+ *   mr_retry   it failed and may succeed later: counted; dead after `retry.max` attempts. It comes
+ *              again after a delay; until it is settled later records of its key wait behind it, in
+ *              order, while other keys and records without one go on
  *   mr_wait    the sink is away: not counted; the partition pauses, the program is not ready
  *   mr_dead    it can never succeed: it goes to <topic>.dead, with the reason
  *   mr_skip    a rule says that it is not for us
  *
  * An offset is committed only when every record before it is done, dead-lettered (confirmed by
- * Kafka) or skipped. What can't be decoded is dead-lettered, a null value skipped, before the
- * author sees it.
+ * Kafka) or skipped. An attempt after the first begins only when Kafka has confirmed a commit that
+ * tells it, so a record is tried at most `retry.max` times, and once more for each kill -9, whoever
+ * of the group tries it. What can't be decoded is dead-lettered, a null value skipped, before the
+ * author sees it. docs/WORKERS.md has more.
  *
  * An author writes open, batch, close, and a main of one line:
  *     int main(int argc, char **argv) { return mr_worker_main(argc, argv, &spec); } */
@@ -39,7 +43,8 @@ struct mr_worker_ops {
     int (*open)(struct mr_worker *worker, struct mr_error *err);
 
     /* A batch; settle its deliveries now or later, in any order, on the worker's loop. Another
-     * batch of the same partition comes only after all of them are settled. */
+     * batch of the same partition comes only after all of them are settled. Its records of one key
+     * are handed out together: to fail one and store a later one is to change their order. */
     void (*batch)(struct mr_worker *worker, struct mr_batch *batch);
 
     /* After the last batch: all deliveries are settled, or the drain's deadline has passed and

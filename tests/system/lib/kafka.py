@@ -151,6 +151,11 @@ class Kafka:
         return self._run("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
                          "--describe", "--group", group, errors=True)
 
+    def group_members(self, group):
+        """The same of its members: their ids begin with group.instance.id, where they have one."""
+        return self._run("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+                         "--describe", "--members", "--group", group, errors=True)
+
     def commits(self, group):
         """Every commit that the group ever made, in order: [(topic, partition, offset)]. Read from
         __consumer_offsets, whose first segment isn't compacted within a test's time."""
