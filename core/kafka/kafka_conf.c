@@ -74,6 +74,8 @@ static const struct setting consumer_defaults[] = {
      * the memory at the same rate (measured). */
     {"queued.min.messages", "10000"},
     {"queued.max.messages.kbytes", "4096"},
+    /* Partitions that are added to a topic are read so soon, not after librdkafka's 5 minutes. */
+    {"topic.metadata.refresh.interval.ms", "10000"},
     {"fetch.max.bytes", FETCH_BYTES_TEXT}, /* or message.max.bytes: set_fetch_bytes */
     {NULL, NULL},
 };

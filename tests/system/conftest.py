@@ -21,6 +21,7 @@ LOG_LINES_SHOWN = 40
 
 def pytest_addoption(parser):
     parser.addoption("--rounds", type=int, default=3, help="how often the kill -9 tests kill")
+    parser.addoption("--storm", type=int, default=60, help="how long workers come and go, seconds")
 
 
 def pytest_configure(config):
@@ -36,6 +37,11 @@ def pytest_sessionfinish():
 @pytest.fixture(scope="session")
 def rounds(request):
     return request.config.getoption("--rounds")
+
+
+@pytest.fixture(scope="session")
+def storm_seconds(request):
+    return request.config.getoption("--storm")
 
 
 def need(missing):
@@ -98,6 +104,15 @@ def own_kafka(scratch, name, logs):
     broker = kafka_lib.Kafka(scratch / f"kafka-{name}", logs / "kafka.log").start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture
+def cluster(scratch, name, logs):
+    """Three brokers, for a test that kills and freezes them."""
+    need(kafka_lib.missing())
+    brokers = kafka_lib.Cluster(scratch / f"cluster-{name}", logs).start()
+    yield brokers
+    brokers.stop()
 
 
 @pytest.fixture
