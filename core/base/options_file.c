@@ -79,6 +79,9 @@ static void unknown_section(struct reader *reader, const char *section)
                        section + strcspn(section, " \t"));
         options_nearer(section, candidate, best);
     }
+    if (options->spec->passes_over_unknown && best[0] == '\0') {
+        return;
+    }
     options_problemf(reader->options, "%s: [%s]: unknown section%s", reader->place.origin, section,
                      options_hint("[", best, "]", hint));
 }
@@ -163,6 +166,9 @@ static void unknown_key(struct reader *reader, const char *key)
     char best[OPTIONS_NAME_BYTES * 2] = "";
     const char *elsewhere = NULL;
     const struct options *options = reader->options;
+    if (options->spec->passes_over_unknown) {
+        return;
+    }
     for (size_t i = 0; i < options->row_count; i++) {
         const struct row *row = &options->rows[i];
         if (strcmp(row->section, reader->section) == 0) {
