@@ -19,7 +19,7 @@ enum {
     FIRST_POSITION = 2, /* of a command's first argument, counted as argv is */
 };
 
-static const struct command *const commands[] = {&command_dev, &command_tail};
+static const struct command *const commands[] = {&command_dev, &command_map, &command_tail};
 
 static void print_usage(FILE *to)
 {
@@ -277,6 +277,7 @@ int main(int argc, char **argv)
         .section = command->name,
         .groups = &(struct mr_option_group){.table = command->options, .base = 0},
         .group_count = 1,
+        .passes_over_unknown = command->passes_over_unknown,
     };
     if (is_among("--help", argc - 2, argv + 2) || is_among("-h", argc - 2, argv + 2)) {
         return print_help(command, spec);

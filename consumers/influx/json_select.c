@@ -9,6 +9,8 @@ enum {
     TEXT_BYTES_MAX = 4 * 1024 * 1024,
     NAME_BYTES_MAX = 64 * 1024 * 1024, /* a payload is shorter */
     FIRST_NODES = 32,
+    FIRST_TABLE = 64,
+    LINEAR_MAX = 8, /* so many names are compared one by one: it is quicker */
     KEPT_ELEMENT_VALUES = 16 * 1024,
     KEPT_NAME_BYTES = 64 * 1024,
 };
@@ -45,6 +47,7 @@ int json_select_init(struct json_select *select)
 void json_select_done(struct json_select *select)
 {
     mem_free(select->nodes);
+    mem_free(select->table);
     buf_done(&select->text);
     *select = (struct json_select){0};
 }
@@ -54,15 +57,83 @@ static struct mr_slice node_name(const struct json_select *select, const struct 
     return mr_slice(select->text.ptr + node->name_at, node->name_len);
 }
 
+/* FNV-1a. The table holds what the configuration names, so that no payload can fill it. */
+static unsigned slot_of(const struct json_select *select, unsigned parent, struct mr_slice name)
+{
+    uint32_t hash = 2166136261u ^ parent;
+    for (size_t i = 0; i < name.len; i++) {
+        hash = (hash ^ (unsigned char)name.ptr[i]) * 16777619u;
+    }
+    return (hash ^ hash >> 16) & (select->table_size - 1);
+}
+
+static void insert(struct json_select *select, unsigned index)
+{
+    const struct json_node *node = &select->nodes[index];
+    unsigned slot = slot_of(select, node->parent, node_name(select, node));
+    while (select->table[slot] != 0) {
+        slot = (slot + 1) & (select->table_size - 1);
+    }
+    select->table[slot] = (uint16_t)index;
+}
+
+/* Room in the table for one more node. Errors: MR_ENOMEM. */
+static int reserve_table(struct json_select *select)
+{
+    unsigned size = select->table_size == 0 ? FIRST_TABLE : 2 * select->table_size;
+    uint16_t *table;
+    if (2 * (select->count + 1) <= select->table_size) {
+        return 0;
+    }
+    table = mem_zalloc(size * sizeof *table);
+    if (table == NULL) {
+        return MR_ENOMEM;
+    }
+    mem_free(select->table);
+    select->table = table;
+    select->table_size = size;
+    for (unsigned i = 1; i < select->count; i++) {
+        if (select->nodes[i].kind == JSON_STEP_NAME) {
+            insert(select, i);
+        }
+    }
+    return 0;
+}
+
+/* The child of this name; 0: there is none. */
+static unsigned find_name(const struct json_select *select, unsigned parent, struct mr_slice name)
+{
+    unsigned at;
+    unsigned slot;
+    if (select->nodes[parent].names <= LINEAR_MAX) {
+        for (at = select->nodes[parent].first; at != 0; at = select->nodes[at].next) {
+            const struct json_node *node = &select->nodes[at];
+            if (node->kind == JSON_STEP_NAME && mr_slice_is(node_name(select, node), name)) {
+                break;
+            }
+        }
+        return at;
+    }
+    slot = slot_of(select, parent, name);
+    for (; (at = select->table[slot]) != 0; slot = (slot + 1) & (select->table_size - 1)) {
+        const struct json_node *node = &select->nodes[at];
+        if (node->parent == parent && mr_slice_is(node_name(select, node), name)) {
+            break;
+        }
+    }
+    return at;
+}
+
 static unsigned find_child(const struct json_select *select, unsigned parent,
                            const struct json_path *path, const struct json_step *step)
 {
     unsigned at = select->nodes[parent].first;
+    if (step->kind == JSON_STEP_NAME) {
+        return find_name(select, parent, json_path_name(path, step));
+    }
     for (; at != 0; at = select->nodes[at].next) {
         const struct json_node *node = &select->nodes[at];
-        if (node->kind == step->kind && node->index == step->index &&
-            (step->kind != JSON_STEP_NAME ||
-             mr_slice_is(node_name(select, node), json_path_name(path, step)))) {
+        if (node->kind == step->kind && node->index == step->index) {
             break;
         }
     }
@@ -73,7 +144,11 @@ static int add_child(struct json_select *select, unsigned parent, const struct j
                      const struct json_step *step, unsigned *ret_child)
 {
     struct json_node node = {.kind = (uint8_t)step->kind, .slot = -1, .index = step->index};
-    int rc;
+    int rc = reserve_table(select);
+    if (rc != 0) {
+        return rc;
+    }
+    node.parent = (uint16_t)parent;
     node.is_element = step->kind == JSON_STEP_EACH || select->nodes[parent].is_element;
     node.next = select->nodes[parent].first;
     node.name_at = (uint32_t)select->text.len;
@@ -86,6 +161,10 @@ static int add_child(struct json_select *select, unsigned parent, const struct j
     if (rc == 0) {
         select->nodes[parent].first = (uint16_t)*ret_child;
         select->nodes[parent].has_negative |= step->kind == JSON_STEP_INDEX && step->index < 0;
+        if (step->kind == JSON_STEP_NAME) {
+            select->nodes[parent].names++;
+            insert(select, *ret_child);
+        }
     }
     return rc;
 }
@@ -331,16 +410,10 @@ static int enter_name(struct run *run)
         name = buf_slice(&run->selection->name);
     }
     for (uint32_t i = 0; i < level->count; i++) {
-        unsigned at = run->select->nodes[run->selection->active[level->first + i]].first;
-        for (; at != 0; at = run->select->nodes[at].next) {
-            const struct json_node *node = &run->select->nodes[at];
-            if (node->kind == JSON_STEP_NAME && mr_slice_is(node_name(run->select, node), name)) {
-                int rc = enter(run, at);
-                if (rc != 0) {
-                    return rc;
-                }
-                break;
-            }
+        unsigned at = find_name(run->select, run->selection->active[level->first + i], name);
+        int rc = at == 0 ? 0 : enter(run, at);
+        if (rc != 0) {
+            return rc;
         }
     }
     return 0;

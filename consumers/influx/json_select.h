@@ -39,7 +39,9 @@ struct json_node {
     bool is_element;      /* under [*] */
     bool has_negative;    /* a child counts from the end */
     uint16_t first, next; /* children and siblings; 0: none */
-    int32_t slot;         /* -1: no path ends here */
+    uint16_t parent;
+    uint16_t names; /* of the children, how many have one */
+    int32_t slot;   /* -1: no path ends here */
     int64_t index;
     uint32_t name_at, name_len; /* in the tree's text */
     uint32_t path_at, path_len; /* as it was written, for messages */
@@ -49,6 +51,8 @@ struct json_select {
     struct json_node *nodes; /* the first is the root, `$` */
     unsigned count;
     unsigned capacity;
+    uint16_t *table; /* nodes by parent and name: open addressing, linear; 0: free */
+    unsigned table_size;
     struct mr_buf text;
     unsigned slots;         /* of the payload */
     unsigned element_slots; /* of each element */

@@ -35,6 +35,9 @@ struct options_spec {
      * theirs only warn. NULL: anything, and each underscore stands for a dot. */
     const char *const *passthrough_keys;
     size_t passthrough_key_count;
+    /* A file's sections and keys that are not ours are somebody else's, no problem; but a section
+     * whose name is near to one of ours is. */
+    bool passes_over_unknown;
 };
 
 struct options;

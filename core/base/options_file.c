@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/options_internal.h"
+#include "base/options_text.h"
 
 enum { LINE_BYTES_MAX = 16 * 1024 };
 
@@ -27,34 +28,24 @@ struct reader {
     char section[OPTIONS_NAME_BYTES * 2];
 };
 
-static bool is_blank(char c)
+/* Keep that part of `text` alone. */
+static char *keep(char *text, struct mr_slice part)
 {
-    return c == ' ' || c == '\t';
+    text += part.ptr - text;
+    text[part.len] = '\0';
+    return text;
 }
 
 /* Cut blanks on both sides, in place. */
 static char *trim(char *text)
 {
-    size_t len;
-    while (is_blank(*text)) {
-        text++;
-    }
-    len = strlen(text);
-    while (len > 0 && is_blank(text[len - 1])) {
-        len--;
-    }
-    text[len] = '\0';
-    return text;
+    return keep(text, options_trim(mr_slice_of(text)));
 }
 
-static void cut_comment(char *value)
+/* A comment too. It is looked for first: "key = ; comment" is an empty value. */
+static char *trim_value(char *text)
 {
-    for (char *p = value; *p != '\0'; p++) {
-        if (*p == ';' && p > value && is_blank(p[-1])) {
-            *p = '\0';
-            return;
-        }
-    }
+    return keep(text, options_trim(options_cut_comment(mr_slice_of(text))));
 }
 
 static void line_problem(struct reader *reader, const char *text)
@@ -78,6 +69,9 @@ static void unknown_section(struct reader *reader, const char *section)
         (void)snprintf(candidate, sizeof candidate, "%s%s", options->named[i].option->key,
                        section + strcspn(section, " \t"));
         options_nearer(section, candidate, best);
+    }
+    if (options->spec->passes_over_unknown && best[0] == '\0') {
+        return;
     }
     options_problemf(reader->options, "%s: [%s]: unknown section%s", reader->place.origin, section,
                      options_hint("[", best, "]", hint));
@@ -163,6 +157,9 @@ static void unknown_key(struct reader *reader, const char *key)
     char best[OPTIONS_NAME_BYTES * 2] = "";
     const char *elsewhere = NULL;
     const struct options *options = reader->options;
+    if (options->spec->passes_over_unknown) {
+        return;
+    }
     for (size_t i = 0; i < options->row_count; i++) {
         const struct row *row = &options->rows[i];
         if (strcmp(row->section, reader->section) == 0) {
@@ -235,8 +232,7 @@ static void read_pair(struct reader *reader, char *line)
         return;
     }
     if (reader->kind != SECTION_UNKNOWN) {
-        cut_comment(equals + 1);
-        take_value(reader, key, trim(equals + 1));
+        take_value(reader, key, trim_value(equals + 1));
     }
 }
 

@@ -188,6 +188,44 @@ static void elements_are_bounded(void **state)
     free(json);
 }
 
+/* So many names that they are looked up by hash; each finds its own value, and no other. */
+static void many_names(void **state)
+{
+    enum { NAMES = 3000 };
+    static unsigned slots[NAMES];
+    struct json_select select;
+    struct json_selection selection;
+    struct mr_buf json;
+    char text[64];
+    (void)state;
+    assert_int_equal(json_select_init(&select), 0);
+    json_selection_init(&selection);
+    buf_init(&json, 1 << 20);
+    for (int i = 0; i < NAMES; i++) {
+        (void)snprintf(text, sizeof text, i % 2 != 0 ? "$.n%d" : "$.o.n%d", i);
+        slots[i] = add(&select, text);
+        assert_int_equal(add(&select, text), slots[i]);
+    }
+    /* The odd ones are in the outer object, the even ones in `o`; every third is missing. */
+    (void)buf_add_str(&json, "{\"x\":0");
+    for (int pass = 1; pass >= 0; pass--) {
+        for (int i = 0; i < NAMES; i++) {
+            if (i % 2 == pass && i % 3 != 0) {
+                (void)buf_addf(&json, ",\"n%d\":%d", i, i);
+            }
+        }
+        (void)buf_add_str(&json, pass == 1 ? ",\"o\":{\"x\":1" : "}}");
+    }
+    assert_int_equal(json_select_run(&select, buf_slice(&json), &selection, NULL), 0);
+    for (int i = 0; i < NAMES; i++) {
+        (void)snprintf(text, sizeof text, "%d", i);
+        assert_string_equal(shown(&selection.values[slots[i]]), i % 3 == 0 ? "-" : text);
+    }
+    buf_done(&json);
+    json_selection_done(&selection);
+    json_select_done(&select);
+}
+
 /* ---- jansson ---- */
 
 static unsigned seed = 1;
@@ -436,6 +474,7 @@ int main(void)
         cmocka_unit_test(the_whole_payload_must_be_json),
         cmocka_unit_test(each_element_has_its_values),
         cmocka_unit_test(elements_are_bounded),
+        cmocka_unit_test(many_names),
         cmocka_unit_test(jansson_sees_the_same),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(a_warm_selection_allocates_nothing),

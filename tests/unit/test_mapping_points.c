@@ -159,7 +159,7 @@ static void the_first_match_wins(void **state)
         "[measurement one]\nmatch = subject:climate/? type:io.*\n"
         "field.a = $.a\n"
         "[measurement two]\nmatch = subject:climate/*\nfield.a = $.a\n"
-        "[measurement three]\nmatch = subject:c* nosuch:*\nfield.a = $.a\n";
+        "[measurement three]\nmatch = subject:o* nosuch:*\nfield.a = $.a\n";
     static const char *const unmatched[][2] = {
         {"default", "other,device=d\\ 1 a=1 5000000"},
         {"dead", "dead: no [measurement] matches the event"},

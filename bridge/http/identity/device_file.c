@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/options.h"
+#include "base/options_text.h"
 #include "bridge/http/dialects/dialect.h"
 #include "bridge/http/identity/password_hash.h"
 #include "event/check.h"
@@ -69,33 +70,6 @@ static void problem_at(struct reader *reader, uint32_t line, const char *format,
     (void)vsnprintf(text + len, sizeof text - (size_t)len, format, args);
     va_end(args);
     add_problem(reader->problems, text);
-}
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static struct mr_slice trim(struct mr_slice text)
-{
-    while (text.len > 0 && is_blank(text.ptr[0])) {
-        text = mr_slice(text.ptr + 1, text.len - 1);
-    }
-    while (text.len > 0 && is_blank(text.ptr[text.len - 1])) {
-        text.len--;
-    }
-    return text;
-}
-
-/* As in the configuration files: what follows " ;" is a comment. */
-static struct mr_slice cut_comment(struct mr_slice value)
-{
-    for (size_t i = 1; i < value.len; i++) {
-        if (value.ptr[i] == ';' && is_blank(value.ptr[i - 1])) {
-            return trim(mr_slice(value.ptr, i));
-        }
-    }
-    return value;
 }
 
 static struct device_entry *add_entry(struct reader *reader)
@@ -179,14 +153,14 @@ static void read_section(struct reader *reader, struct mr_slice line)
         return;
     }
     inside = mr_slice(line.ptr + 1, (size_t)(end - line.ptr) - 1);
-    rest = trim(mr_slice(end + 1, line.len - inside.len - 2));
+    rest = options_trim(mr_slice(end + 1, line.len - inside.len - 2));
     if (rest.len > 0 && rest.ptr[0] != ';' && rest.ptr[0] != '#') {
         problem_at(reader, reader->line, "expected nothing after ']'");
     } else if (inside.len <= word.len || memcmp(inside.ptr, word.ptr, word.len) != 0 ||
-               !is_blank(inside.ptr[word.len])) {
+               !options_is_blank(inside.ptr[word.len])) {
         problem_at(reader, reader->line, "expected [device NAME@APPLICATION]");
     } else {
-        begin_device(reader, trim(mr_slice(inside.ptr + word.len, inside.len - word.len)));
+        begin_device(reader, options_trim(mr_slice(inside.ptr + word.len, inside.len - word.len)));
     }
 }
 
@@ -205,7 +179,7 @@ static void read_speaks_for(struct reader *reader, struct mr_slice value)
 {
     char *own = reader->devices->bytes + offset_of(reader, value);
     for (size_t i = 0; i < value.len; i++) {
-        own[i] = is_blank(own[i]) ? ' ' : own[i];
+        own[i] = options_is_blank(own[i]) ? ' ' : own[i];
     }
     if (value.len == 0 || !check_string(value)) {
         problem_at(reader, reader->line,
@@ -262,7 +236,7 @@ static void read_line(struct reader *reader, struct mr_slice raw)
     if (raw.len > 0 && raw.ptr[raw.len - 1] == '\r') {
         raw.len--;
     }
-    line = trim(raw);
+    line = options_trim(raw);
     if (line.len == 0 || line.ptr[0] == '#' || line.ptr[0] == ';') {
         return;
     }
@@ -283,8 +257,8 @@ static void read_line(struct reader *reader, struct mr_slice raw)
         problem_at(reader, reader->line, "a key before the first [device NAME@APPLICATION]");
     } else {
         size_t key_len = (size_t)(equals - line.ptr);
-        struct mr_slice value = trim(mr_slice(equals + 1, line.len - key_len - 1));
-        take_value(reader, trim(mr_slice(line.ptr, key_len)), cut_comment(value));
+        struct mr_slice value = options_trim(mr_slice(equals + 1, line.len - key_len - 1));
+        take_value(reader, options_trim(mr_slice(line.ptr, key_len)), options_cut_comment(value));
     }
 }
 
