@@ -210,7 +210,7 @@ static rd_kafka_resp_err_t produce(const struct instance *instance,
     const rd_kafka_vu_t fields[] = {
         {.vtype = place->topic == NULL ? RD_KAFKA_VTYPE_RKT : RD_KAFKA_VTYPE_TOPIC},
         {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = place->partition},
-        /* 0 is librdkafka's word for now */
+        /* 0: librdkafka takes the moment */
         {.vtype = RD_KAFKA_VTYPE_TIMESTAMP,
          .u.i64 = place->timestamp_ms < 0 ? 0 : place->timestamp_ms},
         {.vtype = RD_KAFKA_VTYPE_VALUE,
