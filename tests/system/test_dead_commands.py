@@ -77,6 +77,21 @@ def test_letters_are_seen_and_replayed_once_the_cause_is_mended(worker, kafka, i
     assert kafka.count(name) == BAD
 
 
+def test_points_that_influxdb_refused_are_replayed(worker, kafka, influx, name):
+    start_workers(worker, kafka, influx, name)
+    # The field is a string, so that InfluxDB refuses the events' numbers.
+    influx.write(name, f'{CHANNEL} n="text" 1767225600000000000')
+    records.produce_json(kafka, name, range(1, BAD + 1))
+    wait_for(lambda: kafka.count(f"{name}.dead") == BAD, 30, "all have died")
+    shown = rows(kafka, "show", f"{name}.dead", "--limit=3")
+    assert all("field type conflict" in one["server"] for one in shown), shown
+
+    influx.query(f'DROP MEASUREMENT "{CHANNEL}"', name)
+    dead(kafka, "replay", f"{name}.dead", "--yes")
+    wait_for(lambda: influx.count("n", CHANNEL, name) == BAD, 30, "all points are stored")
+    assert letters(kafka, name) == 0
+
+
 def test_what_dies_again_is_left_in_the_end_and_can_be_dropped(worker, kafka, influx, name):
     start_workers(worker, kafka, influx, name)
     records.produce_json(kafka, name, range(1, BAD + 1), data="no object")
