@@ -17,7 +17,7 @@ struct command {
     const char *text;    /* more for `millrace NAME --help`, or NULL */
     const struct mr_option *options;
     size_t options_size;    /* of the struct they fill */
-    const char *positional; /* the option that a bare word sets, or NULL */
+    const char *positional; /* the options that bare words set, in turn: "action,topic"; or NULL */
     const char
         *short_flags; /* "n=count,f=follow": -n COUNT is --count=COUNT; booleans need no value */
     bool passes_over_unknown; /* its file is another program's: as struct options_spec's */
@@ -27,6 +27,7 @@ struct command {
     int (*run)(const void *options, const struct kafka_conf *kafka);
 };
 
+extern const struct command command_dead;
 extern const struct command command_dev;
 extern const struct command command_map;
 extern const struct command command_tail;

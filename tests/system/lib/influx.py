@@ -79,6 +79,13 @@ class Influx:
                                     timeout=30) as answer:
             return json.load(answer)
 
+    def write(self, database, lines):
+        """Line protocol, straight into the server."""
+        request = urllib.request.Request(f"{self.uri}/write?db={urllib.parse.quote(database)}",
+                                         lines.encode())
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 204
+
     def create_database(self, database):
         self.query(f'CREATE DATABASE "{database}"')
         return database

@@ -95,7 +95,7 @@ def avro_c(value):
     return json.loads(done.stdout)
 
 
-def json_lines(numbers, padding=0, key=None):
+def json_lines(numbers, padding=0, key=None, data=None):
     """Events as Load makes them, as CloudEvents in JSON, a line each; "KEY|..." with key(number)."""
     lines = []
     for number in sorted(numbers):
@@ -104,14 +104,16 @@ def json_lines(numbers, padding=0, key=None):
             "type": "io.millrace.event.v1", "subject": CHANNEL, "time": event_time(number),
             "application": "app", "device": f"dev-{number % 16}",
             "datacontenttype": "application/json",
-            "data": {"n": number, "padding": "x" * padding}})
+            "data": {"n": number, "padding": "x" * padding} if data is None else data})
         lines.append(f"{key(number)}|{line}" if key else line)
     return "\n".join(lines).encode()
 
 
-def produce_json(kafka, topic, numbers, padding=0, partition=None, key=None):
-    """Straight into Kafka by kcat."""
+def produce_json(kafka, topic, numbers, padding=0, data=None, headers=None, partition=None,
+                 key=None):
+    """Straight into Kafka by kcat; with other data and more headers if they are given."""
     words = ["-p", partition] if partition is not None else []
     words += ["-K", "|"] if key else []
+    words += [word for name, value in (headers or {}).items() for word in ("-H", f"{name}={value}")]
     kafka.kcat("-P", "-t", topic, "-H", "content-type=application/cloudevents+json", *words,
-               stdin=json_lines(numbers, padding, key))
+               stdin=json_lines(numbers, padding, key, data))
