@@ -319,7 +319,7 @@ static bool take_one(struct partition *partition, struct mr_batch *batch)
         delivery_settle(delivery, partition->metrics.skipped);
     } else {
         delivery_release_event(delivery);
-        dead_begin(delivery, "not-an-event", err.text);
+        dead_begin(delivery, "not-an-event", err.text, NULL);
     }
     return true;
 }

@@ -96,6 +96,26 @@ void mr_dead(struct mr_delivery *delivery, const char *code, const char *text)
     mr_done(delivery);
 }
 
+void mr_dead_server(struct mr_delivery *delivery, const char *code, const char *text,
+                    const char *server)
+{
+    assert_string_equal(code, "influxdb");
+    assert_non_null(text);
+    assert_memory_equal(server, "400 ", 4);
+    mr_done(delivery);
+}
+
+void mr_skip(struct mr_delivery *delivery, const char *rule)
+{
+    assert_non_null(rule);
+    mr_done(delivery);
+}
+
+bool mr_delivery_is_settled(const struct mr_delivery *delivery)
+{
+    return delivery->settled > 0;
+}
+
 void mr_batch_wait(struct mr_batch *batch, const char *reason, int64_t after_ms)
 {
     assert_true(reason != NULL && reason[0] != '\0');
