@@ -201,17 +201,19 @@ static int add_unit(struct job *job, struct mr_delivery *delivery, struct mr_sli
 {
     struct job_tools *tools = job->tools;
     size_t offset = tools->lines.len;
+    enum salvage_suspicion suspicion = SALVAGE_UNKNOWN;
     (void)buf_add_slice(&tools->lines, lines);
     if (buf_add_char(&tools->lines, '\n') != 0) {
         return MR_ENOMEM;
     }
     job->at++;
-    job->has_suspects =
-        job->has_suspects ||
-        (tools->hints.watch > 0 && salvage_suspect(&tools->hints, lines) != SALVAGE_GOOD);
+    if (tools->hints.watch > 0) {
+        suspicion = salvage_suspect(&tools->hints, lines);
+        job->has_suspects = job->has_suspects || suspicion != SALVAGE_GOOD;
+    }
     job->deliveries[job->unit_count] = delivery;
-    job->units[job->unit_count] =
-        (struct salvage_unit){(uint32_t)offset, (uint32_t)lines.len + 1, (uint32_t)count};
+    job->units[job->unit_count] = (struct salvage_unit){(uint32_t)offset, (uint32_t)lines.len + 1,
+                                                        (uint32_t)count, suspicion};
     job->unit_count++;
     return 0;
 }

@@ -2,12 +2,11 @@
 #include "consumers/influx/line_scan.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include <millrace/macros.h>
 
-/* FNV-1a, 64 bits. */
-#define FNV_OFFSET 0xcbf29ce484222325u
-#define FNV_PRIME  0x100000001b3u
+#define FACTOR UINT64_C(0x9e3779b97f4a7c15) /* odd, without a pattern */
 
 static bool is_escape(const char *at, const char *end)
 {
@@ -18,10 +17,13 @@ static bool is_escape(const char *at, const char *end)
 static struct mr_slice take_name(struct line_scan *scan, char one, char other)
 {
     const char *begin = scan->at;
-    while (scan->at < scan->end && *scan->at != one && *scan->at != other) {
-        scan->at += is_escape(scan->at, scan->end) ? 2 : 1;
+    const char *at = begin;
+    const char *end = scan->end;
+    while (at < end && *at != one && *at != other) {
+        at += *at == '\\' && is_escape(at, end) ? 2 : 1;
     }
-    return mr_slice(begin, (size_t)(scan->at - begin));
+    scan->at = at;
+    return mr_slice(begin, (size_t)(at - begin));
 }
 
 static bool pass(struct line_scan *scan, char c)
@@ -52,10 +54,12 @@ bool line_scan_tag(struct line_scan *scan, struct mr_slice *ret_key, struct mr_s
 
 static void pass_string(struct line_scan *scan)
 {
-    scan->at++;
-    while (scan->at < scan->end && *scan->at != '"') {
-        scan->at += *scan->at == '\\' && scan->at + 1 < scan->end ? 2 : 1;
+    const char *at = scan->at + 1;
+    const char *end = scan->end;
+    while (at < end && *at != '"') {
+        at += *at == '\\' && at + 1 < end ? 2 : 1;
     }
+    scan->at = at;
     (void)pass(scan, '"');
 }
 
@@ -140,14 +144,64 @@ enum line_type line_type_of(struct mr_slice word)
     return LINE_TYPE_NONE;
 }
 
-uint64_t line_hash(uint64_t seed, struct mr_slice name)
+static uint64_t absorb(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * FACTOR;
+    return hash ^ (hash >> 29);
+}
+
+/* Fewer than eight bytes, without a copy of a length that the compiler doesn't know. */
+static uint64_t tail_word(const char *bytes, size_t len)
+{
+    if (len >= sizeof(uint32_t)) {
+        uint32_t low;
+        uint32_t high;
+        memcpy(&low, bytes, sizeof low);
+        memcpy(&high, bytes + len - sizeof high, sizeof high);
+        return low | (uint64_t)high << (8 * (len - sizeof high));
+    }
+    if (len >= sizeof(uint16_t)) {
+        uint16_t low;
+        uint16_t high;
+        memcpy(&low, bytes, sizeof low);
+        memcpy(&high, bytes + len - sizeof high, sizeof high);
+        return low | (uint64_t)high << (8 * (len - sizeof high));
+    }
+    return len == 0 ? 0 : (unsigned char)*bytes;
+}
+
+/* Eight bytes at a time, as they are without their escapes. */
+static uint64_t hash_escaped(uint64_t hash, struct mr_slice name, size_t *ret_len)
 {
     const char *end = name.ptr + name.len;
-    uint64_t hash = (seed ^ FNV_OFFSET) * FNV_PRIME;
+    char bytes[8];
+    size_t len = 0;
     for (const char *at = name.ptr; at < end; at++) {
         at += is_escape(at, end);
-        hash = (hash ^ (unsigned char)*at) * FNV_PRIME;
+        bytes[len++ % sizeof bytes] = *at;
+        if (len % sizeof bytes == 0) {
+            uint64_t word;
+            memcpy(&word, bytes, sizeof word);
+            hash = absorb(hash, word);
+        }
     }
-    hash ^= hash >> 32;
-    return hash * FNV_PRIME;
+    *ret_len = len;
+    return absorb(hash, tail_word(bytes, len % sizeof bytes));
+}
+
+uint64_t line_hash(uint64_t seed, struct mr_slice name)
+{
+    uint64_t hash = absorb(FACTOR, seed);
+    uint64_t word;
+    size_t len = name.len;
+    if (memchr(name.ptr, '\\', name.len) != NULL) {
+        hash = hash_escaped(hash, name, &len);
+        return absorb(absorb(hash, len), seed);
+    }
+    for (; name.len >= sizeof word; name.ptr += sizeof word, name.len -= sizeof word) {
+        memcpy(&word, name.ptr, sizeof word);
+        hash = absorb(hash, word);
+    }
+    hash = absorb(hash, tail_word(name.ptr, name.len));
+    return absorb(absorb(hash, len), seed);
 }

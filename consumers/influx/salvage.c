@@ -142,7 +142,9 @@ int salvage_begin(struct salvage *salvage, struct salvage_hints *hints, struct m
     }
     for (uint32_t i = 0; i < all.count; i++) {
         salvage->order[i] = i;
-        salvage->marks[i] = (unsigned char)salvage_suspect(hints, unit_lines(salvage, i));
+        salvage->marks[i] = (unsigned char)(units[i].suspicion != SALVAGE_UNKNOWN
+                                                ? units[i].suspicion
+                                                : salvage_suspect(hints, unit_lines(salvage, i)));
     }
     late = move_behind(salvage, all, SALVAGE_LATE);
     all.count -= late;
@@ -151,7 +153,6 @@ int salvage_begin(struct salvage *salvage, struct salvage_hints *hints, struct m
     all.count -= conflict;
     push(salvage, all.count, conflict);
     push(salvage, 0, all.count);
-    salvage->has_types = conflict > 0;
     return 0;
 }
 
@@ -176,11 +177,14 @@ void salvage_stored(struct salvage *salvage)
     struct salvage_hints *hints = salvage->hints;
     const struct salvage_part *part = present(salvage);
     for (uint32_t i = 0; i < part->count; i++) {
-        struct mr_slice lines = unit_lines(salvage, salvage->order[part->begin + i]);
-        if (salvage->has_types) {
+        uint32_t unit = salvage->order[part->begin + i];
+        struct mr_slice lines = unit_lines(salvage, unit);
+        enum salvage_suspicion suspicion = salvage->units[unit].suspicion;
+        /* What is as foreseen teaches nothing. */
+        if (salvage->has_types || suspicion == SALVAGE_CONFLICT || suspicion == SALVAGE_UNKNOWN) {
             each_field(&hints->types, lines, field_types_stored);
         }
-        if (hints->late_age_ns > 0) {
+        if (hints->late_age_ns > 0 && suspicion != SALVAGE_GOOD) {
             int64_t oldest_ns = look_at(&hints->types, lines, NULL);
             hints->late_age_ns =
                 is_late(hints, oldest_ns) ? hints->now_ns - oldest_ns + 1 : hints->late_age_ns;

@@ -31,10 +31,14 @@
 
 enum { SALVAGE_WATCH = 1000 }; /* requests after a refusal that are looked through for suspects */
 
+/* Whether to keep a unit out of a request with others. */
+enum salvage_suspicion { SALVAGE_UNKNOWN, SALVAGE_GOOD, SALVAGE_CONFLICT, SALVAGE_LATE };
+
 struct salvage_unit {
     uint32_t offset; /* of its lines in the text, each with its line break */
     uint32_t len;
     uint32_t lines;
+    enum salvage_suspicion suspicion; /* SALVAGE_UNKNOWN: to be looked at */
 };
 
 /* What salvages have taught; shared by all of them. All zero at first. */
@@ -48,8 +52,7 @@ struct salvage_hints {
 /* Remember what a refusal says of a field's type, and look through the next requests. */
 void salvage_learn(struct salvage_hints *hints, const struct influx_refusal *refusal);
 
-/* Whether to keep these lines out of a request with others. */
-enum salvage_suspicion { SALVAGE_GOOD, SALVAGE_CONFLICT, SALVAGE_LATE };
+/* Never SALVAGE_UNKNOWN. */
 enum salvage_suspicion salvage_suspect(const struct salvage_hints *hints, struct mr_slice lines);
 
 struct salvage_part {
@@ -69,7 +72,7 @@ struct salvage {
     unsigned char *marks; /* of the present part's units */
     size_t part_count;
     bool has_voted;
-    bool has_types; /* a conflict was met: what is stored teaches types */
+    bool has_types; /* a conflict was answered: what is stored teaches types */
 };
 
 /* All units are one part, less what salvage_suspect says of them, in parts of their own. Borrows

@@ -209,6 +209,70 @@ static int check_measurement(struct check *check, struct mr_slice name, uint64_t
                    : over(check->err, rc, "the measurement", name, "name.limit", guard->names_max);
 }
 
+/* A series or a set of fields that has passed as a whole; what is over a limit never gets in. */
+static bool has_passed(const struct series_guard *guard, uint64_t whole)
+{
+    return guard->passed[(whole >> 20) % GUARD_PASSED] == whole;
+}
+
+static void note_passed(struct series_guard *guard, uint64_t whole)
+{
+    guard->passed[(whole >> 20) % GUARD_PASSED] = whole;
+}
+
+/* The measurement and the tags. */
+static int check_series(struct check *check, struct line_scan *scan, struct mr_slice name,
+                        uint64_t measurement)
+{
+    struct line_scan ahead = *scan;
+    struct mr_slice key;
+    struct mr_slice value;
+    uint64_t whole;
+    bool changed = check->changed;
+    int rc;
+    while (line_scan_tag(&ahead, &key, &value)) {
+    }
+    whole = hash(measurement, KIND_TAG, mr_slice(scan->at, (size_t)(ahead.at - scan->at)));
+    if (has_passed(check->guard, whole)) {
+        keep(check, name.ptr, ahead.at);
+        *scan = ahead;
+        return 0;
+    }
+    rc = check_measurement(check, name, measurement);
+    if (rc != 0) {
+        return rc;
+    }
+    check->changed = false;
+    keep(check, name.ptr, name.ptr + name.len);
+    rc = check_tags(check, scan, measurement);
+    if (rc == 0 && !check->changed) {
+        note_passed(check->guard, whole);
+    }
+    check->changed = check->changed || changed;
+    return rc;
+}
+
+static int check_field_set(struct check *check, struct line_scan *scan, uint64_t measurement)
+{
+    struct line_scan ahead = *scan;
+    struct mr_slice name;
+    enum line_type type;
+    uint64_t whole = measurement;
+    int rc;
+    while (line_scan_field(&ahead, &name, &type)) {
+        whole = hash(whole, KIND_FIELD, name);
+    }
+    if (has_passed(check->guard, whole)) {
+        *scan = ahead;
+        return 0;
+    }
+    rc = check_fields(check, scan, measurement);
+    if (rc == 0) {
+        note_passed(check->guard, whole);
+    }
+    return rc;
+}
+
 static int check_line(struct check *check, struct line_scan *scan)
 {
     struct mr_slice name;
@@ -217,17 +281,12 @@ static int check_line(struct check *check, struct line_scan *scan)
     int rc;
     line_scan_begin(scan, mr_slice(scan->at, (size_t)(scan->end - scan->at)), &name);
     measurement = hash(check->guard->seed, KIND_MEASUREMENT, name);
-    rc = check_measurement(check, name, measurement);
-    if (rc != 0) {
-        return rc;
-    }
-    keep(check, name.ptr, name.ptr + name.len);
-    rc = check_tags(check, scan, measurement);
+    rc = check_series(check, scan, name, measurement);
     if (rc != 0) {
         return rc;
     }
     fields = scan->at;
-    rc = check_fields(check, scan, measurement);
+    rc = check_field_set(check, scan, measurement);
     (void)line_scan_end(scan);
     keep(check, fields, scan->at);
     return rc;

@@ -23,6 +23,7 @@
 
 enum {
     GUARD_NAMES_MAX = 1024 * 1024, /* of 8 bytes, in a table at most half full */
+    GUARD_PASSED = 8192,           /* lines remembered by the hash of their names */
     GUARD_GROUPS_MAX = 64 * 1024,  /* measurements, and tags of measurements */
 };
 
@@ -42,6 +43,7 @@ struct series_guard {
     size_t measurements;
     struct guard_set groups; /* how many members each has */
     struct guard_set names;
+    uint64_t passed[GUARD_PASSED]; /* what needs no second look: series, and sets of fields */
 };
 
 void series_guard_init(struct series_guard *guard, size_t tag_values_max, size_t names_max,

@@ -77,7 +77,8 @@ static void add_lines(size_t unit, enum illness ill)
     run.ills[unit] = ill;
     (void)buf_addf(&run.text, "climate,device=d\\ %u %s %lld\n", (unsigned)(unit % 7), fields[ill],
                    (long long)ns);
-    run.units[unit] = (struct salvage_unit){(uint32_t)begin, (uint32_t)(run.text.len - begin), 1};
+    run.units[unit] = (struct salvage_unit){(uint32_t)begin, (uint32_t)(run.text.len - begin), 1,
+                                            SALVAGE_UNKNOWN};
 }
 
 /* --- the server --- */
@@ -416,8 +417,8 @@ static void an_oversized_line_is_found_by_bytes(void **state)
             (void)buf_add_char(&run.text, 'x');
         }
         (void)buf_addf(&run.text, "\" %lld\n", (long long)NOW_NS);
-        run.units[i] =
-            (struct salvage_unit){(uint32_t)begin_at, (uint32_t)(run.text.len - begin_at), 1};
+        run.units[i] = (struct salvage_unit){
+            (uint32_t)begin_at, (uint32_t)(run.text.len - begin_at), 1, SALVAGE_UNKNOWN};
     }
     assert_int_equal(salvage_all(hints), 0);
     for (size_t i = 0; i < 100; i++) {
@@ -431,7 +432,8 @@ static void an_oversized_line_is_found_by_bytes(void **state)
 static void a_unit_of_two_lines_is_dead_with_one_of_them(void **state)
 {
     static const char text[] = "a f=1 5\na f=2 6\na f=3 7\na f=\"x\" 8\n";
-    static const struct salvage_unit units[] = {{0, 16, 2}, {16, 18, 2}};
+    static const struct salvage_unit units[] = {{0, 16, 2, SALVAGE_UNKNOWN},
+                                                {16, 18, 2, SALVAGE_UNKNOWN}};
     struct salvage_hints *hints = new_hints();
     struct salvage salvage;
     struct influx_refusal refusal;
