@@ -15,6 +15,7 @@ enum {
     REQUEST_BYTES_LEAST = 1024,
     GROWTH = 64, /* a stored request makes the next one larger by this part */
     NS_PER_MS = 1000000,
+    KEPT_BYTES_MAX = 1024 * 1024, /* of a salvage's lines, for the next */
 };
 
 static const struct mr_metric points_total = {.name = "millrace_influx_points_total",
@@ -321,7 +322,9 @@ int job_make_part(struct job *job)
 void job_end_salvage(struct job *job)
 {
     salvage_done(&job->salvage);
-    buf_done(&job->text);
+    if (job->text.capacity > KEPT_BYTES_MAX) {
+        buf_done(&job->text);
+    }
     job->is_salvaging = false;
 }
 
