@@ -16,7 +16,7 @@ struct command {
     const char *text;    /* more for `millrace NAME --help`, or NULL */
     const struct mr_option *options;
     size_t options_size;    /* of the struct they fill */
-    const char *positional; /* the option that a bare word sets, or NULL */
+    const char *positional; /* the options that bare words set, in turn: "action,topic"; or NULL */
     const char
         *short_flags; /* "n=count,f=follow": -n COUNT is --count=COUNT; booleans need no value */
     /* What is wrong across options, or NULL; as struct mr_program_spec's. */
@@ -25,6 +25,7 @@ struct command {
     int (*run)(const void *options, const struct kafka_conf *kafka);
 };
 
+extern const struct command command_dead;
 extern const struct command command_dev;
 extern const struct command command_tail;
 

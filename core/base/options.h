@@ -66,6 +66,9 @@ bool options_is_name(struct mr_slice text);
  * `other`, or more. */
 bool options_outranks(struct options *options, const char *key, const char *other);
 
+/* Whether the program's own option was given as a flag. */
+bool options_is_flag(struct options *options, const char *key);
+
 /* How an argument that is not understood may be shown: never what may be a value, which may be a
  * secret. "--name" of "--name=value" if it looks like an option; otherwise "argument 3". */
 enum { OPTIONS_SHOWN_BYTES = 160 };

@@ -51,6 +51,12 @@ bool options_outranks(struct options *options, const char *key, const char *othe
            (other_row == NULL || row->source >= other_row->source);
 }
 
+bool options_is_flag(struct options *options, const char *key)
+{
+    const struct row *row = options_row(options, options->spec->section, key);
+    return row != NULL && row->source == SOURCE_FLAG;
+}
+
 bool mr_check_is_right(const struct mr_check *check, const char *section, const char *key)
 {
     const struct row *row = row_of(check, section, key);

@@ -51,7 +51,7 @@ def reasons(letters):
 def test_a_type_conflict_and_a_late_point_are_dead_and_the_rest_is_stored(
         worker, kafka, either, name):
     either.create_database(name, RETENTION_DAYS)
-    either.write(name, [f"load,application=x n=0 {time.time_ns()}"])
+    either.write(name, f"load,application=x n=0 {time.time_ns()}")
     kafka.create_topic(name, partitions=1)
     now = time.time()
     events, bad = [], {}
@@ -173,7 +173,7 @@ def test_a_partition_of_bad_points_does_not_stop_the_others(worker, kafka, eithe
     """10,000 bad ones in a row in one partition, with one good at the end; good ones in another
     come after them, and are stored long before the last letter is."""
     either.create_database(name)
-    either.write(name, [f"load,application=x n=0 {time.time_ns()}"])
+    either.write(name, f"load,application=x n=0 {time.time_ns()}")
     kafka.create_topic(name, partitions=2)
     one = worker(kafka, name, either.uri, None, **either.settings(name))
     now = time.time()

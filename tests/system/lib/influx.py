@@ -84,15 +84,20 @@ class Influx:
                                     timeout=30) as answer:
             return json.load(answer)
 
+    def write(self, database, lines):
+        """Line protocol, straight into the server."""
+        request = urllib.request.Request(f"{self.uri}/write?db={urllib.parse.quote(database)}",
+                                         lines.encode())
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 204
+
     def create_database(self, database, retention_days=0):
         duration = f" WITH DURATION {retention_days}d" if retention_days else ""
         self.query(f'CREATE DATABASE "{database}"{duration}')
         return database
 
-    def write(self, database, lines):
-        query = urllib.parse.urlencode({"db": database, "precision": "ns"})
-        urllib.request.urlopen(f"{self.uri}/write?{query}", "\n".join(lines).encode(),
-                               timeout=30).close()
+    def keep_for_ever(self, database):
+        self.query(f'ALTER RETENTION POLICY "autogen" ON "{database}" DURATION INF')
 
     def numbers(self, field, measurement, database):
         return sorted(self.values(field, measurement, database))
@@ -184,9 +189,15 @@ class Influx2:
             if retention_days else []})
         return bucket
 
+    def keep_for_ever(self, bucket):
+        query = urllib.parse.urlencode({"org": self.ORG, "name": bucket})
+        with self._open("GET", f"/api/v2/buckets?{query}", None, {}) as answer:
+            id_ = json.load(answer)["buckets"][0]["id"]
+        self._call("PATCH", f"/api/v2/buckets/{id_}", {"retentionRules": []})
+
     def write(self, bucket, lines):
         query = urllib.parse.urlencode({"org": self.ORG, "bucket": bucket, "precision": "ns"})
-        self._open("POST", f"/api/v2/write?{query}", "\n".join(lines).encode(), {}).close()
+        self._open("POST", f"/api/v2/write?{query}", lines.encode(), {}).close()
 
     def values(self, field, measurement, bucket):
         """All values of a field as text, in no order."""

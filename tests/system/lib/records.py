@@ -90,8 +90,9 @@ def avro_c(value):
     return json.loads(done.stdout)
 
 
-def produce_json(kafka, topic, numbers, padding=0):
-    """Events as Load makes them, as CloudEvents in JSON, straight into Kafka by kcat."""
+def produce_json(kafka, topic, numbers, padding=0, data=None, headers=None):
+    """Events as Load makes them, as CloudEvents in JSON, straight into Kafka by kcat; with other
+    data and more headers if they are given."""
     lines = []
     for number in sorted(numbers):
         lines.append(json.dumps({
@@ -99,6 +100,7 @@ def produce_json(kafka, topic, numbers, padding=0):
             "type": "io.millrace.event.v1", "subject": CHANNEL, "time": event_time(number),
             "application": "app", "device": f"dev-{number % 16}",
             "datacontenttype": "application/json",
-            "data": {"n": number, "padding": "x" * padding}}))
-    kafka.kcat("-P", "-t", topic, "-H", "content-type=application/cloudevents+json",
+            "data": {"n": number, "padding": "x" * padding} if data is None else data}))
+    more = [word for key, value in (headers or {}).items() for word in ("-H", f"{key}={value}")]
+    kafka.kcat("-P", "-t", topic, "-H", "content-type=application/cloudevents+json", *more,
                stdin="\n".join(lines).encode())
