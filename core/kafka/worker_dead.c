@@ -167,6 +167,7 @@ static int write_letter(struct mr_delivery *delivery, struct kafka_record *ret_r
     struct dead_letter letter = {
         .reason = delivery->dead.code == NULL ? "" : delivery->dead.code,
         .text = delivery->dead.text,
+        .server = delivery->dead.server,
         .topic = partition->topic,
         .partition = partition->number,
         .offset = delivery->offset,
@@ -233,7 +234,8 @@ static void copy_record(struct mr_delivery *delivery)
 }
 
 /* A text for which there is no memory is lost, the record isn't. */
-void dead_begin(struct mr_delivery *delivery, const char *code, const char *text)
+void dead_begin(struct mr_delivery *delivery, const char *code, const char *text,
+                const char *server)
 {
     struct partition *partition = delivery->partition;
     delivery_release_event(delivery);
@@ -241,6 +243,7 @@ void dead_begin(struct mr_delivery *delivery, const char *code, const char *text
     copy_record(delivery);
     delivery->dead.code = mem_strdup(code == NULL ? "" : code);
     delivery->dead.text = mem_strdup(text == NULL ? "" : text);
+    delivery->dead.server = server == NULL ? NULL : mem_strdup(server);
     delivery->dead.last_ms = clock_wall_ms();
     delivery->dead.again_ms = worker_now_ms(partition->worker);
     delivery->state = DELIVERY_DYING;

@@ -125,6 +125,7 @@ struct mr_delivery {
         struct mr_send send;
         char *code;
         char *text;
+        char *server;     /* the sink's own words; NULL: none */
         int64_t last_ms;  /* wall clock of the last attempt */
         int64_t again_ms; /* loop time */
         unsigned tries;
@@ -488,7 +489,8 @@ void recall_answered(struct mr_worker *worker, rd_kafka_event_t *answer);
 
 /* worker_dead.c */
 /* Not in a batch, or just settled there. */
-void dead_begin(struct mr_delivery *delivery, const char *code, const char *text);
+void dead_begin(struct mr_delivery *delivery, const char *code, const char *text,
+                const char *server);
 void dead_run(struct mr_worker *worker);
 void dead_drop(struct partition *partition); /* what waits to be sent again */
 bool dead_stop(struct mr_worker *worker);    /* true: nothing is left of the producer */

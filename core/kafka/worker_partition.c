@@ -350,7 +350,7 @@ static bool take_first(struct partition *partition, struct mr_batch *batch)
         delivery_settle(delivery, partition->metrics.skipped);
     } else {
         delivery_release_event(delivery);
-        dead_begin(delivery, "not-an-event", err.text);
+        dead_begin(delivery, "not-an-event", err.text, NULL);
     }
     return true;
 }

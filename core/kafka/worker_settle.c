@@ -44,6 +44,7 @@ void delivery_free(struct mr_delivery *delivery)
     delivery_release_record(delivery);
     mem_free(delivery->dead.code);
     mem_free(delivery->dead.text);
+    mem_free(delivery->dead.server);
     mem_free(delivery->dead.copy);
     delivery->magic = 0;
     mem_free(delivery);
@@ -136,8 +137,14 @@ void mr_skip(struct mr_delivery *delivery, const char *rule)
 
 void mr_dead(struct mr_delivery *delivery, const char *code, const char *text)
 {
+    mr_dead_server(delivery, code, text, NULL);
+}
+
+void mr_dead_server(struct mr_delivery *delivery, const char *code, const char *text,
+                    const char *server)
+{
     if (settle(delivery, SETTLED_OVER) != NULL) {
-        dead_begin(delivery, code, text);
+        dead_begin(delivery, code, text, server);
     }
 }
 

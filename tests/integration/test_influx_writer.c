@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <zlib.h>
 
 #include "base/metrics.h"
 #include "consumers/influx/writer.h"
@@ -21,6 +22,7 @@ struct mr_delivery {
     struct mr_event *event;
     int settled;
     bool waits;
+    bool is_dead;
 };
 
 struct mr_batch {
@@ -93,6 +95,17 @@ void mr_dead(struct mr_delivery *delivery, const char *code, const char *text)
 {
     assert_string_equal(code, "mapping");
     assert_non_null(text);
+    delivery->is_dead = true;
+    mr_done(delivery);
+}
+
+void mr_dead_server(struct mr_delivery *delivery, const char *code, const char *text,
+                    const char *server)
+{
+    assert_string_equal(code, "influxdb");
+    assert_non_null(text);
+    assert_memory_equal(server, "400 ", 4);
+    delivery->is_dead = true;
     mr_done(delivery);
 }
 
@@ -100,6 +113,11 @@ void mr_skip(struct mr_delivery *delivery, const char *rule)
 {
     assert_non_null(rule);
     mr_done(delivery);
+}
+
+bool mr_delivery_is_settled(const struct mr_delivery *delivery)
+{
+    return delivery->settled > 0;
 }
 
 void mr_batch_wait(struct mr_batch *batch, const char *reason, int64_t after_ms)
@@ -119,6 +137,47 @@ static void handle(void *user, const struct script_request *request, struct scri
     (void)user;
     (void)request;
     answer->bytes = "HTTP/1.1 204 No Content\r\n\r\n";
+}
+
+/* Of a request's lines, how many hold `word`. */
+static unsigned count_of(struct mr_slice body, const char *word)
+{
+    static Bytef lines[4096];
+    z_stream stream = {.next_in = (Bytef *)(uintptr_t)body.ptr, .avail_in = (uInt)body.len};
+    unsigned count = 0;
+    if (inflateInit2(&stream, 15 + 16) != Z_OK) {
+        abort();
+    }
+    stream.next_out = lines;
+    stream.avail_out = sizeof lines - 1;
+    if (inflate(&stream, Z_FINISH) != Z_STREAM_END) {
+        abort();
+    }
+    lines[stream.total_out] = '\0';
+    (void)inflateEnd(&stream);
+    for (const char *at = (const char *)lines; (at = strstr(at, word)) != NULL; at++) {
+        count++;
+    }
+    return count;
+}
+
+/* As InfluxDB 1.6.7 refuses a text for a number. */
+static void refuse_texts(void *user, const struct script_request *request,
+                         struct script_answer *answer)
+{
+    static char bytes[1024];
+    unsigned bad = request->body.len == 0 ? 0 : count_of(request->body, "=\"");
+    handle(user, request, answer);
+    if (bad > 0) {
+        (void)snprintf(bytes, sizeof bytes,
+                       "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"
+                       "{\"error\":\"partial write: field type conflict: input field \\\"a\\\" on "
+                       "measurement \\\"t\\\" is type string, already exists as type float "
+                       "dropped=%u\"}\n",
+                       bad);
+        answer->bytes = bytes;
+        answer->then = SCRIPT_CLOSE;
+    }
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -152,6 +211,7 @@ static int write_batch(const struct influx_options *options, struct mr_batch *ba
     for (size_t i = 0; i < COUNT; i++) {
         batch->deliveries[i].settled = 0;
         batch->deliveries[i].waits = false;
+        batch->deliveries[i].is_dead = false;
     }
     if (rc == 0) {
         writer_take(writer, batch);
@@ -167,22 +227,25 @@ static int write_batch(const struct influx_options *options, struct mr_batch *ba
     return rc == 0 ? over : -1;
 }
 
-static void every_allocation_may_fail(void **state)
+/* `dead`: which of them end in the dead-letter topic, if they don't wait. */
+static void fail_each(script_handler handler, const char *const *data, const bool *dead,
+                      int64_t request_bytes, unsigned allocations_min)
 {
-    static const char *const data[COUNT] = {"{\"a\":1}", "[]", "{\"b\":\"\\n\"}"};
     struct mr_batch batch = {0};
-    struct script_server *server = script_server_start(0, handle, NULL);
+    struct script_server *server = script_server_start(0, handler, NULL);
     char uri[64];
     struct influx_options options = {.uri = uri,
                                      .database = (char[]){"db"},
                                      .timeout_ms = 2000,
                                      .connect_timeout_ms = 200,
                                      .requests_max = 2,
-                                     .request_bytes_max = 20,
+                                     .request_bytes_max = request_bytes,
                                      .wait_min_ms = 10,
-                                     .wait_max_ms = 20};
+                                     .wait_max_ms = 20,
+                                     .future_max_ms = 1000,
+                                     .tag_limit = 10,
+                                     .name_limit = 10};
     int over = -1;
-    (void)state;
     assert_non_null(server);
     (void)snprintf(uri, sizeof uri, "http://127.0.0.1:%u", script_server_port(server));
     for (size_t i = 0; i < COUNT; i++) {
@@ -195,12 +258,16 @@ static void every_allocation_may_fail(void **state)
         assert_int_equal(uv_loop_init(&loop), 0);
         heap_fail_at(n);
         over = write_batch(&options, &batch);
+        for (size_t i = 0; over >= 0 && i < COUNT; i++) {
+            const struct mr_delivery *one = &batch.deliveries[i];
+            assert_true(one->waits || one->is_dead == dead[i]); /* nothing is done that isn't */
+        }
         metrics_reset();
         assert_int_equal(heap_alive(), 0);
         assert_int_equal(uv_loop_close(&loop), 0);
         if (!heap_failed()) {
             assert_int_equal(over, COUNT);
-            assert_true(n > 15);
+            assert_true(n > allocations_min);
         } else {
             over = -1;
         }
@@ -212,10 +279,27 @@ static void every_allocation_may_fail(void **state)
     script_server_stop(server);
 }
 
+static void every_allocation_may_fail(void **state)
+{
+    static const char *const data[COUNT] = {"{\"a\":1}", "[]", "{\"b\":\"\\n\"}"};
+    static const bool dead[COUNT] = {false, true, false};
+    (void)state;
+    fail_each(handle, data, dead, 20, 15);
+}
+
+static void every_allocation_of_a_salvage_may_fail(void **state)
+{
+    static const char *const data[COUNT] = {"{\"a\":1}", "{\"a\":\"x\"}", "{\"a\":2}"};
+    static const bool dead[COUNT] = {false, true, false};
+    (void)state;
+    fail_each(refuse_texts, data, dead, 4096, 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(every_allocation_of_a_salvage_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,6 +83,21 @@ def influx(scratch):
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def influx2(scratch):
+    """The InfluxDB 2.x that no test harms."""
+    need(influx_lib.missing2())
+    server = influx_lib.Influx2(scratch / "influx2", paths.LOGS / "influxd2.log").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["influx", "influx2"])
+def either(request):
+    """A test for each of the two."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture
 def name(request):
     """Of this test, fit for a topic and a database."""

@@ -90,6 +90,51 @@ static void expect_url(const char *uri, const char *database, const char *expect
     mem_free(url);
 }
 
+static void the_url_of_2_x_names_org_and_bucket(void **state)
+{
+    struct influx_options options = {.uri = (char[]){"http://h/x/"},
+                                     .org = (char[]){"my org"},
+                                     .bucket = (char[]){"a&b"},
+                                     .token = (char[]){"sesame"}};
+    char *url = influx_write_url(&options);
+    (void)state;
+    assert_string_equal(url, "http://h/x/api/v2/write?org=my%20org&bucket=a%26b&precision=ns");
+    mem_free(url);
+}
+
+static enum influx_verdict verdict(int status, const char *body, bool is_cut, struct mr_buf *words)
+{
+    const struct mr_http_answer answer = {
+        .status = status, .body = mr_slice_of(body), .body_is_cut = is_cut};
+    return influx_verdict(&answer, words);
+}
+
+static void only_influxdbs_own_refusals_are_about_the_points(void **state)
+{
+    static const int away[] = {200, 301, 401, 403, 404, 429, 500, 503};
+    static const char partial[] = "{\"error\":\"partial write: x dropped=1\"}";
+    struct mr_buf words;
+    (void)state;
+    buf_init(&words, INFLUX_ANSWER_BYTES_MAX);
+    assert_int_equal(influx_verdict(NULL, &words), INFLUX_AWAY);
+    assert_int_equal(verdict(204, "", false, &words), INFLUX_STORED);
+    assert_int_equal(verdict(400, partial, false, &words), INFLUX_REFUSED);
+    assert_true(mr_slice_is(buf_slice(&words), MR_SLICE("partial write: x dropped=1")));
+    assert_int_equal(
+        verdict(422, "{\"code\":\"unprocessable entity\",\"message\":\"no\"}", false, &words),
+        INFLUX_REFUSED);
+    assert_true(mr_slice_is(buf_slice(&words), MR_SLICE("no")));
+    assert_int_equal(verdict(413, "<html>", false, &words), INFLUX_REFUSED);
+    assert_int_equal(verdict(400, "<html>Bad Request</html>", false, &words), INFLUX_AWAY);
+    assert_int_equal(verdict(400, "{\"error\":\"unexpected EOF\"}\n", false, &words), INFLUX_AWAY);
+    assert_int_equal(verdict(400, "{\"error\":\"one\\ntwo\\nthr", true, &words), INFLUX_REFUSED);
+    assert_true(mr_slice_is(buf_slice(&words), MR_SLICE("one\ntwo")));
+    for (size_t i = 0; i < MR_COUNT_OF(away); i++) {
+        assert_int_equal(verdict(away[i], partial, false, &words), INFLUX_AWAY);
+    }
+    buf_done(&words);
+}
+
 static void the_url_is_built_from_the_uri(void **state)
 {
     (void)state;
@@ -102,6 +147,7 @@ static int check_options(const char *uri, const char *user, const char *password
                          struct mr_error *err)
 {
     struct influx_options options = {.uri = (char *)(uintptr_t)uri,
+                                     .database = (char[]){"db"},
                                      .username = (char *)(uintptr_t)user,
                                      .password = (char *)(uintptr_t)password,
                                      .wait_min_ms = 1,
@@ -140,7 +186,10 @@ static void bad_options_are_named_and_secrets_are_not(void **state)
     };
     struct mr_error err;
     struct mr_check check = {.first = &err};
-    struct influx_options waits = {.uri = (char[]){"http://h"}, .wait_min_ms = 3, .wait_max_ms = 2};
+    struct influx_options waits = {.uri = (char[]){"http://h"},
+                                   .database = (char[]){"db"},
+                                   .wait_min_ms = 3,
+                                   .wait_max_ms = 2};
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(bad); i++) {
         assert_int_equal(check_options(bad[i], NULL, NULL, &err), MR_ECONFIG);
@@ -156,6 +205,38 @@ static void bad_options_are_named_and_secrets_are_not(void **state)
     influx_options_check(&waits, &check);
     assert_int_equal(check.count, 1);
     assert_memory_equal(err.text, "wait.min: ", 10);
+}
+
+static void expect_destination(const char *database, const char *org, const char *bucket,
+                               const char *token, const char *key)
+{
+    struct mr_error err = {.text = ""};
+    struct influx_options options = {.uri = (char[]){"http://h"},
+                                     .database = (char *)(uintptr_t)database,
+                                     .org = (char *)(uintptr_t)org,
+                                     .bucket = (char *)(uintptr_t)bucket,
+                                     .token = (char *)(uintptr_t)token};
+    struct mr_check check = {.first = &err};
+    influx_options_check(&options, &check);
+    assert_int_equal(check.count, key != NULL);
+    if (key != NULL) {
+        assert_memory_equal(err.text, key, strlen(key));
+        assert_null(strstr(err.text, "sesame"));
+    }
+}
+
+static void one_api_is_chosen_by_the_options(void **state)
+{
+    (void)state;
+    expect_destination("db", NULL, NULL, NULL, NULL);
+    expect_destination(NULL, "o", "b", "sesame", NULL);
+    expect_destination(NULL, NULL, NULL, NULL, "database: missing");
+    expect_destination("db", "o", "b", "sesame", "database: given together");
+    expect_destination("db", NULL, NULL, "sesame", "database: given together");
+    expect_destination(NULL, NULL, "b", "sesame", "org: missing");
+    expect_destination(NULL, "o", NULL, "sesame", "bucket: missing");
+    expect_destination(NULL, "o", "b", NULL, "token: missing");
+    expect_destination(NULL, "o", "b", "sesame\r\nX: y", "token: ");
 }
 
 static void expect_words(const char *body, const char *expected)
@@ -196,6 +277,9 @@ int main(void)
         cmocka_unit_test(one_compressor_serves_many_bodies),
         cmocka_unit_test(compression_without_memory_fails),
         cmocka_unit_test(the_url_is_built_from_the_uri),
+        cmocka_unit_test(the_url_of_2_x_names_org_and_bucket),
+        cmocka_unit_test(one_api_is_chosen_by_the_options),
+        cmocka_unit_test(only_influxdbs_own_refusals_are_about_the_points),
         cmocka_unit_test(bad_options_are_named_and_secrets_are_not),
         cmocka_unit_test(the_servers_words_are_found),
     };

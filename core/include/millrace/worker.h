@@ -102,6 +102,9 @@ MR_API void mr_done(struct mr_delivery *delivery);
 MR_API void mr_retry(struct mr_delivery *delivery, const char *reason);
 MR_API void mr_wait(struct mr_delivery *delivery, const char *reason, int64_t after_ms);
 MR_API void mr_dead(struct mr_delivery *delivery, const char *code, const char *text);
+/* With the sink's own words, for the millrace_dead_server header. */
+MR_API void mr_dead_server(struct mr_delivery *delivery, const char *code, const char *text,
+                           const char *server);
 MR_API void mr_skip(struct mr_delivery *delivery, const char *rule);
 
 /* The same for all deliveries of a batch that aren't settled yet. */
