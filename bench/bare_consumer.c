@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* usage: bare_consumer BROKERS TOPIC GROUP COUNT
+/* usage: bare_consumer BROKERS TOPIC GROUP COUNT [headers]
  *
- * Reads COUNT records as a member of a group, looks at none of them, and commits as librdkafka does
- * by itself. Then it prints "done" and waits for a signal, so that its CPU can be read. librdkafka
- * alone, none of our code; its settings are librdkafka's own but for where a new group begins. */
+ * Reads COUNT records as a member of a group, looks at none of them (or asks for their headers,
+ * which librdkafka parses only then), and commits as librdkafka does by itself. Then it prints
+ * "done" and waits for a signal, so that its CPU can be read. librdkafka alone, none of our code;
+ * its settings are librdkafka's own but for where a new group begins. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,8 +48,9 @@ static void subscribe(rd_kafka_t *rk, const char *topic)
 int main(int argc, char **argv)
 {
     unsigned long long left;
+    rd_kafka_headers_t *headers;
     rd_kafka_t *rk;
-    need(argc == 5, "usage: bare_consumer BROKERS TOPIC GROUP COUNT");
+    need(argc == 5 || argc == 6, "usage: bare_consumer BROKERS TOPIC GROUP COUNT [headers]");
     left = strtoull(argv[4], NULL, 10);
     rk = consumer(argv[1], argv[3]);
     subscribe(rk, argv[2]);
@@ -57,6 +59,9 @@ int main(int argc, char **argv)
         if (message != NULL) {
             need(message->err == RD_KAFKA_RESP_ERR_NO_ERROR, rd_kafka_message_errstr(message));
             left--;
+            if (argc == 6) {
+                (void)rd_kafka_message_headers(message, &headers);
+            }
             rd_kafka_message_destroy(message);
         }
     }

@@ -35,11 +35,11 @@ def ours(kafka, folder, records, group):
     return figures
 
 
-def bare(kafka, folder, records, group):
+def bare(kafka, folder, records, group, *words):
     """The same of librdkafka alone."""
     log = folder / f"{group}.log"
     consumer = Process("bare consumer", [BUILD / "bench" / "bench_bare_consumer", kafka.address,
-                                         TOPIC, group, records], log)
+                                         TOPIC, group, records, *words], log)
 
     def has_ended():
         if not consumer.running():
@@ -51,23 +51,33 @@ def bare(kafka, folder, records, group):
     return figures
 
 
+def figures_of(rounds, records):
+    """Medians; ratios are those of one round."""
+    def median(of):
+        return statistics.median(of(*one) for one in rounds)
+    a_million = 1e6 / records
+    return {
+        "worker.cpu_ratio": median(lambda own, one, _: own[0] / one[0]),
+        "worker.cpu_ratio_headers": median(lambda own, _, one: own[0] / one[0]),
+        "worker.cpu_s_per_million": median(lambda own, *_: own[0]) * a_million,
+        "worker.bare_cpu_s_per_million": median(lambda _, one, __: one[0]) * a_million,
+        "worker.headers_cpu_s_per_million": median(lambda *one: one[2][0]) * a_million,
+        "worker.rss_mb": max(own[1] for own, *_ in rounds),
+        "worker.bare_rss_mb": max(one[1] for _, one, _ in rounds),
+    }
+
+
 def run(records, rounds):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-bench-"))
     kafka = Kafka(folder / "kafka", folder / "kafka.log")
     try:
         kafka.start()
         fill(kafka, TOPIC, records)
-        pairs = [(ours(kafka, folder, records, f"ours{i}"), bare(kafka, folder, records, f"bare{i}"))
-                 for i in range(rounds)]
-        a_million = 1e6 / records
-        return {
-            "worker.cpu_ratio": statistics.median(own[0] / other[0] for own, other in pairs),
-            "worker.cpu_s_per_million": statistics.median(own[0] for own, _ in pairs) * a_million,
-            "worker.bare_cpu_s_per_million":
-                statistics.median(other[0] for _, other in pairs) * a_million,
-            "worker.rss_mb": max(own[1] for own, _ in pairs),
-            "worker.bare_rss_mb": max(other[1] for _, other in pairs),
-        }
+        return figures_of([
+            (ours(kafka, folder, records, f"ours{i}"),
+             bare(kafka, folder, records, f"bare{i}"),
+             bare(kafka, folder, records, f"headers{i}", "headers")) for i in range(rounds)],
+            records)
     finally:
         kafka.stop()
         shutil.rmtree(folder, ignore_errors=True)
