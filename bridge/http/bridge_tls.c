@@ -75,16 +75,11 @@ static void check_combination(const struct bridge_options *options,
 /* What stands in a key's file must not end up where a file's name is shown. */
 static bool are_names(const struct tls_context_config *config, struct mr_check *check)
 {
-    bool is_right = true;
+    bool are_right = true;
     for (size_t i = 0; i < TLS_FILES; i++) {
-        const char *name = config->files[i];
-        if (name != NULL && (strchr(name, '\n') != NULL || strncmp(name, "-----", 5) == 0)) {
-            mr_check_problem(check, NULL, keys[i],
-                             "must be the name of a file, not what stands in it");
-            is_right = false;
-        }
+        are_right = mr_check_file_name(check, NULL, keys[i], config->files[i]) && are_right;
     }
-    return is_right;
+    return are_right;
 }
 
 void bridge_tls_check(const struct bridge_options *options, struct mr_check *check)

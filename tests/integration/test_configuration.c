@@ -282,6 +282,29 @@ static void test_arguments_that_may_be_secrets_are_not_shown(void **state)
     }
 }
 
+/* X_FILE, where X is the name of a file already: its content would be taken for the name. */
+static void test_what_stands_in_a_file_is_not_shown(void **state)
+{
+    static const char *const names[] = {"devices", "tls.certificate", "tls.key", "tls.client.ca",
+                                        "tls.client.crl"};
+    char path[] = "/tmp/millrace-configuration-XXXXXX";
+    int fd = mkstemp(path);
+    (void)state;
+    assert_true(fd >= 0);
+    assert_true(write(fd, "[device a]\npassword = hunter2\n", 30) == 30);
+    assert_int_equal(close(fd), 0);
+    for (size_t i = 0; i < MR_COUNT_OF(names); i++) {
+        char flag[100], said[100];
+        const struct bad bad = {HTTP, {"--auth=any", "--tls.client=optional", flag}, ""};
+        (void)snprintf(flag, sizeof flag, "--%s.file=%s", names[i], path);
+        (void)snprintf(said, sizeof said, "--%s.file: must be the name of a file, not", names[i]);
+        assert_int_equal(run(&bad, "--check"), 2);
+        assert_said(said);
+        assert_null(strstr(child.log, "hunter2"));
+    }
+    assert_int_equal(unlink(path), 0);
+}
+
 /* Opening a pipe without a writer waits for one: it must not hang. */
 static void test_the_file_is_one_regular_file(void **state)
 {
@@ -344,6 +367,7 @@ int main(void)
         cmocka_unit_test(test_all_is_said_at_once_with_its_place),
         cmocka_unit_test(test_the_file_is_one_regular_file),
         cmocka_unit_test(test_a_secret_may_come_from_a_pipe),
+        cmocka_unit_test(test_what_stands_in_a_file_is_not_shown),
         cmocka_unit_test(test_arguments_that_may_be_secrets_are_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,6 +50,9 @@ static void check_devices(const struct bridge_options *options, struct mr_check 
                          "has no meaning with auth = none; set auth to basic, certificate or any");
         return;
     }
+    if (!mr_check_file_name(check, NULL, "devices", options->devices)) {
+        return; /* it has hashes, which must not be shown */
+    }
     device_problems_init(&problems);
     if (device_file_read(options->devices, &devices, &problems) != 0) {
         add_lines(check, buf_slice(&problems.text));
