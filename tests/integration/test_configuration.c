@@ -282,6 +282,38 @@ static void test_arguments_that_may_be_secrets_are_not_shown(void **state)
     }
 }
 
+static void test_tls_has_an_address_of_its_own(void **state)
+{
+    static const char *const same[][2] = {
+        {"--listen=127.0.0.1:8444", "--tls.listen=127.0.0.1:8444"},
+        {"--listen=localhost:8444", "--tls.listen=127.0.0.1:8444"},
+        {"--listen=0.0.0.0:8444", "--tls.listen=127.0.0.1:8444"},
+        {"--listen=127.0.0.1:8444", "--tls.listen=[::]:8444"},
+        {"--listen=[::1]:8444", "--tls.listen=[0::1]:8444"},
+        {"--listen=a.example:8444", "--tls.listen=A.example:8444"},
+    };
+    static const char *const different[][2] = {
+        {"--listen=127.0.0.1:0", "--tls.listen=127.0.0.1:0"},
+        {"--listen=127.0.0.1:8444", "--tls.listen=127.0.0.1:8445"},
+        {"--listen=127.0.0.1:8444", "--tls.listen=127.0.0.2:8444"},
+        {"--listen=127.0.0.1:8444", "--tls.listen=[::1]:8444"},
+        {"--plain=false", "--tls.listen=127.0.0.1:8080"},
+    };
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(same); i++) {
+        const struct bad bad = {HTTP,
+                                {same[i][0], same[i][1], "--tls.certificate=/nonexistent"},
+                                "command line: --tls.listen: must differ from listen"};
+        are_refused(&bad, 1);
+    }
+    for (size_t i = 0; i < MR_COUNT_OF(different); i++) {
+        const struct bad other = {
+            HTTP, {different[i][0], different[i][1], "--tls.certificate=/nonexistent"}, ""};
+        assert_int_equal(run(&other, "--check"), 2);
+        assert_null(strstr(child.log, "must differ"));
+    }
+}
+
 /* X_FILE, where X is the name of a file already: its content would be taken for the name. */
 static void test_what_stands_in_a_file_is_not_shown(void **state)
 {
@@ -368,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_the_file_is_one_regular_file),
         cmocka_unit_test(test_a_secret_may_come_from_a_pipe),
         cmocka_unit_test(test_what_stands_in_a_file_is_not_shown),
+        cmocka_unit_test(test_tls_has_an_address_of_its_own),
         cmocka_unit_test(test_arguments_that_may_be_secrets_are_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
