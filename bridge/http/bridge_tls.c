@@ -18,28 +18,21 @@ static const char *const keys[TLS_FILES] = {
     [TLS_FILE_CLIENT_CRL] = "tls.client.crl",
 };
 
-/* An empty name is none. */
 static struct tls_context_config config_of(const struct bridge_options *options)
 {
-    struct tls_context_config config = {
-        .files = {[TLS_FILE_CERTIFICATE] = options->tls_certificate,
-                  [TLS_FILE_KEY] = options->tls_key,
-                  [TLS_FILE_CLIENT_CA] = options->tls_client_ca,
-                  [TLS_FILE_CLIENT_CRL] = options->tls_client_crl},
+    return (struct tls_context_config){
+        .files = {[TLS_FILE_CERTIFICATE] = bridge_file(options->tls_certificate),
+                  [TLS_FILE_KEY] = bridge_file(options->tls_key),
+                  [TLS_FILE_CLIENT_CA] = bridge_file(options->tls_client_ca),
+                  [TLS_FILE_CLIENT_CRL] = bridge_file(options->tls_client_crl)},
         .client = (enum tls_client_auth)options->tls_client,
         .version_min = (enum tls_version)options->tls_version_min,
     };
-    for (size_t i = 0; i < TLS_FILES; i++) {
-        if (config.files[i] != NULL && config.files[i][0] == '\0') {
-            config.files[i] = NULL;
-        }
-    }
-    return config;
 }
 
 bool bridge_tls_is_wanted(const struct bridge_options *options)
 {
-    return options->tls_certificate != NULL && options->tls_certificate[0] != '\0';
+    return bridge_file(options->tls_certificate) != NULL;
 }
 
 /* Options that only make sense together. */

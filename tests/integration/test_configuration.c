@@ -134,7 +134,14 @@ static void test_who_may_send(void **state)
         {HTTP,
          {"--auth=basic", "--devices=" TEST_SOURCE_DIR "/LICENSE"},
          TEST_SOURCE_DIR "/LICENSE:2: expected 'key = value'"},
-        {HTTP, {"--auth=basic", "--devices=/nonexistent"}, "/nonexistent: can't read it: No such"},
+        {HTTP,
+         {"--auth=basic", "--devices=/nonexistent"},
+         "command line: --devices: /nonexistent: can't read it: No such"},
+        {HTTP,
+         {"--auth=basic", "--devices=/tmp"},
+         "command line: --devices: /tmp: can't read it: it is not a regular file"},
+        {HTTP, {"--auth=any"}, "command line: --auth: any needs tls.client = required or optional"},
+        {HTTP, {"--auth=certificate", "--devices="}, "command line: --auth: certificate needs"},
         {HTTP, {"--auth=certificate"}, "command line: --auth: certificate needs tls.client"},
         {HTTP,
          {"--auth=certificate", "--certificate.device=C N"},
@@ -153,6 +160,38 @@ static void test_who_may_send(void **state)
     are_refused(bad, MR_COUNT_OF(bad));
     for (size_t i = 0; i < MR_COUNT_OF(fine); i++) {
         assert_int_equal(run(&fine[i], "--check"), 0);
+    }
+}
+
+/* Whoever gives them means to be safe. */
+static void test_options_that_nothing_asks_for(void **state)
+{
+    static const char *const of_passwords[] = {"password.checks.max=1", "password.cache.max=1",
+                                               "attempts.max=1", "attempts.time=1s"};
+    static const char *const of_certificates[] = {
+        "certificate.device=CN", "certificate.application=O", "certificate.application.fixed=a"};
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(of_passwords); i++) {
+        char flag[100], expected[200];
+        const struct bad bad[] = {{HTTP, {flag}, expected},
+                                  {HTTP, {flag, "--auth=certificate"}, expected}};
+        (void)snprintf(flag, sizeof flag, "--%s", of_passwords[i]);
+        (void)snprintf(expected, sizeof expected,
+                       "command line: --%.*s: has no meaning unless auth "
+                       "is basic or any",
+                       (int)strcspn(of_passwords[i], "="), of_passwords[i]);
+        are_refused(bad, MR_COUNT_OF(bad));
+    }
+    for (size_t i = 0; i < MR_COUNT_OF(of_certificates); i++) {
+        char flag[100], expected[200];
+        const struct bad bad[] = {{HTTP, {flag}, expected},
+                                  {HTTP, {flag, "--auth=basic"}, expected}};
+        (void)snprintf(flag, sizeof flag, "--%s", of_certificates[i]);
+        (void)snprintf(expected, sizeof expected,
+                       "command line: --%.*s: has no meaning unless auth "
+                       "is certificate or any",
+                       (int)strcspn(of_certificates[i], "="), of_certificates[i]);
+        are_refused(bad, MR_COUNT_OF(bad));
     }
 }
 
@@ -394,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_what_librdkafka_refuses_only_when_it_is_started),
         cmocka_unit_test(test_topics_that_cannot_be),
         cmocka_unit_test(test_who_may_send),
+        cmocka_unit_test(test_options_that_nothing_asks_for),
         cmocka_unit_test(test_what_a_worker_cannot_read),
         cmocka_unit_test(test_an_uri_that_is_none),
         cmocka_unit_test(test_all_is_said_at_once_with_its_place),

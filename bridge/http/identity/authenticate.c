@@ -423,7 +423,7 @@ enum authenticated authenticate(struct authenticator *a, struct http_request *re
                ? refuse(a, AUTHENTICATION_MISSING, 403, "expected a client certificate, over TLS",
                         ret_refusal)
                : refuse(a, AUTHENTICATION_MISSING, 401,
-                        "expected a client certificate, or Authorization: Basic with "
+                        "expected a client certificate, over TLS, or Authorization: Basic with "
                         "device@application and its password",
                         ret_refusal);
 }
