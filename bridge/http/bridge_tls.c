@@ -66,31 +66,34 @@ static void check_combination(const struct bridge_options *options,
 }
 
 /* What stands in a key's file must not end up where a file's name is shown. */
-static bool are_names(const struct tls_context_config *config, struct mr_check *check)
+static void leave_names(struct tls_context_config *config, struct mr_check *check)
 {
-    bool are_right = true;
     for (size_t i = 0; i < TLS_FILES; i++) {
-        are_right = mr_check_file_name(check, NULL, keys[i], config->files[i]) && are_right;
+        if (!mr_check_file_name(check, NULL, keys[i], config->files[i])) {
+            config->files[i] = NULL;
+        }
     }
-    return are_right;
 }
 
 void bridge_tls_check(const struct bridge_options *options, struct mr_check *check)
 {
     struct tls_context_config config = config_of(options);
-    struct tls_context *context = NULL;
+    struct mr_error errors[TLS_FILES];
     struct mr_error err;
-    enum tls_file file;
     check_combination(options, &config, check);
-    if (!are_names(&config, check) || !bridge_tls_is_wanted(options) ||
-        config.files[TLS_FILE_KEY] == NULL ||
-        (config.client != TLS_CLIENT_NONE && config.files[TLS_FILE_CLIENT_CA] == NULL)) {
+    leave_names(&config, check);
+    if (!bridge_tls_is_wanted(options)) {
         return;
     }
-    if (tls_context_new(&config, &context, &file, &err) != 0) {
-        mr_check_problem(check, NULL, keys[file], "%s", err.text);
+    if (tls_context_check(&config, errors, &err) != 0) {
+        mr_check_problem(check, NULL, "tls.certificate", "%s", err.text);
+        return;
     }
-    tls_context_unref(context);
+    for (size_t i = 0; i < TLS_FILES; i++) {
+        if (errors[i].code != 0) {
+            mr_check_problem(check, NULL, keys[i], "%s", errors[i].text);
+        }
+    }
 }
 
 static void show(const struct bridge_tls *tls)

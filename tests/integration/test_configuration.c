@@ -353,6 +353,15 @@ static void test_tls_has_an_address_of_its_own(void **state)
     }
 }
 
+static void test_all_files_of_tls_are_looked_at(void **state)
+{
+    const struct bad bad = {HTTP, {"--tls.certificate=/nope", "--tls.key=/nope2"}, ""};
+    (void)state;
+    assert_int_equal(run(&bad, "--check"), 2);
+    assert_said("command line: --tls.certificate: /nope: No such file or directory\n");
+    assert_said("command line: --tls.key: /nope2: No such file or directory\n");
+}
+
 /* X_FILE, where X is the name of a file already: its content would be taken for the name. */
 static void test_what_stands_in_a_file_is_not_shown(void **state)
 {
@@ -440,6 +449,7 @@ int main(void)
         cmocka_unit_test(test_the_file_is_one_regular_file),
         cmocka_unit_test(test_a_secret_may_come_from_a_pipe),
         cmocka_unit_test(test_what_stands_in_a_file_is_not_shown),
+        cmocka_unit_test(test_all_files_of_tls_are_looked_at),
         cmocka_unit_test(test_tls_has_an_address_of_its_own),
         cmocka_unit_test(test_arguments_that_may_be_secrets_are_not_shown),
     };
