@@ -6,7 +6,7 @@
 #include <millrace/log.h>
 
 #include "bridge/http/bridge_tls.h"
-#include "bridge/http/identity/authentication_rules.h"
+#include "bridge/http/identity/authentication_options.h"
 #include "net/listener.h"
 
 struct bridge_listeners bridge_listeners(const struct bridge_options *options,
@@ -58,7 +58,7 @@ static void log_one(const struct http_listener_config *listener,
     listener_format(&listener->address, text);
     mr_log(MR_LOG_INFO, listener->tls == NULL ? "listening" : "listening with TLS",
            MR_STR("address", text), MR_INT("loops", options->loops));
-    authentication_warn(options, &listener->address, listener->tls != NULL);
+    authentication_options_warn(options, &listener->address, listener->tls != NULL);
 }
 
 void bridge_listeners_log(const struct bridge_listeners *listeners,

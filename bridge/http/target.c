@@ -14,13 +14,19 @@
 static const char *const known_methods[] = {"GET",    "HEAD",    "POST",  "PUT",
                                             "DELETE", "OPTIONS", "TRACE", "PATCH"};
 
-static const struct dialect *refuse(struct dialect_refusal *refusal, int status,
-                                    const char *headers, const char *detail)
+static enum target_kind refuse(struct target *target, int status, const char *headers,
+                               const char *detail)
 {
-    refusal->status = status;
-    refusal->headers = headers;
-    (void)snprintf(refusal->detail, sizeof refusal->detail, "%s", detail);
-    return NULL;
+    target->refusal.status = status;
+    target->refusal.headers = headers;
+    (void)snprintf(target->refusal.detail, sizeof target->refusal.detail, "%s", detail);
+    return TARGET_REFUSED;
+}
+
+static enum target_kind show_methods(struct target *target, const char *allow)
+{
+    target->allow = allow;
+    return TARGET_OPTIONS;
 }
 
 static bool is_known(struct mr_slice method)
@@ -92,41 +98,41 @@ static const struct dialect *find(struct mr_slice path, const struct dialect *co
     return NULL;
 }
 
-const struct dialect *target_find(const struct dialect_request *request,
-                                  const struct dialect *const *dialects, size_t count,
-                                  struct dialect_refusal *ret_refusal)
+enum target_kind target_find(const struct dialect_request *request,
+                             const struct dialect *const *dialects, size_t count,
+                             struct target *ret_target)
 {
     const struct dialect *dialect = find(request->path, dialects, count);
     bool is_options = mr_slice_is(request->method, MR_SLICE("OPTIONS"));
     const char *allow = dialect == NULL || dialect->allow == NULL ? DIALECT_ALLOW_POST
                                                                   : dialect->allow(request->path);
+    ret_target->dialect = dialect;
     if (!is_known(request->method)) {
-        return refuse(ret_refusal, 501, NULL, "the method is unknown here");
+        return refuse(ret_target, 501, NULL, "the method is unknown here");
     }
     if (is_options && mr_slice_is(request->path, MR_SLICE("*"))) {
-        return refuse(ret_refusal, 204, DIALECT_ALLOW_POST_PUT, ""); /* of all together */
-        ;
+        return show_methods(ret_target, DIALECT_ALLOW_POST_PUT); /* of all together */
     }
     if (dialect == NULL) {
-        return refuse(ret_refusal, 404, NULL,
+        return refuse(ret_target, 404, NULL,
                       "events are sent with POST /v1/{channel}?device={device} or, as CloudEvents, "
                       "with POST /events");
     }
     if (is_options) {
-        return refuse(ret_refusal, 204, allow, "");
+        return show_methods(ret_target, allow);
     }
     if (!is_allowed(allow, request->method)) {
-        (void)refuse(ret_refusal, 405, allow, "");
-        (void)snprintf(ret_refusal->detail, sizeof ret_refusal->detail,
+        (void)refuse(ret_target, 405, allow, "");
+        (void)snprintf(ret_target->refusal.detail, sizeof ret_target->refusal.detail,
                        "the method is not for this target; expected one of: %.*s",
                        (int)strcspn(allow + sizeof ALLOW_NAME - 1, "\r"),
                        allow + sizeof ALLOW_NAME - 1);
-        return NULL;
+        return TARGET_REFUSED;
     }
     if (is_encoded(request)) {
-        return refuse(ret_refusal, 415, "Accept-Encoding: identity\r\n",
+        return refuse(ret_target, 415, "Accept-Encoding: identity\r\n",
                       "Content-Encoding: events are stored as they come and could not say that "
                       "they are compressed; send them without");
     }
-    return dialect;
+    return TARGET_FOUND;
 }

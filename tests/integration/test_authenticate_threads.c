@@ -50,7 +50,7 @@ static void answer(struct http_request *request, int status)
 }
 
 static void on_decided(struct http_request *request, const struct identity *identity,
-                       const struct dialect_refusal *refusal, void *user)
+                       const struct refusal *refusal, void *user)
 {
     (void)user;
     answer(request, identity != NULL ? 202 : refusal->status);
@@ -60,7 +60,7 @@ static void on_request(struct http_request *request, void *user)
 {
     struct side *side;
     struct identity identity;
-    struct dialect_refusal refusal;
+    struct refusal refusal;
     enum authenticated authenticated;
     MAGIC_CAST(side, user, SIDE_MAGIC);
     authenticated = authenticate(side->authenticator, request, &identity, &refusal);

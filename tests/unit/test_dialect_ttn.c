@@ -286,11 +286,11 @@ static void test_deep_and_long_content_is_bounded(void **state)
     dialect_refuse(&f, 400, "content: no JSON", "/ttn", JSON_TYPE, body);
     dialect_done(&f);
     (void)snprintf(body, sizeof body, "{\"app_id\":\"a\",\"dev_id\":\"%0*d\",\"port\":1}",
-                   DIALECT_NAME_BYTES_MAX, 0);
+                   IDENTITY_NAME_BYTES_MAX, 0);
     dialect_accept(&f, "/ttn", JSON_TYPE, body);
     dialect_done(&f);
     (void)snprintf(body, sizeof body, "{\"app_id\":\"a\",\"dev_id\":\"%0*d\",\"port\":1}",
-                   DIALECT_NAME_BYTES_MAX + 1, 0);
+                   IDENTITY_NAME_BYTES_MAX + 1, 0);
     dialect_refuse(&f, 400, "device", "/ttn", JSON_TYPE, body);
     dialect_done(&f);
 }

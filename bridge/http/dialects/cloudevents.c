@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bridge/http/dialects/draft.h"
+#include "bridge/http/identity/speaks_for.h"
 #include "event/format_avro.h"
 #include "event/format_json.h"
 #include "kit/ascii.h"
@@ -35,7 +36,7 @@ static int set_sender(struct draft *draft)
     if (!identity_is_known(identity)) {
         return 0;
     }
-    (void)identity_sender_of(identity, mr_event_string(draft->event, "device"), &sender);
+    (void)speaks_for_sender(identity, mr_event_string(draft->event, "device"), &sender);
     if (sender.gateway.ptr == NULL && has_gateway) {
         sender.gateway = identity->device; /* it has spoken for itself */
     }
@@ -258,7 +259,7 @@ static bool is_mine(struct mr_slice path)
 }
 
 static int read_request(const struct dialect_request *request, struct mr_event *event,
-                        struct dialect_refusal *ret_refusal)
+                        struct refusal *ret_refusal)
 {
     struct draft draft;
     int rc;
@@ -276,7 +277,7 @@ static bool is_batch(const struct dialect_request *request)
 }
 
 static int read_next(const struct dialect_request *request, struct dialect_cursor *cursor,
-                     struct mr_event *event, struct dialect_refusal *ret_refusal)
+                     struct mr_event *event, struct refusal *ret_refusal)
 {
     struct draft draft;
     int rc;

@@ -5,16 +5,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bridge/http/identity/speaks_for.h"
 #include "event/check.h"
 #include "event/json_scan.h"
 #include "event/percent.h"
 #include "event/timestamp.h"
 
 void draft_init(struct draft *draft, const struct dialect_request *request, struct mr_event *event,
-                struct dialect_refusal *refusal, size_t text_bytes_max)
+                struct refusal *refusal, size_t text_bytes_max)
 {
     *draft = (struct draft){.request = request, .event = event, .refusal = refusal};
     refusal->headers = NULL;
+    refusal->retry_after_ms = 0;
     buf_init(&draft->text, text_bytes_max);
 }
 
@@ -190,7 +192,7 @@ static int resolve_known(struct draft *draft, const struct draft_sender *sender,
                          struct identity_sender *ret_names)
 {
     struct mr_slice device = sender->as.ptr != NULL ? sender->as : sender->device;
-    if (!identity_sender_of(&draft->request->identity, device, ret_names) &&
+    if (!speaks_for_sender(&draft->request->identity, device, ret_names) &&
         sender->as.ptr != NULL) {
         return draft_refuse(draft, 403, "%s: this device may not speak for that one",
                             sender->as_what != NULL ? sender->as_what : "as");
@@ -209,10 +211,11 @@ int draft_check_application(struct draft *draft, const char *what, struct mr_sli
 
 static int check_names(struct draft *draft, const struct identity_sender *names)
 {
-    if (names->application.len > DIALECT_NAME_BYTES_MAX ||
-        names->device.len > DIALECT_NAME_BYTES_MAX || names->gateway.len > DIALECT_NAME_BYTES_MAX) {
+    if (names->application.len > IDENTITY_NAME_BYTES_MAX ||
+        names->device.len > IDENTITY_NAME_BYTES_MAX ||
+        names->gateway.len > IDENTITY_NAME_BYTES_MAX) {
         return draft_refuse(draft, 400, "application and device: at most %d bytes each",
-                            DIALECT_NAME_BYTES_MAX);
+                            IDENTITY_NAME_BYTES_MAX);
     }
     return 0;
 }
@@ -271,9 +274,9 @@ int draft_set_id(struct draft *draft)
     if (id.ptr == NULL) {
         return 0; /* it gets a new one */
     }
-    if (id.len > DIALECT_NAME_BYTES_MAX) {
+    if (id.len > DIALECT_ID_BYTES_MAX) {
         return draft_refuse(draft, 400, "Idempotency-Key: more than %d bytes",
-                            DIALECT_NAME_BYTES_MAX);
+                            DIALECT_ID_BYTES_MAX);
     }
     if (id.len > 0 && id.ptr[0] == '"') {
         if (unquote(draft, id, &plain) != 0) {

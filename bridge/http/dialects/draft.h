@@ -14,7 +14,7 @@
 struct draft {
     const struct dialect_request *request;
     struct mr_event *event;
-    struct dialect_refusal *refusal;
+    struct refusal *refusal;
     struct mr_buf text; /* decoded and composed values, each at its place */
 };
 
@@ -42,7 +42,7 @@ struct draft_sender {
 
 /* `text_bytes_max` bounds what is decoded and composed. */
 void draft_init(struct draft *draft, const struct dialect_request *request, struct mr_event *event,
-                struct dialect_refusal *refusal, size_t text_bytes_max);
+                struct refusal *refusal, size_t text_bytes_max);
 void draft_done(struct draft *draft);
 
 /* Always -1. */

@@ -121,14 +121,15 @@ static const char *allow(struct mr_slice path)
 }
 
 static int read_request(const struct dialect_request *request, struct mr_event *event,
-                        struct dialect_refusal *ret_refusal)
+                        struct refusal *ret_refusal)
 {
     struct draft draft;
     struct mr_slice rest;
     struct mr_slice endpoint = endpoint_of(request->path, &rest);
     int rc;
     /* Decoding never makes longer; the path and a quoted id are each decoded once. */
-    draft_init(&draft, request, event, ret_refusal, request->path.len + DIALECT_NAME_BYTES_MAX + 1);
+    draft_init(&draft, request, event, ret_refusal,
+               request->path.len + IDENTITY_NAME_BYTES_MAX + 1);
     rc = fill(&draft, endpoint, rest);
     draft_done(&draft);
     return rc;

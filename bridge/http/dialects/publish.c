@@ -63,13 +63,13 @@ static bool is_mine(struct mr_slice path)
 }
 
 static int read_request(const struct dialect_request *request, struct mr_event *event,
-                        struct dialect_refusal *ret_refusal)
+                        struct refusal *ret_refusal)
 {
     struct draft draft;
     int rc;
     /* Decoding never makes longer; names, values, path and a quoted id are each decoded once. */
     draft_init(&draft, request, event, ret_refusal,
-               request->path.len + request->query.len + DIALECT_NAME_BYTES_MAX + 1);
+               request->path.len + request->query.len + IDENTITY_NAME_BYTES_MAX + 1);
     rc = fill(&draft);
     draft_done(&draft);
     return rc;

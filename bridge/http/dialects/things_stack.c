@@ -124,7 +124,7 @@ static const struct json_shape message_shape = SHAPE(members);
 static bool is_up_id(struct mr_slice id)
 {
     size_t len = sizeof UP_ID - 1;
-    return id.len > len && id.len <= DIALECT_NAME_BYTES_MAX && memcmp(id.ptr, UP_ID, len) == 0;
+    return id.len > len && id.len <= DIALECT_ID_BYTES_MAX && memcmp(id.ptr, UP_ID, len) == 0;
 }
 
 static void take_item(void *user, unsigned of, const struct json_value *values)
@@ -188,13 +188,13 @@ static bool is_mine(struct mr_slice path)
 }
 
 static int read_request(const struct dialect_request *request, struct mr_event *event,
-                        struct dialect_refusal *ret_refusal)
+                        struct refusal *ret_refusal)
 {
     struct draft draft;
     int rc;
     /* Query, content and a quoted id are each decoded once, which never makes longer. */
     draft_init(&draft, request, event, ret_refusal,
-               request->query.len + request->body.len + DIALECT_NAME_BYTES_MAX + 1);
+               request->query.len + request->body.len + IDENTITY_NAME_BYTES_MAX + 1);
     rc = fill(&draft);
     draft_done(&draft);
     return rc;

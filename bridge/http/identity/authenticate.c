@@ -28,7 +28,6 @@ enum {
     TICK_MS = 20, /* waiting requests whose time is up are looked for no more often */
     NAMES_BYTES_MAX = 2 * 1024 * 1024, /* a subject comes from a certificate of TLS's size */
     LIMITED_LOG_MS = 10000,
-    RETRY_AFTER_BYTES = 40,
 };
 
 #define CHALLENGE "WWW-Authenticate: Basic realm=\"millrace\", charset=\"UTF-8\"\r\n"
@@ -51,7 +50,6 @@ struct authenticator {
     bool is_stopped;
     void (*closed)(void *user);
     void *closed_user;
-    char retry_after[RETRY_AFTER_BYTES];
 };
 
 static void count(const struct authenticator *a, enum authentication_outcome outcome)
@@ -60,18 +58,16 @@ static void count(const struct authenticator *a, enum authentication_outcome out
 }
 
 static enum authenticated refuse(const struct authenticator *a, enum authentication_outcome outcome,
-                                 int status, const char *detail,
-                                 struct dialect_refusal *ret_refusal)
+                                 int status, const char *detail, struct refusal *ret_refusal)
 {
     count(a, outcome);
-    *ret_refusal =
-        (struct dialect_refusal){.status = status, .headers = status == 401 ? CHALLENGE : NULL};
+    *ret_refusal = (struct refusal){.status = status, .headers = status == 401 ? CHALLENGE : NULL};
     (void)snprintf(ret_refusal->detail, sizeof ret_refusal->detail, "%s", detail);
     return AUTHENTICATED_NO;
 }
 
 static enum authenticated refuse_busy(const struct authenticator *a, const char *why,
-                                      struct dialect_refusal *ret_refusal)
+                                      struct refusal *ret_refusal)
 {
     (void)refuse(a, AUTHENTICATION_BUSY, 503, "", ret_refusal);
     (void)snprintf(ret_refusal->detail, sizeof ret_refusal->detail,
@@ -80,8 +76,7 @@ static enum authenticated refuse_busy(const struct authenticator *a, const char 
 }
 
 /* One text for all that can be wrong: who guesses learns nothing. */
-static enum authenticated refuse_wrong(const struct authenticator *a,
-                                       struct dialect_refusal *ret_refusal)
+static enum authenticated refuse_wrong(const struct authenticator *a, struct refusal *ret_refusal)
 {
     return refuse(a, AUTHENTICATION_WRONG, 401,
                   "Authorization: no device of this name with this password", ret_refusal);
@@ -89,7 +84,7 @@ static enum authenticated refuse_wrong(const struct authenticator *a,
 
 static enum authenticated let_in(const struct authenticator *a, enum authentication_outcome outcome,
                                  const struct device *device, struct identity *ret_identity,
-                                 struct dialect_refusal *ret_refusal)
+                                 struct refusal *ret_refusal)
 {
     if (!device->is_enabled) {
         return refuse(a, AUTHENTICATION_FORBIDDEN, 403, "this device may not send (enabled = no)",
@@ -104,7 +99,7 @@ static enum authenticated let_in(const struct authenticator *a, enum authenticat
 
 /* 0, or -1 with the refusal; `ret_value` is absent if the subject doesn't have it. */
 static int name_of(struct authenticator *a, struct mr_slice subject, const char *type,
-                   struct mr_slice *ret_value, struct dialect_refusal *ret_refusal)
+                   struct mr_slice *ret_value, struct refusal *ret_refusal)
 {
     struct mr_error err;
     char *to = a->names.ptr + a->names.len;
@@ -125,8 +120,7 @@ static int name_of(struct authenticator *a, struct mr_slice subject, const char 
 }
 
 static enum authenticated by_certificate(struct authenticator *a, struct mr_slice subject,
-                                         struct identity *ret_identity,
-                                         struct dialect_refusal *ret_refusal)
+                                         struct identity *ret_identity, struct refusal *ret_refusal)
 {
     const struct bridge_options *options = a->config.options;
     struct device device = {.is_enabled = true};
@@ -154,7 +148,7 @@ static enum authenticated by_certificate(struct authenticator *a, struct mr_slic
 /* --- passwords that wait --- */
 
 static void decide(struct authenticator *a, struct password_waiter *waiter,
-                   const struct identity *identity, const struct dialect_refusal *refusal)
+                   const struct identity *identity, const struct refusal *refusal)
 {
     struct http_request *request = waiter->request;
     mem_free(waiter);
@@ -162,14 +156,12 @@ static void decide(struct authenticator *a, struct password_waiter *waiter,
 }
 
 static enum authenticated refuse_limited(struct authenticator *a, int64_t wait_ms,
-                                         struct dialect_refusal *ret_refusal)
+                                         struct refusal *ret_refusal)
 {
     (void)refuse(a, AUTHENTICATION_LIMITED, 429,
                  "too many wrong passwords have come from this address; the event is not stored",
                  ret_refusal);
-    (void)snprintf(a->retry_after, sizeof a->retry_after, "Retry-After: %lld\r\n",
-                   (long long)((wait_ms + 999) / 1000));
-    ret_refusal->headers = a->retry_after;
+    ret_refusal->retry_after_ms = wait_ms;
     return AUTHENTICATED_NO;
 }
 
@@ -183,7 +175,7 @@ static bool may_start(const struct password_check *check, void *user)
 
 /* What a check's end means for those that wait for it, by the devices as they are now. */
 static enum authenticated judge(struct authenticator *a, const struct password_check *check,
-                                struct identity *ret_identity, struct dialect_refusal *ret_refusal)
+                                struct identity *ret_identity, struct refusal *ret_refusal)
 {
     const struct password_claim *claim = &check->claim;
     struct device device;
@@ -220,7 +212,7 @@ static void on_checked(struct password_check *check, void *user)
     while (waiter != NULL) {
         struct password_waiter *next = waiter->next;
         struct identity identity;
-        struct dialect_refusal refusal;
+        struct refusal refusal;
         bool is_known = judge(a, check, &identity, &refusal) == AUTHENTICATED_YES;
         decide(a, waiter, is_known ? &identity : NULL, &refusal);
         waiter = next;
@@ -235,7 +227,7 @@ static bool expire(struct authenticator *a, struct password_check *check, uint64
     while (*at != NULL) {
         struct password_waiter *waiter = *at;
         if (waiter->due_ms <= now_ms) {
-            struct dialect_refusal refusal;
+            struct refusal refusal;
             *at = waiter->next;
             (void)refuse_busy(a, why, &refusal);
             decide(a, waiter, NULL, &refusal);
@@ -267,8 +259,7 @@ static void on_tick(uv_timer_t *timer)
 
 /* The request waits for the check from now on. */
 static enum authenticated wait_for(struct authenticator *a, struct password_check *check,
-                                   struct http_request *request,
-                                   struct dialect_refusal *ret_refusal)
+                                   struct http_request *request, struct refusal *ret_refusal)
 {
     struct password_waiter *waiter = mem_alloc(sizeof *waiter);
     struct password_waiter **at = &check->waiter;
@@ -300,7 +291,7 @@ static void log_limited(const struct http_client_address *address)
 static enum authenticated begin_check(struct authenticator *a, struct http_request *request,
                                       const struct http_client_address *address,
                                       const struct password_claim *claim,
-                                      struct dialect_refusal *ret_refusal)
+                                      struct refusal *ret_refusal)
 {
     struct password_check *check = password_checks_find(a->checks, &claim->digest);
     enum authenticated result;
@@ -347,8 +338,7 @@ static bool make_digest(struct authenticator *a, struct password_claim *claim)
 
 static enum authenticated by_password(struct authenticator *a, struct http_request *request,
                                       const struct basic_credentials *credentials,
-                                      struct identity *ret_identity,
-                                      struct dialect_refusal *ret_refusal)
+                                      struct identity *ret_identity, struct refusal *ret_refusal)
 {
     struct http_client_address address = http_request_client_address(request);
     struct password_claim claim = {.source = attempts_source_of(&address),
@@ -372,7 +362,7 @@ static enum authenticated by_password(struct authenticator *a, struct http_reque
 
 static enum authenticated by_header(struct authenticator *a, struct http_request *request,
                                     struct mr_slice header, struct identity *ret_identity,
-                                    struct dialect_refusal *ret_refusal)
+                                    struct refusal *ret_refusal)
 {
     struct basic_credentials credentials;
     struct mr_error err;
@@ -393,7 +383,7 @@ static enum authenticated by_header(struct authenticator *a, struct http_request
 }
 
 enum authenticated authenticate(struct authenticator *a, struct http_request *request,
-                                struct identity *ret_identity, struct dialect_refusal *ret_refusal)
+                                struct identity *ret_identity, struct refusal *ret_refusal)
 {
     unsigned headers;
     struct mr_slice subject;

@@ -44,10 +44,10 @@ static int split_user(struct basic_credentials *credentials, struct mr_slice use
     if (credentials->device.len == 0 || credentials->application.len == 0) {
         return mr_error_set(err, MR_EFORMAT, "expected device@application before the ':'");
     }
-    if (credentials->device.len > DIALECT_NAME_BYTES_MAX ||
-        credentials->application.len > DIALECT_NAME_BYTES_MAX) {
+    if (credentials->device.len > IDENTITY_NAME_BYTES_MAX ||
+        credentials->application.len > IDENTITY_NAME_BYTES_MAX) {
         return mr_error_set(err, MR_EFORMAT, "device and application: at most %d bytes each",
-                            DIALECT_NAME_BYTES_MAX);
+                            IDENTITY_NAME_BYTES_MAX);
     }
     return 0;
 }

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/options.h"
-#include "bridge/http/dialects/dialect.h"
 #include "bridge/http/identity/password_hash.h"
 #include "event/check.h"
 #include "kit/mem.h"
@@ -127,9 +126,9 @@ static bool is_name(struct reader *reader, const char *what, struct mr_slice tex
     if (text.len == 0) {
         problem_at(reader, reader->line,
                    "the %s's name is empty; expected [device NAME@APPLICATION]", what);
-    } else if (text.len > DIALECT_NAME_BYTES_MAX) {
+    } else if (text.len > IDENTITY_NAME_BYTES_MAX) {
         problem_at(reader, reader->line, "the %s's name has more than %d bytes", what,
-                   DIALECT_NAME_BYTES_MAX);
+                   IDENTITY_NAME_BYTES_MAX);
     } else if (!check_string(text)) {
         problem_at(reader, reader->line, "the %s's name must be UTF-8 without control characters",
                    what);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bridge/http/identity/authentication_rules.h"
+#include "bridge/http/identity/authentication_options.h"
 
 #include <string.h>
 
@@ -138,7 +138,7 @@ static void check_addresses(const struct bridge_options *options, struct mr_chec
     }
 }
 
-void authentication_check(const struct bridge_options *options, struct mr_check *check)
+void authentication_options_check(const struct bridge_options *options, struct mr_check *check)
 {
     if (!mr_check_is_right(check, NULL, "auth")) {
         return;
@@ -153,8 +153,8 @@ void authentication_check(const struct bridge_options *options, struct mr_check 
     }
 }
 
-void authentication_warn(const struct bridge_options *options, const struct mr_address *address,
-                         bool has_tls)
+void authentication_options_warn(const struct bridge_options *options,
+                                 const struct mr_address *address, bool has_tls)
 {
     char text[LISTENER_TEXT_BYTES];
     if (listener_is_loopback(address)) {
