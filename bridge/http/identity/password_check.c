@@ -124,8 +124,6 @@ static struct password_check *take_next(struct password_checks *checks)
     return NULL;
 }
 
-static void start_some(struct password_checks *checks);
-
 static void on_work(uv_work_t *work)
 {
     struct slot *slot;
@@ -159,13 +157,8 @@ static void on_worked(uv_work_t *work, int status)
     check = slot->check;
     slot->check = NULL;
     end_check(checks, check);
-    start_some(checks);
+    password_checks_start(checks);
     finish_close(checks);
-}
-
-void password_checks_start(struct password_checks *checks)
-{
-    start_some(checks);
 }
 
 void password_checks_close(struct password_checks *checks, void (*closed)(void *user), void *user)
@@ -178,7 +171,7 @@ void password_checks_close(struct password_checks *checks, void (*closed)(void *
     finish_close(checks);
 }
 
-static void start_some(struct password_checks *checks)
+void password_checks_start(struct password_checks *checks)
 {
     for (size_t i = 0; i < checks->config.running_max; i++) {
         struct slot *slot = &checks->slots[i];

@@ -35,9 +35,9 @@ struct password_claim {
 };
 
 struct password_check {
-    struct password_check *next;    /* in the order of coming; the first ones run */
-    struct password_claim claim;    /* borrows from `text` */
-    struct password_waiter *waiter; /* its user's */
+    struct password_check *next; /* in the order of coming; the first ones run */
+    struct password_claim claim; /* borrows from `text` */
+    void *user;                  /* NULL at first */
     enum password_verdict verdict;
     bool is_running;
     size_t text_bytes;
