@@ -191,7 +191,8 @@ static void test_a_frozen_kafka_is_a_504_in_time(void **state)
 
 static void test_an_answer_in_time_does_not_end_the_send(void **state)
 {
-    static const char *const extra[] = {"--http.answer.timeout=2s", NULL};
+    static const char *const extra[] = {"--http.answer.timeout=2s",
+                                        "--kafka.producer.message.timeout.ms=10000", NULL};
     enum { RTT_MS = 5000 };
     struct bridge_fixture f;
     struct mock_records records;
