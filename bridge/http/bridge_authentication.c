@@ -20,7 +20,7 @@ int bridge_authentication_open(struct bridge_authentication *authentication, uv_
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
     authentication->magic = AUTHENTICATION_MAGIC;
-    return devices_source_open(&authentication->devices, loop, options->devices,
+    return devices_source_open(&authentication->devices, loop, bridge_file(options->devices),
                                &authentication->metrics, on_new, user, err);
 }
 

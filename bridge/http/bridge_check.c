@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What is wrong across the options, before anything starts. */
 #include "bridge/http/bridge.h"
+#include "bridge/http/bridge_listeners.h"
 #include "bridge/http/bridge_tls.h"
 #include "bridge/http/identity/authentication_options.h"
 #include "bridge/http/identity/identity.h"
@@ -58,6 +59,7 @@ void bridge_check(const void *data, struct mr_check *check)
     int64_t record_bytes = options->body_bytes_max + envelope_bytes;
     authentication_options_check(options, check);
     bridge_tls_check(options, check);
+    bridge_listeners_check(options, check);
     if (!mr_check_is_right(check, NULL, "body.max") ||
         !mr_check_is_right(check, NULL, "header.max")) {
         return;

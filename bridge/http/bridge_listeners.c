@@ -5,6 +5,7 @@
 
 #include <millrace/log.h>
 
+#include "bridge/http/bridge_tls.h"
 #include "bridge/http/identity/authentication_options.h"
 #include "net/listener.h"
 
@@ -26,6 +27,19 @@ struct bridge_listeners bridge_listeners(const struct bridge_options *options,
         }
     }
     return listeners;
+}
+
+/* With several loops the system would share one address out, and every other request would be
+ * spoken to in the wrong way. */
+void bridge_listeners_check(const struct bridge_options *options, struct mr_check *check)
+{
+    if (options->plain && bridge_tls_is_wanted(options) &&
+        mr_check_is_right(check, NULL, "listen") &&
+        listener_overlaps(&options->listen, &options->tls_listen)) {
+        mr_check_problem(check, NULL, "tls.listen",
+                         "must differ from listen: the one speaks TLS, the other plain HTTP (or "
+                         "set plain = false)");
+    }
 }
 
 int bridge_listeners_check_free(const struct bridge_listeners *listeners, struct mr_error *err)

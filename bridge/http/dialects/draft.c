@@ -200,6 +200,15 @@ static int resolve_known(struct draft *draft, const struct draft_sender *sender,
     return 0;
 }
 
+int draft_check_application(struct draft *draft, const char *what, struct mr_slice application)
+{
+    const struct identity *identity = &draft->request->identity;
+    if (identity_is_known(identity) && !mr_slice_is(application, identity->application)) {
+        return draft_refuse(draft, 403, "%s: not the one that is authenticated", what);
+    }
+    return 0;
+}
+
 static int check_names(struct draft *draft, const struct identity_sender *names)
 {
     if (names->application.len > IDENTITY_NAME_BYTES_MAX ||

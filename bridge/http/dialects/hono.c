@@ -33,16 +33,6 @@ static int refuse_path(struct draft *draft, struct mr_slice endpoint)
     return draft_refuse(draft, 404, "expected /%.*s/{tenant}/{device}", MR_SLICE_ARG(endpoint));
 }
 
-/* Hono answers 403 as well if the device belongs to another tenant than who speaks for it. */
-static int check_tenant(struct draft *draft, struct mr_slice tenant)
-{
-    const struct identity *identity = &draft->request->identity;
-    if (identity_is_known(identity) && !mr_slice_is(tenant, identity->application)) {
-        return draft_refuse(draft, 403, "tenant: not the one that is authenticated");
-    }
-    return 0;
-}
-
 /* The path names another than the authenticated device only if that is allowed. */
 static int read_names(struct draft *draft, struct mr_slice tenant, struct draft_sender *sender)
 {
@@ -64,7 +54,8 @@ static int read_names(struct draft *draft, struct mr_slice tenant, struct draft_
         draft_check_text(draft, "device", sender->as) != 0) {
         return -1;
     }
-    return check_tenant(draft, sender->application);
+    /* Hono answers 403 as well if the device belongs to another tenant than who speaks for it. */
+    return draft_check_application(draft, "tenant", sender->application);
 }
 
 static int set_sender(struct draft *draft, struct mr_slice endpoint, struct mr_slice rest)

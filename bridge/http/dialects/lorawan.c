@@ -41,10 +41,13 @@ void lorawan_data_rate(int64_t spreading_factor, int64_t bandwidth_hz,
     }
 }
 
-/* The webhook speaks for the device: one that is authenticated must be allowed to. */
+/* The webhook speaks for the device: one that is authenticated must be allowed to. Devices of equal
+ * names in two applications of the network stay apart: neither may come as the other. */
 static int set_sender(struct draft *draft, const struct lorawan_uplink *uplink,
                       struct mr_slice application)
 {
+    const char *application_what =
+        application.ptr != NULL ? "application" : uplink->application_what;
     const struct draft_sender sender = {
         .application = application.ptr != NULL ? application : uplink->application,
         .as = uplink->device,
@@ -53,7 +56,8 @@ static int set_sender(struct draft *draft, const struct lorawan_uplink *uplink,
         .missing = uplink->device_what,
     };
     if (draft_check_text(draft, uplink->application_what, uplink->application) != 0 ||
-        draft_check_text(draft, uplink->device_what, uplink->device) != 0) {
+        draft_check_text(draft, uplink->device_what, uplink->device) != 0 ||
+        draft_check_application(draft, application_what, sender.application) != 0) {
         return -1;
     }
     return draft_set_sender(draft, &sender);

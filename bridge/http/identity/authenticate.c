@@ -372,7 +372,7 @@ enum authenticated authenticate(struct authenticator *authenticator, struct http
                ? refuse(authenticator, AUTHENTICATION_MISSING, 403,
                         "expected a client certificate, over TLS", ret_refusal)
                : refuse(authenticator, AUTHENTICATION_MISSING, 401,
-                        "expected a client certificate, or Authorization: Basic with "
+                        "expected a client certificate, over TLS, or Authorization: Basic with "
                         "device@application and its password",
                         ret_refusal);
 }

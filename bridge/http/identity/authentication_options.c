@@ -33,30 +33,63 @@ static void add_lines(struct mr_check *check, struct mr_slice lines)
     }
 }
 
-static void check_devices(const struct bridge_options *options, struct mr_check *check)
+/* What is wrong in the file is told with its lines, a file that can't be read under its option. */
+static void read_devices(const char *path, struct mr_check *check)
 {
     struct device_problems problems;
     struct devices *devices = NULL;
-    if (options->devices == NULL || options->devices[0] == '\0') {
-        if (takes_passwords(options)) {
-            mr_check_problem(check, NULL, "devices",
-                             "must name the file with the devices and their passwords' hashes when "
-                             "auth is basic or any");
-        }
-        return;
-    }
-    if (options->auth == BRIDGE_AUTH_NONE) {
-        mr_check_problem(check, NULL, "devices",
-                         "has no meaning with auth = none; set auth to basic, certificate or any");
-        return;
-    }
+    struct mr_slice text;
+    int rc;
     device_problems_init(&problems);
-    if (device_file_read(options->devices, &devices, &problems) != 0) {
-        add_lines(check, buf_slice(&problems.text));
-    } else {
+    rc = device_file_read(path, &devices, &problems);
+    text = buf_slice(&problems.text);
+    if (rc == 0) {
         devices_disown(devices);
+    } else if ((rc == MR_EIO || rc == MR_ELIMIT) && text.len > 0) {
+        mr_check_problem(check, NULL, "devices", "%.*s", (int)text.len - 1, text.ptr);
+    } else {
+        add_lines(check, text);
     }
     device_problems_done(&problems);
+}
+
+static void check_devices(const struct bridge_options *options, struct mr_check *check)
+{
+    const char *path = bridge_file(options->devices);
+    if (path == NULL && takes_passwords(options)) {
+        mr_check_problem(check, NULL, "devices",
+                         "must name the file with the devices and their passwords' hashes when "
+                         "auth is basic or any");
+    } else if (path != NULL && options->auth == BRIDGE_AUTH_NONE) {
+        mr_check_problem(check, NULL, "devices",
+                         "has no meaning with auth = none; set auth to basic, certificate or any");
+    } else if (path != NULL && mr_check_file_name(check, NULL, "devices", path)) {
+        read_devices(path, check); /* it has hashes: its content must not be shown */
+    }
+}
+
+/* Options that were given, and that nothing asks for. */
+static void check_unused(struct mr_check *check, const char *const *keys, const char *expected)
+{
+    for (; *keys != NULL; keys++) {
+        if (mr_check_is_given(check, NULL, *keys)) {
+            mr_check_problem(check, NULL, *keys, "has no meaning unless auth is %s", expected);
+        }
+    }
+}
+
+static void check_all_are_used(const struct bridge_options *options, struct mr_check *check)
+{
+    static const char *const of_passwords[] = {"password.checks.max", "password.cache.max",
+                                               "attempts.max", "attempts.time", NULL};
+    static const char *const of_certificates[] = {"certificate.device", "certificate.application",
+                                                  "certificate.application.fixed", NULL};
+    if (!takes_passwords(options)) {
+        check_unused(check, of_passwords, "basic or any");
+    }
+    if (!takes_certificates(options)) {
+        check_unused(check, of_certificates, "certificate or any");
+    }
 }
 
 static void check_type(struct mr_check *check, const char *key, const char *value)
@@ -70,11 +103,11 @@ static void check_type(struct mr_check *check, const char *key, const char *valu
 static void check_certificates(const struct bridge_options *options, struct mr_check *check)
 {
     struct mr_slice fixed = mr_slice_of(options->certificate_application_fixed);
-    if (options->auth == BRIDGE_AUTH_CERTIFICATE && options->tls_client == TLS_CLIENT_NONE &&
-        mr_check_is_right(check, NULL, "tls.client")) {
+    if (options->tls_client == TLS_CLIENT_NONE && mr_check_is_right(check, NULL, "tls.client")) {
         mr_check_problem(check, NULL, "auth",
-                         "certificate needs tls.client = required or optional: no client is asked "
-                         "for a certificate");
+                         "%s needs tls.client = required or optional: no client is asked for a "
+                         "certificate",
+                         options->auth == BRIDGE_AUTH_ANY ? "any" : "certificate");
     }
     check_type(check, "certificate.device", options->certificate_device);
     check_type(check, "certificate.application", options->certificate_application);
@@ -114,6 +147,7 @@ void authentication_options_check(const struct bridge_options *options, struct m
         check_addresses(options, check);
     }
     check_devices(options, check);
+    check_all_are_used(options, check);
     if (takes_certificates(options)) {
         check_certificates(options, check);
     }
