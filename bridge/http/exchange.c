@@ -26,9 +26,10 @@ enum {
     NS_IN_MS = 1000000,
 };
 
-#define TOO_LATE                                                                           \
-    "The event is surely not stored; send it again later: too many were sent ahead of it " \
-    "on this connection, and its time was up before it could be sent to Kafka"
+/* Behind others of its connection, or while its password was checked. */
+#define TOO_LATE                                                                         \
+    "The event is surely not stored; send it again later: its time (answer.timeout) was" \
+    " up before it could be sent to Kafka"
 
 /* An exchange of one event. */
 struct exchange_single {

@@ -75,15 +75,16 @@ static void test_patterns(void **state)
         const char *device;
         bool expected;
     } cases[] = {
-        {"*", "anything", true},  {"a*b", "ab", true},
-        {"a*b", "axxb", true},    {"a*b", "axbx", false},
-        {"a*b*c", "abxbc", true}, {"a*b*c", "acb", false},
-        {"", "d", false},         {" ", "d", false},
-        {"a  d", "d", true},      {"**", "d", true},
-        {"*a", "ba", true},       {"*a", "ab", false},
-        {"d", "D", false},        {"a*a*a*a*b", "aaaa", false},
-        {"gw*", "gw", true},      {"*aab", "aaaaab", true},
-        {"a b", "a b", false},
+        {"*", "anything", true},   {"a*b", "ab", true},
+        {"a*b", "axxb", true},     {"a*b", "axbx", false},
+        {"a*b*c", "abxbc", true},  {"a*b*c", "acb", false},
+        {"", "d", false},          {" ", "d", false},
+        {"a  d", "d", true},       {"**", "d", true},
+        {"*a", "ba", true},        {"*a", "ab", false},
+        {"d", "D", false},         {"a*a*a*a*b", "aaaa", false},
+        {"gw*", "gw", true},       {"*aab", "aaaaab", true},
+        {"a b", "a b", false},     {"pump-1", "pump", false},
+        {"pump", "pump-1", false}, {"d", "dd", false},
     };
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {

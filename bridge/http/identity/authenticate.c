@@ -402,19 +402,21 @@ static void destroy(struct authenticator *authenticator)
     mem_free(authenticator);
 }
 
-static struct password_checks *make_checks(struct authenticator *authenticator)
+static int make_checks(struct authenticator *authenticator, struct mr_error *err)
 {
-    const struct bridge_options *options = authenticator->config.options;
-    return password_checks_new(&(struct password_checks_config){
-        .loop = authenticator->config.loop,
-        .running_max = options->loops > 1 ? 1 : PASSWORD_RUNNING_MAX,
-        .waiting_max = (size_t)options->password_checks_max,
-        .checks_total = authenticator->config.metrics->checks,
-        .waiting_gauge = authenticator->config.metrics->waiting,
-        .may_start = may_start,
-        .on_done = on_checked,
-        .user = authenticator,
-    });
+    const struct authenticator_config *config = &authenticator->config;
+    return password_checks_new(
+        &(struct password_checks_config){
+            .loop = config->loop,
+            .rooms = config->rooms,
+            .waiting_max = (size_t)config->options->password_checks_max,
+            .checks_total = config->metrics->checks,
+            .waiting_gauge = config->metrics->waiting,
+            .may_start = may_start,
+            .on_done = on_checked,
+            .user = authenticator,
+        },
+        &authenticator->checks, err);
 }
 
 int authenticator_open(const struct authenticator_config *config,
@@ -432,8 +434,7 @@ int authenticator_open(const struct authenticator_config *config,
     rc =
         verified_cache_new((size_t)config->options->password_cache_max, &authenticator->cache, err);
     if (rc == 0) {
-        authenticator->checks = make_checks(authenticator);
-        rc = authenticator->checks == NULL ? mr_error_set(err, MR_ENOMEM, "out of memory") : 0;
+        rc = make_checks(authenticator, err);
     }
     if (rc != 0) {
         destroy(authenticator);

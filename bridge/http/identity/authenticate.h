@@ -15,6 +15,7 @@
 #include "bridge/http/identity/attempts.h"
 #include "bridge/http/identity/authentication_metrics.h"
 #include "bridge/http/identity/devices.h"
+#include "bridge/http/identity/password_rooms.h"
 #include "bridge/http/refusal.h"
 #include "net/http_server.h"
 
@@ -31,7 +32,8 @@ struct authenticator_config {
     uv_loop_t *loop;
     const struct bridge_options *options;
     struct devices *devices;   /* one more owner */
-    struct attempts *attempts; /* all loops'; must outlive it */
+    struct attempts *attempts; /* all loops', like `rooms`; must outlive it */
+    struct password_rooms *rooms;
     const struct authentication_metrics *metrics;
     authenticated_cb on_decided;
     void *user;
