@@ -7,6 +7,7 @@
 #include <millrace/macros.h>
 
 #include "kit/ascii.h"
+#include "kit/slice.h"
 
 #define ALLOW_NAME "Allow: "
 
@@ -39,34 +40,12 @@ static bool is_known(struct mr_slice method)
     return false;
 }
 
-static struct mr_slice trim(struct mr_slice text)
-{
-    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t')) {
-        text = mr_slice(text.ptr + 1, text.len - 1);
-    }
-    while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t')) {
-        text.len--;
-    }
-    return text;
-}
-
-/* The next element of a comma-separated list, which is cut off. */
-static struct mr_slice next_element(struct mr_slice *list)
-{
-    const char *comma = memchr(list->ptr, ',', list->len);
-    size_t len = comma == NULL ? list->len : (size_t)(comma - list->ptr);
-    size_t cut = comma == NULL ? len : len + 1;
-    struct mr_slice element = trim(mr_slice(list->ptr, len));
-    *list = mr_slice(list->ptr + cut, list->len - cut);
-    return element;
-}
-
 static bool is_allowed(const char *allow, struct mr_slice method)
 {
     const char *methods = allow + sizeof ALLOW_NAME - 1;
     struct mr_slice list = mr_slice(methods, strcspn(methods, "\r"));
     while (list.len > 0) {
-        if (mr_slice_is(next_element(&list), method)) {
+        if (mr_slice_is(slice_trim(slice_cut(&list, ',')), method)) {
             return true;
         }
     }
@@ -79,7 +58,7 @@ static bool is_encoded(const struct dialect_request *request)
     unsigned count;
     struct mr_slice list = request->header(request->from, "Content-Encoding", &count);
     while (list.len > 0) {
-        struct mr_slice coding = next_element(&list);
+        struct mr_slice coding = slice_trim(slice_cut(&list, ','));
         if (coding.len > 0 && !ascii_same(coding, MR_SLICE("identity"))) {
             return true;
         }

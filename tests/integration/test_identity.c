@@ -14,7 +14,6 @@
 
 #include <cmocka.h>
 
-#include "lib/event_asserts.h"
 #include "lib/hashes.h"
 #include "lib/identity_fixture.h"
 
@@ -85,22 +84,6 @@ static void expect(const struct identity_fixture *f, int status, const char *tar
     free(reply.body);
 }
 
-static void assert_stored(const struct mock_records *records, const char *subject,
-                          const char *application, const char *device, const char *gateway)
-{
-    for (size_t i = 0; i < records->count; i++) {
-        const struct mock_record *record = &records->at[i];
-        if (mr_slice_is(mock_record_header(record, "ce_subject"), mr_slice_of(subject))) {
-            assert_slice(mock_record_header(record, "ce_application"), application);
-            assert_slice(mock_record_header(record, "ce_device"), device);
-            assert_true(
-                mr_slice_is(mock_record_header(record, "ce_gateway"), mr_slice_of(gateway)));
-            return;
-        }
-    }
-    fail_msg("no record of %s", subject);
-}
-
 static void test_the_proven_device_is_stored(void **state)
 {
     struct identity_fixture f;
@@ -116,11 +99,11 @@ static void test_the_proven_device_is_stored(void **state)
     expect(&f, 403, "/v1/no?as=d2", "d1@farm:sesame");
     mock_kafka_read(&f.bridge.mock, "events", &records);
     assert_int_equal(records.count, 5);
-    assert_stored(&records, "own", "farm", "d1", NULL);
-    assert_stored(&records, "lies", "farm", "d2", NULL);
-    assert_stored(&records, "default", "default", "plain", NULL);
-    assert_stored(&records, "as", "farm", "room-7", "gateway");
-    assert_stored(&records, "for", "farm", "d1", "gateway");
+    bridge_assert_sender(&records, "own", "farm", "d1", NULL);
+    bridge_assert_sender(&records, "lies", "farm", "d2", NULL);
+    bridge_assert_sender(&records, "default", "default", "plain", NULL);
+    bridge_assert_sender(&records, "as", "farm", "room-7", "gateway");
+    bridge_assert_sender(&records, "for", "farm", "d1", "gateway");
     mock_records_free(&records);
     identity_stop(&f);
 }
@@ -151,8 +134,8 @@ static void test_a_batch_of_a_gateway(void **state)
     raw_expect(fd, 202, "");
     mock_kafka_read(&f.bridge.mock, "events", &records);
     assert_int_equal(records.count, 2);
-    assert_stored(&records, "e1", "farm", "room-1", "gateway");
-    assert_stored(&records, "e2", "farm", "gateway", NULL); /* for which it may not speak */
+    bridge_assert_sender(&records, "e1", "farm", "room-1", "gateway");
+    bridge_assert_sender(&records, "e2", "farm", "gateway", NULL); /* for which it may not speak */
     mock_records_free(&records);
     mock_kafka_set_rtt(&f.bridge.mock, 60000);
     bridge_put_event(fd, "/events", BATCH, events);

@@ -181,6 +181,7 @@ static void test_what_is_wrong_is_refused_by_name(void **state)
         {"/v1/c?device=d", "Idempotency-Key: \"a\"b\r\n", 400, "Idempotency-Key"},
         {"/v1/c?device=d", "Idempotency-Key: \"a\\b\"\r\n", 400, "Idempotency-Key"},
         {"/v1/c?device=d", "Idempotency-Key: \"a\\\r\n", 400, "Idempotency-Key"},
+        {"/v1/c?device=d", "Idempotency-Key: \"a\\b\r\n", 400, "Idempotency-Key"},
         {"/v1/c?device=d", "Idempotency-Key: \xff\r\n", 400, "Idempotency-Key"},
         {"/v1/c?device=d", "Idempotency-Key: a\r\nIdempotency-Key: a\r\n", 400, "Idempotency-Key"},
     };

@@ -95,15 +95,16 @@ static int set_ttl(struct draft *draft)
     return draft_set_integer(draft, TTL_HEADER, "honottl", (int32_t)seconds);
 }
 
-static int fill(struct draft *draft, struct mr_slice endpoint, struct mr_slice rest)
+static int fill(struct draft *draft)
 {
-    int rc = set_sender(draft, endpoint, rest);
-    if (rc == 0 && mr_slice_is(endpoint, MR_SLICE("event"))) {
-        rc = set_ttl(draft);
+    struct mr_slice rest;
+    struct mr_slice endpoint = endpoint_of(draft->request->path, &rest);
+    if (set_sender(draft, endpoint, rest) != 0 ||
+        (mr_slice_is(endpoint, MR_SLICE("event")) && set_ttl(draft) != 0) ||
+        draft_set_id(draft) != 0 || draft_set_time(draft, mr_slice(NULL, 0)) != 0) {
+        return -1;
     }
-    rc = rc == 0 ? draft_set_id(draft) : rc;
-    rc = rc == 0 ? draft_set_time(draft, mr_slice(NULL, 0)) : rc;
-    return rc == 0 ? draft_set_content(draft) : rc;
+    return draft_set_content(draft);
 }
 
 static bool is_mine(struct mr_slice path)
@@ -123,16 +124,9 @@ static const char *allow(struct mr_slice path)
 static int read_request(const struct dialect_request *request, struct mr_event *event,
                         struct refusal *ret_refusal)
 {
-    struct draft draft;
-    struct mr_slice rest;
-    struct mr_slice endpoint = endpoint_of(request->path, &rest);
-    int rc;
     /* Decoding never makes longer; the path and a quoted id are each decoded once. */
-    draft_init(&draft, request, event, ret_refusal,
-               request->path.len + IDENTITY_NAME_BYTES_MAX + 1);
-    rc = fill(&draft, endpoint, rest);
-    draft_done(&draft);
-    return rc;
+    return draft_run(request, event, ret_refusal, request->path.len + DIALECT_ID_BYTES_MAX + 1,
+                     fill);
 }
 
 const struct dialect dialect_hono = {

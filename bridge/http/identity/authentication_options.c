@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bridge/http/identity/authentication_options.h"
 
-#include <string.h>
-
 #include <millrace/log.h>
 
 #include "bridge/http/bridge_tls.h"
 #include "bridge/http/identity/certificate_names.h"
 #include "bridge/http/identity/device_file.h"
 #include "event/check.h"
+#include "kit/slice.h"
 #include "net/listener.h"
 
 static bool takes_passwords(const struct bridge_options *options)
@@ -25,11 +24,8 @@ static bool takes_certificates(const struct bridge_options *options)
 static void add_lines(struct mr_check *check, struct mr_slice lines)
 {
     while (lines.len > 0) {
-        const char *end = memchr(lines.ptr, '\n', lines.len);
-        size_t len = end == NULL ? lines.len : (size_t)(end - lines.ptr);
-        mr_check_problem(check, NULL, NULL, "%.*s", (int)len, lines.ptr);
-        len += end != NULL;
-        lines = mr_slice(lines.ptr + len, lines.len - len);
+        struct mr_slice line = slice_cut(&lines, '\n');
+        mr_check_problem(check, NULL, NULL, "%.*s", MR_SLICE_ARG(line));
     }
 }
 

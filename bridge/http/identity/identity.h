@@ -20,6 +20,10 @@ struct identity {
 
 bool identity_is_known(const struct identity *identity);
 
+/* device@application, at its last @; without one the application is absent. */
+void identity_split(struct mr_slice name, struct mr_slice *ret_device,
+                    struct mr_slice *ret_application);
+
 /* Who an event comes from. */
 struct identity_sender {
     struct mr_slice application;

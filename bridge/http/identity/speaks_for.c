@@ -2,7 +2,8 @@
 #include "bridge/http/identity/speaks_for.h"
 
 #include <stdint.h>
-#include <string.h>
+
+#include "kit/slice.h"
 
 /* Each asterisk takes as little as it can; only the last one ever has to take more. */
 static bool matches(struct mr_slice pattern, struct mr_slice text)
@@ -35,13 +36,10 @@ bool speaks_for_allows(const struct identity *identity, struct mr_slice device)
         return true;
     }
     while (left.len > 0) {
-        const char *end = memchr(left.ptr, ' ', left.len);
-        size_t len = end == NULL ? left.len : (size_t)(end - left.ptr);
-        if (len > 0 && matches(mr_slice(left.ptr, len), device)) {
+        struct mr_slice pattern = slice_cut(&left, ' ');
+        if (pattern.len > 0 && matches(pattern, device)) {
             return true;
         }
-        len += end != NULL;
-        left = mr_slice(left.ptr + len, left.len - len);
     }
     return false;
 }
