@@ -254,9 +254,10 @@ static void test_a_changed_password_counts_at_once(void **state)
 
 static void test_a_changed_file_is_read(void **state)
 {
+    static const char *const flags[] = {"--http.answer.timeout=30s", NULL};
     struct identity_fixture f;
     (void)state;
-    identity_start(&f, bridge_no_more);
+    identity_start(&f, flags);
     assert_int_equal(identity_status_of(&f, "new:sesame"), 401);
     identity_write_devices(&f, "[device new]\npassword = " HASH_SHA512 "\n");
     identity_wait_metric(&f, READS("taken"), 2);
