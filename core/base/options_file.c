@@ -39,13 +39,13 @@ static char *keep(char *text, struct mr_slice part)
 /* Cut blanks on both sides, in place. */
 static char *trim(char *text)
 {
-    return keep(text, options_trim(mr_slice_of(text)));
+    return keep(text, slice_trim(mr_slice_of(text)));
 }
 
 /* A comment too. It is looked for first: "key = ; comment" is an empty value. */
 static char *trim_value(char *text)
 {
-    return keep(text, options_trim(options_cut_comment(mr_slice_of(text))));
+    return keep(text, slice_trim(options_cut_comment(mr_slice_of(text))));
 }
 
 static void line_problem(struct reader *reader, const char *text)
