@@ -12,7 +12,7 @@ from lib.kafka import Kafka
 from lib.load import Load
 from lib.programs import Bridge, Worker
 from lib.waiting import free_port, wait_for
-from measure.front import Front, HttpTurns, KafkaFrames, covered_seconds
+from bench.measure.front import Front, HttpTurns, KafkaFrames, covered_seconds
 
 RUNS = 10
 TOPIC = "bench-start"

@@ -5,11 +5,11 @@
 /* What the bridge's loops have in common to know who may send: the devices file and the wrong
  * passwords of each address. Main loop. */
 
+#include "bridge/http/bridge_options.h"
+#include "bridge/http/exchange.h"
 #include "bridge/http/identity/attempts.h"
 #include "bridge/http/identity/authentication_metrics.h"
-#include "bridge/http/bridge_options.h"
 #include "bridge/http/identity/devices_source.h"
-#include "bridge/http/exchange.h"
 
 struct bridge_authentication {
     unsigned magic; /* 0: not open, as with auth = none */

@@ -9,9 +9,9 @@
 
 #include <millrace/producer.h>
 
-#include "bridge/http/identity/authenticate.h"
 #include "bridge/http/bridge_metrics.h"
 #include "bridge/http/bridge_options.h"
+#include "bridge/http/identity/authenticate.h"
 #include "net/deadlines.h"
 #include "net/http_server.h"
 

@@ -53,6 +53,10 @@ static const struct setting producer_defaults[] = {
     {"linger.ms", "1"},
     /* Less CPU than none, too: fewer bytes to copy (by a quarter at 64 in flight). */
     {"compression.codec", "lz4"},
+    /* The idempotent producer's own limit is 5. When it is reached librdkafka (2.0) doesn't sleep, but
+     * polls its socket in a loop until an answer comes, while a partition has events that waited
+     * long enough: a poll for each event more at 64 in flight (measured). Below it, it sleeps. */
+    {"max.in.flight.requests.per.connection", "4"},
     /* The Java clients' choice: their producers and ours agree on the partition of a key. */
     {"partitioner", "murmur2_random"},
     {NULL, NULL},

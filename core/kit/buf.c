@@ -69,13 +69,12 @@ int buf_reserve(struct mr_buf *buf, size_t len)
 
 int buf_add(struct mr_buf *buf, const void *bytes, size_t len)
 {
-    int rc;
     if (len == 0) {
         return buf->failed;
     }
-    rc = buf_reserve(buf, len);
-    if (rc != 0) {
-        return rc;
+    /* Nearly always there is room: then without a call. */
+    if ((buf->failed != 0 || len > buf->capacity - buf->len) && buf_reserve(buf, len) != 0) {
+        return buf->failed;
     }
     memcpy(buf->ptr + buf->len, bytes, len);
     buf->len += len;
@@ -94,7 +93,11 @@ int buf_add_str(struct mr_buf *buf, const char *string)
 
 int buf_add_char(struct mr_buf *buf, char c)
 {
-    return buf_add(buf, &c, 1);
+    if ((buf->failed != 0 || buf->len == buf->capacity) && buf_reserve(buf, 1) != 0) {
+        return buf->failed;
+    }
+    buf->ptr[buf->len++] = c;
+    return 0;
 }
 
 int buf_addf(struct mr_buf *buf, const char *format, ...)

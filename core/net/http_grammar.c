@@ -34,26 +34,24 @@ void http_refuse_body(struct http_reader *reader)
                 reader->limits.body_option);
 }
 
-static bool is_alpha(unsigned char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 static bool is_digit(unsigned char c)
 {
     return c >= '0' && c <= '9';
 }
 
-static bool is_one_of(unsigned char c, const char *set)
-{
-    return c != '\0' && strchr(set, c) != NULL;
-}
-
 /* What a path and a query are made of (RFC 3986 3.3, 3.4); percent-encoding is checked by whoever
  * decodes it. */
+static const bool target_chars[256] = {
+    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['-'] = true, ['.'] = true,
+    ['_'] = true,         ['~'] = true,         ['!'] = true,         ['$'] = true, ['&'] = true,
+    ['\''] = true,        ['('] = true,         [')'] = true,         ['*'] = true, ['+'] = true,
+    [','] = true,         [';'] = true,         ['='] = true,         [':'] = true, ['@'] = true,
+    ['/'] = true,         ['?'] = true,         ['%'] = true,
+};
+
 static bool is_target_char(unsigned char c)
 {
-    return is_alpha(c) || is_digit(c) || is_one_of(c, "-._~!$&'()*+,;=:@/?%");
+    return target_chars[c];
 }
 
 static size_t span(struct mr_slice text, bool (*is_in)(unsigned char))

@@ -7,6 +7,7 @@
  * while STOPPING: the process ends there and then, status 1. */
 #include <assert.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +29,9 @@
 enum {
     DRAIN_MS_MIN = 200, /* what is idle needs a few turns of its loops to find that out */
     STOP_MS_MAX = 5000,
-    TEXT_BYTES_MAX = 1024 * 1024
+    TEXT_BYTES_MAX = 1024 * 1024,
+    HEAP_KEPT_BYTES = 2 * 1024 * 1024,
+    HEAP_BLOCK_BYTES_MAX = 1024 * 1024, /* larger ones are mapped by themselves */
 };
 
 enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_DRAINING, PHASE_STOPPING };
@@ -545,11 +548,21 @@ static void open_standard_streams(void)
     }
 }
 
+/* By default glibc gives back to the system what is free at the end of the heap as soon as that is
+ * 128 KiB, and asks for it anew a moment later: with each batch, for librdkafka's buffers are of
+ * that size. What is kept instead is bounded by this, for each arena. */
+static void keep_freed_memory(void)
+{
+    (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_BYTES);
+    (void)mallopt(M_MMAP_THRESHOLD, HEAP_BLOCK_BYTES_MAX);
+}
+
 int mr_program_main(int argc, char **argv, const struct mr_program_spec *spec)
 {
     struct settings settings;
     struct mr_error err;
     int status;
+    keep_freed_memory();
     open_standard_streams();
     (void)signal(SIGPIPE, SIG_IGN);
     if (settings_init(&settings, spec, &err) != 0) {
