@@ -16,11 +16,14 @@ int bridge_authentication_open(struct bridge_authentication *authentication, uv_
     authentication->options = options;
     authentication_metrics_init(&authentication->metrics);
     authentication->attempts = attempts_new(options->attempts_max, options->attempts_ms);
-    if (authentication->attempts == NULL) {
+    authentication->rooms = password_rooms_new();
+    if (authentication->attempts == NULL || authentication->rooms == NULL) {
+        attempts_free(authentication->attempts);
+        password_rooms_free(authentication->rooms);
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
     authentication->magic = AUTHENTICATION_MAGIC;
-    return devices_source_open(&authentication->devices, loop, options->devices,
+    return devices_source_open(&authentication->devices, loop, bridge_file(options->devices),
                                &authentication->metrics, on_new, user, err);
 }
 
@@ -35,6 +38,7 @@ int bridge_authentication_equip(struct bridge_authentication *authentication, uv
         .options = authentication->options,
         .devices = authentication->devices.devices,
         .attempts = authentication->attempts,
+        .rooms = authentication->rooms,
         .metrics = &authentication->metrics,
         .on_decided = exchange_go_on,
         .user = exchanges,
@@ -55,6 +59,7 @@ static void on_devices_closed(struct devices_source *devices)
         CONTAINER_OF(devices, struct bridge_authentication, devices);
     MAGIC_CHECK(authentication, AUTHENTICATION_MAGIC);
     attempts_free(authentication->attempts);
+    password_rooms_free(authentication->rooms);
     authentication->magic = 0;
     authentication->on_closed(authentication->user);
 }

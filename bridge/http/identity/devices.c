@@ -3,10 +3,10 @@
 
 #include <assert.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "bridge/http/identity/password_hash.h"
 #include "kit/mem.h"
+#include "kit/random.h"
 
 struct devices *devices_new(void)
 {
@@ -15,8 +15,7 @@ struct devices *devices_new(void)
         return NULL;
     }
     atomic_init(&devices->owners, 1);
-    /* Without it the choice could be foreseen; nothing worse. */
-    (void)!getrandom(&devices->seed, sizeof devices->seed, GRND_NONBLOCK);
+    devices->seed = random_seed();
     return devices;
 }
 
