@@ -36,7 +36,7 @@ static void assert_unauthorized(const struct identity_fixture *f, const char *us
 
 static void test_wrong_ones_are_told_the_same(void **state)
 {
-    static const char *const flags[] = {"--http.attempts.max=0", NULL};
+    static const char *const flags[] = {"--http.attempts.max=0", "--http.answer.timeout=30s", NULL};
     struct identity_fixture f;
     struct mock_records records;
     int fd;
@@ -151,7 +151,8 @@ static void test_a_batch_of_a_gateway(void **state)
 
 static void test_wrong_ones_are_limited(void **state)
 {
-    static const char *const flags[] = {"--http.attempts.max=3", "--http.attempts.time=4s", NULL};
+    static const char *const flags[] = {"--http.attempts.max=3", "--http.attempts.time=8s",
+                                        "--http.answer.timeout=30s", NULL};
     struct identity_fixture f;
     struct raw_reply reply;
     const char *retry;
@@ -166,7 +167,7 @@ static void test_wrong_ones_are_limited(void **state)
     raw_check_problem(&reply, 429, NULL);
     retry = strstr(reply.head, "\r\nRetry-After: ");
     assert_non_null(retry);
-    assert_in_range(strtol(retry + 15, NULL, 10), 1, 4);
+    assert_in_range(strtol(retry + 15, NULL, 10), 1, 8);
     free(reply.body);
     assert_int_equal(bridge_metric(&f.bridge, CHECKS), 4);
     assert_int_equal(bridge_metric(&f.bridge, OUTCOME("limited")), 1);
@@ -199,7 +200,8 @@ static int status_from(const struct identity_fixture *f, uint32_t from, const ch
 
 static void test_each_address_is_judged_by_itself(void **state)
 {
-    static const char *const flags[] = {"--http.attempts.max=2", "--http.attempts.time=1h", NULL};
+    static const char *const flags[] = {"--http.attempts.max=2", "--http.attempts.time=1h",
+                                        "--http.answer.timeout=30s", NULL};
     enum { OTHER = INADDR_LOOPBACK + 1 };
     struct identity_fixture f;
     (void)state;
