@@ -26,6 +26,25 @@ static void wait_until_checked(const struct identity_fixture *f)
     }
 }
 
+/* Wrong passwords, each other ones; `least` of them wait or are checked then. */
+static void open_slow(const struct identity_fixture *f, int *ret_fds, int count, long least)
+{
+    for (int i = 0; i < count; i++) {
+        char user[32];
+        (void)snprintf(user, sizeof user, "slow@farm:wrong-%d", i);
+        ret_fds[i] = identity_open_and_put(f, user);
+    }
+    identity_wait_metric(f, WAITING, least);
+}
+
+static void expect_wrong(const int *fds, int count)
+{
+    for (int i = 0; i < count; i++) {
+        raw_expect(fds[i], 401, NULL);
+        (void)close(fds[i]);
+    }
+}
+
 static void test_those_found_right_do_not_wait_behind_others(void **state)
 {
     static const char *const flags[] = {"--http.attempts.max=0", NULL};
@@ -34,12 +53,7 @@ static void test_those_found_right_do_not_wait_behind_others(void **state)
     (void)state;
     identity_start(&f, flags);
     assert_int_equal(identity_status_of(&f, "d1@farm:sesame"), 202);
-    for (int i = 0; i < MANY; i++) {
-        char user[32];
-        (void)snprintf(user, sizeof user, "slow@farm:wrong-%d", i);
-        fds[i] = identity_open_and_put(&f, user);
-    }
-    identity_wait_metric(&f, WAITING, MANY / 2);
+    open_slow(&f, fds, MANY, MANY / 2);
     for (int i = 0; i < MANY; i++) {
         assert_int_equal(identity_status_of(&f, "d1@farm:sesame"), 202);
     }
@@ -93,12 +107,7 @@ static void test_a_drain_does_not_wait_for_all_that_is_queued(void **state)
     int fds[4 * MANY];
     (void)state;
     identity_start(&f, flags);
-    for (int i = 0; i < 4 * MANY; i++) {
-        char user[32];
-        (void)snprintf(user, sizeof user, "slow@farm:wrong-%d", i);
-        fds[i] = identity_open_and_put(&f, user);
-    }
-    identity_wait_metric(&f, WAITING, 2 * MANY);
+    open_slow(&f, fds, 4 * MANY, 2 * MANY);
     spawned_signal(&f.bridge.child, SIGTERM);
     for (int i = 0; i < 4 * MANY; i++) {
         struct raw_reply reply;
@@ -120,12 +129,7 @@ static void test_over_the_deadline_they_are_given_up(void **state)
     int fds[MANY];
     (void)state;
     identity_start(&f, flags);
-    for (int i = 0; i < MANY; i++) {
-        char user[32];
-        (void)snprintf(user, sizeof user, "slow@farm:wrong-%d", i);
-        fds[i] = identity_open_and_put(&f, user);
-    }
-    identity_wait_metric(&f, WAITING, MANY / 2);
+    open_slow(&f, fds, MANY, MANY / 2);
     spawned_signal(&f.bridge.child, SIGTERM);
     assert_int_equal(spawned_wait(&f.bridge.child), 1);
     assert_null(strstr(f.bridge.child.log, "not a live"));
@@ -145,18 +149,12 @@ static void test_too_many_checks_are_a_503(void **state)
     int fds[3];
     (void)state;
     identity_start(&f, flags);
-    fds[0] = identity_open_and_put(&f, "slow@farm:a");
-    fds[1] = identity_open_and_put(&f, "slow@farm:b");
-    fds[2] = identity_open_and_put(&f, "slow@farm:c");
-    identity_wait_metric(&f, WAITING, 3); /* two run, one waits */
+    open_slow(&f, fds, 3, 3); /* two run, one waits */
     assert_int_equal(identity_ask(&f, "/v1/c", "d1@farm:sesame", &reply), 503);
     assert_non_null(strstr(reply.head, "\r\nRetry-After: 1\r\n"));
     raw_check_problem(&reply, 503, NULL);
     free(reply.body);
-    for (int i = 0; i < 3; i++) {
-        raw_expect(fds[i], 401, NULL);
-        (void)close(fds[i]);
-    }
+    expect_wrong(fds, 3);
     assert_int_equal(identity_status_of(&f, "d1@farm:sesame"), 202);
     identity_stop(&f);
 }
@@ -172,12 +170,7 @@ static void test_all_loops_together_check_two_at_a_time(void **state)
     int fds[MANY];
     (void)state;
     identity_start(&f, flags);
-    for (int i = 0; i < MANY; i++) {
-        char user[32];
-        (void)snprintf(user, sizeof user, "slow@farm:wrong-%d", i);
-        fds[i] = identity_open_and_put(&f, user);
-    }
-    identity_wait_metric(&f, WAITING, MANY);
+    open_slow(&f, fds, MANY, MANY);
     until = raw_now_s() + CHECKED_S;
     for (long waiting = MANY; waiting > 0;) {
         long begun = bridge_metric(&f.bridge, CHECKS); /* first: some may end meanwhile */
@@ -185,10 +178,7 @@ static void test_all_loops_together_check_two_at_a_time(void **state)
         assert_in_range(begun - (MANY - waiting), 0, 2);
         assert_true(raw_now_s() < until);
     }
-    for (int i = 0; i < MANY; i++) {
-        raw_expect(fds[i], 401, NULL);
-        (void)close(fds[i]);
-    }
+    expect_wrong(fds, MANY);
     assert_int_equal(bridge_metric(&f.bridge, CHECKS), MANY);
     identity_stop(&f);
 }
@@ -202,14 +192,9 @@ static void test_places_are_shared_out(void **state)
     int fds[2];
     (void)state;
     identity_start(&f, flags);
-    fds[0] = identity_open_and_put(&f, "slow@farm:a");
-    fds[1] = identity_open_and_put(&f, "slow@farm:b");
-    identity_wait_metric(&f, WAITING, 2);
+    open_slow(&f, fds, 2, 2);
     assert_int_equal(identity_status_of(&f, "d1@farm:sesame"), 503);
-    for (int i = 0; i < 2; i++) {
-        raw_expect(fds[i], 401, NULL);
-        (void)close(fds[i]);
-    }
+    expect_wrong(fds, 2);
     assert_int_equal(identity_status_of(&f, "d1@farm:sesame"), 202);
     identity_stop(&f);
 }
@@ -223,12 +208,7 @@ static void test_the_time_of_the_answer_counts(void **state)
     int fds[MANY];
     (void)state;
     identity_start(&f, flags);
-    for (int i = 0; i < MANY; i++) {
-        char user[32];
-        (void)snprintf(user, sizeof user, "slow@farm:wrong-%d", i);
-        fds[i] = identity_open_and_put(&f, user);
-    }
-    identity_wait_metric(&f, WAITING, MANY - 2);
+    open_slow(&f, fds, MANY, MANY - 2);
     assert_int_equal(identity_ask(&f, "/v1/c", "slow@farm:slow", &reply), 503);
     assert_non_null(strstr(reply.body, "its password could not be checked in time"));
     free(reply.body);
