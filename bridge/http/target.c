@@ -81,6 +81,14 @@ static bool is_encoded(const struct dialect_request *request)
     return count > 1;
 }
 
+/* RFC 9110 14.5: a PUT of a part, which would be taken for the whole. */
+static bool is_partial_put(const struct dialect_request *request)
+{
+    unsigned count;
+    (void)request->header(request->from, "Content-Range", &count);
+    return count > 0 && mr_slice_is(request->method, MR_SLICE("PUT"));
+}
+
 static const struct dialect *find(struct mr_slice path, const struct dialect *const *dialects,
                                   size_t count)
 {
@@ -105,7 +113,6 @@ const struct dialect *target_find(const struct dialect_request *request,
     }
     if (is_options && mr_slice_is(request->path, MR_SLICE("*"))) {
         return refuse(ret_refusal, 204, DIALECT_ALLOW_POST_PUT, ""); /* of all together */
-        ;
     }
     if (dialect == NULL) {
         return refuse(ret_refusal, 404, NULL,
@@ -122,6 +129,10 @@ const struct dialect *target_find(const struct dialect_request *request,
                        (int)strcspn(allow + sizeof ALLOW_NAME - 1, "\r"),
                        allow + sizeof ALLOW_NAME - 1);
         return NULL;
+    }
+    if (is_partial_put(request)) {
+        return refuse(ret_refusal, 400, NULL,
+                      "Content-Range: an event is sent whole; expected none");
     }
     if (is_encoded(request)) {
         return refuse(ret_refusal, 415, "Accept-Encoding: identity\r\n",

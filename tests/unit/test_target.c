@@ -105,6 +105,19 @@ static void test_methods(void **state)
     }
 }
 
+/* RFC 9110 14.5; in a POST it means nothing (14.2, 14.4). */
+static void test_a_part_is_not_put(void **state)
+{
+    static const char range[] = "Content-Range: bytes 0-1/5\r\n";
+    struct dialect_refusal refusal;
+    (void)state;
+    assert_null(find("PUT /both", range, &refusal));
+    assert_int_equal(refusal.status, 400);
+    assert_non_null(strstr(refusal.detail, "Content-Range"));
+    assert_non_null(find("PUT /both", "", &refusal));
+    assert_non_null(find("POST /v1/c", range, &refusal));
+}
+
 static void test_codings(void **state)
 {
     /* 8.4, 15.5.16, 12.5.3. */
@@ -141,6 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_dialect_is_found),
         cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_a_part_is_not_put),
         cmocka_unit_test(test_codings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
