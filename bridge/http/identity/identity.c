@@ -51,7 +51,7 @@ bool identity_may_speak_for(const struct identity *identity, struct mr_slice dev
     return false;
 }
 
-bool identity_sender_of(const struct identity *identity, struct mr_slice device,
+bool identity_sender_of(const struct identity *identity, struct mr_slice device, bool is_asked,
                         struct identity_sender *ret_sender)
 {
     *ret_sender =
@@ -60,7 +60,7 @@ bool identity_sender_of(const struct identity *identity, struct mr_slice device,
         return true;
     }
     if (!identity_may_speak_for(identity, device)) {
-        return false;
+        return !is_asked && identity->speaks_for.len == 0;
     }
     ret_sender->device = device;
     ret_sender->gateway = identity->device;
