@@ -16,6 +16,7 @@ struct bridge_authentication {
     const struct bridge_options *options;
     struct authentication_metrics metrics;
     struct attempts *attempts;
+    struct verified_shared *verified; /* NULL: there is one loop */
     struct devices_source devices;
     void (*on_closed)(void *user);
     void *user;

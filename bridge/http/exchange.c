@@ -26,6 +26,10 @@ enum {
     NS_IN_MS = 1000000,
 };
 
+/* The two times at which the head was judged differ: attempts.time has just ended, for one. */
+#define HALF_HERE \
+    "The event is surely not stored; send it again: it was refused by its head at first"
+
 #define TOO_LATE                                                                           \
     "The event is surely not stored; send it again later: too many were sent ahead of it " \
     "on this connection, and its time was up before it could be sent to Kafka"
@@ -313,10 +317,13 @@ static void dispatch(struct exchanges *exchanges, struct http_request *request,
                      const struct identity *identity)
 {
     const struct dialect_request from = exchange_dialect_request(request, identity);
+    const struct dialect_refusal half_here = {.status = 503, .detail = HALF_HERE};
     struct dialect_refusal refusal;
     const struct dialect *dialect = target_find(&from, dialects, MR_COUNT_OF(dialects), &refusal);
     if (dialect == NULL) {
         exchange_refuse(exchanges, request, &refusal);
+    } else if (!http_request_is_whole(request)) {
+        exchange_refuse(exchanges, request, &half_here);
     } else if (dialect->is_batch != NULL && dialect->is_batch(&from)) {
         exchange_begin_batch(exchanges, request, dialect, &from);
     } else {
@@ -332,7 +339,7 @@ bool exchange_wants_content(const struct http_request *request, void *user)
     struct dialect_refusal refusal;
     MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
     if (exchanges->authenticator != NULL &&
-        !authenticator_finds_credentials(exchanges->authenticator, request)) {
+        !authenticator_may_let_in(exchanges->authenticator, request)) {
         return false;
     }
     return target_find(&from, dialects, MR_COUNT_OF(dialects), &refusal) != NULL;

@@ -49,6 +49,7 @@ struct authenticator {
     struct mr_buf names;            /* of a certificate */
     uv_timer_t timer;
     bool is_stopped;
+    bool is_trial; /* nothing is counted */
     void (*closed)(void *user);
     void *closed_user;
     char retry_after[RETRY_AFTER_BYTES];
@@ -56,7 +57,9 @@ struct authenticator {
 
 static void count(const struct authenticator *a, enum authentication_outcome outcome)
 {
-    mr_count(a->config.metrics->outcomes[outcome], 1);
+    if (!a->is_trial) {
+        mr_count(a->config.metrics->outcomes[outcome], 1);
+    }
 }
 
 static enum authenticated refuse(const struct authenticator *a, enum authentication_outcome outcome,
@@ -204,6 +207,28 @@ static enum authenticated judge(struct authenticator *a, const struct password_c
     return let_in(a, AUTHENTICATION_CHECKED, &device, ret_identity, ret_refusal);
 }
 
+static bool is_verified(struct authenticator *a, const struct verified_digest *digest)
+{
+    if (verified_cache_has(a->cache, digest)) {
+        return true;
+    }
+    if (a->config.verified == NULL || !verified_shared_has(a->config.verified, digest)) {
+        return false;
+    }
+    verified_cache_add(a->cache, digest);
+    return true;
+}
+
+static void remember(struct authenticator *a, const struct verified_digest *digest)
+{
+    if (!verified_cache_has(a->cache, digest)) {
+        verified_cache_add(a->cache, digest);
+    }
+    if (a->config.verified != NULL) {
+        verified_shared_add(a->config.verified, digest);
+    }
+}
+
 static void on_checked(struct password_check *check, void *user)
 {
     const struct password_claim *claim = &check->claim;
@@ -211,9 +236,9 @@ static void on_checked(struct password_check *check, void *user)
     struct authenticator *a;
     bool is_right = check->verdict == PASSWORD_RIGHT && claim->is_known;
     MAGIC_CAST(a, user, AUTHENTICATOR_MAGIC);
-    if (is_right && !verified_cache_has(a->cache, &claim->digest)) {
-        verified_cache_add(a->cache, &claim->digest);
-    } else if (check->verdict != PASSWORD_NOT_CHECKED && !is_right) {
+    if (is_right) {
+        remember(a, &claim->digest);
+    } else if (check->verdict != PASSWORD_NOT_CHECKED) {
         attempts_failed(a->config.attempts, claim->source, uv_now(a->config.loop));
     }
     check->waiter = NULL;
@@ -345,26 +370,36 @@ static bool make_digest(struct authenticator *a, struct password_claim *claim)
     return verified_cache_digest(a->cache, parts, MR_COUNT_OF(parts), &claim->digest);
 }
 
+/* What the credentials claim; `ret_device` if that is known. False: out of memory. */
+static bool make_claim(struct authenticator *a, const struct basic_credentials *credentials,
+                       const struct http_client_address *address, struct password_claim *ret_claim,
+                       struct device *ret_device)
+{
+    struct password_claim claim = {.source = attempts_source_of(address),
+                                   .application = credentials->application,
+                                   .device = credentials->device,
+                                   .password = credentials->password};
+    claim.is_known = devices_find(a->devices, claim.application, claim.device, ret_device) &&
+                     ret_device->hash.ptr != NULL;
+    claim.hash = claim.is_known
+                     ? ret_device->hash
+                     : devices_hash_for_unknown(a->devices, claim.application, claim.device);
+    *ret_claim = claim;
+    return make_digest(a, ret_claim);
+}
+
 static enum authenticated by_password(struct authenticator *a, struct http_request *request,
                                       const struct basic_credentials *credentials,
                                       struct identity *ret_identity,
                                       struct dialect_refusal *ret_refusal)
 {
     struct http_client_address address = http_request_client_address(request);
-    struct password_claim claim = {.source = attempts_source_of(&address),
-                                   .application = credentials->application,
-                                   .device = credentials->device,
-                                   .password = credentials->password};
+    struct password_claim claim;
     struct device device;
-    claim.is_known = devices_find(a->devices, claim.application, claim.device, &device) &&
-                     device.hash.ptr != NULL;
-    claim.hash = claim.is_known
-                     ? device.hash
-                     : devices_hash_for_unknown(a->devices, claim.application, claim.device);
-    if (!make_digest(a, &claim)) {
+    if (!make_claim(a, credentials, &address, &claim, &device)) {
         return refuse_busy(a, "out of memory", ret_refusal);
     }
-    if (claim.is_known && verified_cache_has(a->cache, &claim.digest)) {
+    if (claim.is_known && is_verified(a, &claim.digest)) {
         return let_in(a, AUTHENTICATION_CACHED, &device, ret_identity, ret_refusal);
     }
     return begin_check(a, request, &address, &claim, ret_refusal);
@@ -428,17 +463,56 @@ enum authenticated authenticate(struct authenticator *a, struct http_request *re
                         ret_refusal);
 }
 
-bool authenticator_finds_credentials(const struct authenticator *a,
-                                     const struct http_request *request)
+static bool may_password(struct authenticator *a, const struct http_request *request,
+                         const struct basic_credentials *credentials)
+{
+    struct http_client_address address = http_request_client_address(request);
+    struct password_claim claim;
+    struct device device;
+    if (!make_claim(a, credentials, &address, &claim, &device)) {
+        return false;
+    }
+    if (claim.is_known && is_verified(a, &claim.digest)) {
+        return device.is_enabled;
+    }
+    return password_checks_find(a->checks, &claim.digest) != NULL ||
+           attempts_wait_ms(a->config.attempts, claim.source, uv_now(a->config.loop)) == 0;
+}
+
+static bool may_certificate(struct authenticator *a, const struct http_request *request)
+{
+    struct mr_slice subject = http_request_certificate_subject(request);
+    struct identity identity;
+    struct dialect_refusal refusal;
+    bool may;
+    a->is_trial = true;
+    may =
+        subject.ptr != NULL && by_certificate(a, subject, &identity, &refusal) == AUTHENTICATED_YES;
+    a->is_trial = false;
+    return may;
+}
+
+bool authenticator_may_let_in(struct authenticator *a, const struct http_request *request)
 {
     unsigned headers;
     struct mr_slice header = http_request_header(request, "Authorization", &headers);
     int auth = a->config.options->auth;
+    struct basic_credentials credentials;
+    struct mr_error err;
+    bool may;
     MAGIC_CHECK(a, AUTHENTICATOR_MAGIC);
-    if (auth != BRIDGE_AUTH_CERTIFICATE && headers > 0) {
-        return headers == 1 && basic_is_mine(header);
+    if (a->is_stopped) {
+        return false;
     }
-    return auth != BRIDGE_AUTH_BASIC && http_request_certificate_subject(request).ptr != NULL;
+    if (auth == BRIDGE_AUTH_CERTIFICATE || headers == 0) {
+        return auth != BRIDGE_AUTH_BASIC && may_certificate(a, request);
+    }
+    if (headers > 1 || !basic_is_mine(header) || basic_parse(header, &credentials, &err) != 0) {
+        return false;
+    }
+    may = may_password(a, request, &credentials);
+    basic_forget(&credentials);
+    return may;
 }
 
 /* --- life --- */
@@ -480,7 +554,10 @@ int authenticator_open(const struct authenticator_config *config,
     a->config = *config;
     a->devices = devices_own(config->devices);
     buf_init(&a->names, NAMES_BYTES_MAX);
-    rc = verified_cache_new((size_t)config->options->password_cache_max, &a->cache, err);
+    rc = config->verified == NULL
+             ? verified_cache_new((size_t)config->options->password_cache_max, &a->cache, err)
+             : verified_shared_join(config->verified, (size_t)config->options->password_cache_max,
+                                    &a->cache, err);
     if (rc == 0) {
         a->checks = make_checks(a);
         rc = a->checks == NULL ? mr_error_set(err, MR_ENOMEM, "out of memory") : 0;

@@ -16,6 +16,7 @@
 #include "bridge/http/identity/attempts.h"
 #include "bridge/http/identity/authentication_metrics.h"
 #include "bridge/http/identity/devices.h"
+#include "bridge/http/identity/verified_shared.h"
 #include "net/http_server.h"
 
 struct authenticator;
@@ -30,8 +31,9 @@ typedef void (*authenticated_cb)(struct http_request *request, const struct iden
 struct authenticator_config {
     uv_loop_t *loop;
     const struct bridge_options *options;
-    struct devices *devices;   /* one more owner */
-    struct attempts *attempts; /* all loops'; must outlive it */
+    struct devices *devices;          /* one more owner */
+    struct attempts *attempts;        /* all loops'; must outlive it */
+    struct verified_shared *verified; /* as well; NULL: there is one loop */
     const struct authentication_metrics *metrics;
     authenticated_cb on_decided;
     void *user;
@@ -53,9 +55,10 @@ void authenticator_close(struct authenticator *authenticator, void (*closed)(voi
 void authenticator_offer(struct authenticator *authenticator, struct devices *devices);
 void authenticator_renew(struct authenticator *authenticator);
 
-/* Whether the head has any that could be right; false: `authenticate` will say NO. */
-bool authenticator_finds_credentials(const struct authenticator *authenticator,
-                                     const struct http_request *request);
+/* What the head says before the rest is here, without a check or a trace. False: as things stand
+ * `authenticate` will say NO. */
+bool authenticator_may_let_in(struct authenticator *authenticator,
+                              const struct http_request *request);
 
 /* YES: `ret_identity`, which lives until the loop goes on. NO: `ret_refusal`, as long. */
 enum authenticated authenticate(struct authenticator *authenticator, struct http_request *request,
