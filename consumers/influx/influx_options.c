@@ -104,6 +104,7 @@ void influx_options_check(const void *options, struct mr_check *check)
     if (influx->uri != NULL && mr_http_base_url_check(influx->uri, &err) != 0) {
         mr_check_problem(check, NULL, "uri", "%s", err.text);
     }
+    (void)mr_check_file_name(check, NULL, "tls.ca", influx->tls_ca);
     if (influx->username == NULL && influx->password != NULL &&
         mr_check_is_right(check, NULL, "username")) {
         mr_check_problem(check, NULL, "password", "given without username");

@@ -6,6 +6,7 @@
 
 #include "event/check.h"
 #include "kit/ascii.h"
+#include "kit/slice.h"
 
 void http_refuse(struct http_reader *reader, int status, const char *reason)
 {
@@ -189,17 +190,6 @@ void http_parse_request_line(struct http_reader *reader, size_t len)
     }
 }
 
-static struct mr_slice trim(struct mr_slice text)
-{
-    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t')) {
-        text = skip(text, 1);
-    }
-    while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t')) {
-        text.len--;
-    }
-    return text;
-}
-
 /* RFC 9112 5: field-name ":" OWS field-value OWS. */
 void http_parse_field_line(struct http_reader *reader, size_t len)
 {
@@ -218,7 +208,7 @@ void http_parse_field_line(struct http_reader *reader, size_t len)
         http_refuse(reader, 431, "more than 64 header lines");
         return;
     }
-    value = trim(skip(line, name_len + 1));
+    value = slice_trim(skip(line, name_len + 1));
     reader->headers[reader->header_count] = (struct http_header){
         .name = offset_of(reader, line.ptr),
         .name_len = (uint32_t)name_len,
@@ -265,10 +255,7 @@ static void parse_content_length(struct http_reader *reader, struct mr_slice tex
 static struct mr_slice next_element(struct mr_slice *list)
 {
     while (list->len > 0) {
-        const char *comma = memchr(list->ptr, ',', list->len);
-        size_t len = comma == NULL ? list->len : (size_t)(comma - list->ptr);
-        struct mr_slice element = trim(mr_slice(list->ptr, len));
-        *list = skip(*list, comma == NULL ? len : len + 1);
+        struct mr_slice element = slice_trim(slice_cut(list, ','));
         if (element.len > 0) {
             return element;
         }

@@ -174,6 +174,7 @@ static int on_pass_phrase(char *ret_phrase, int size, int is_writing, void *user
 
 static int use_key(struct tls_context *context, const struct source *source)
 {
+    X509 *certificate = SSL_CTX_get0_certificate(context->ssl); /* NULL: it could not be used */
     bool is_encrypted = false;
     EVP_PKEY *key;
     BIO *bio;
@@ -186,9 +187,9 @@ static int use_key(struct tls_context *context, const struct source *source)
         rc = refuse(source, "protected by a pass phrase: give a key without one");
     } else if (key == NULL) {
         rc = refuse(source, "no private key in it, in PEM form");
-    } else if (X509_check_private_key(SSL_CTX_get0_certificate(context->ssl), key) != 1) {
+    } else if (certificate != NULL && X509_check_private_key(certificate, key) != 1) {
         rc = refuse(source, "does not belong to the certificate");
-    } else if (SSL_CTX_use_PrivateKey(context->ssl, key) != 1) {
+    } else if (certificate != NULL && SSL_CTX_use_PrivateKey(context->ssl, key) != 1) {
         rc = refuse_with_reason(source, "the key can't be used");
     }
     EVP_PKEY_free(key);
@@ -323,8 +324,8 @@ static bool set_up(SSL_CTX *ssl, const struct tls_context_config *config)
            SSL_CTX_set_session_id_context(ssl, session_context, sizeof session_context) == 1;
 }
 
-static int use_files(struct tls_context *context, const struct tls_context_config *config,
-                     enum tls_file *ret_file, struct mr_error *err)
+static int use_file(struct tls_context *context, const char *path, enum tls_file file,
+                    struct mr_error *err)
 {
     static int (*const uses[TLS_FILES])(struct tls_context *, const struct source *) = {
         [TLS_FILE_CERTIFICATE] = use_certificate,
@@ -332,18 +333,30 @@ static int use_files(struct tls_context *context, const struct tls_context_confi
         [TLS_FILE_CLIENT_CA] = trust_clients,
         [TLS_FILE_CLIENT_CRL] = use_crl,
     };
-    int files = config->client == TLS_CLIENT_NONE ? TLS_FILE_KEY + 1 : TLS_FILES;
-    for (int i = 0; i < files; i++) {
-        struct source source = {.path = config->files[i], .err = err};
+    const struct source source = {.path = path, .err = err};
+    int rc;
+    ERR_clear_error();
+    rc = uses[file](context, &source);
+    ERR_clear_error();
+    return rc;
+}
+
+static int files_of(const struct tls_context_config *config)
+{
+    return config->client == TLS_CLIENT_NONE ? TLS_FILE_KEY + 1 : TLS_FILES;
+}
+
+static int use_files(struct tls_context *context, const struct tls_context_config *config,
+                     enum tls_file *ret_file, struct mr_error *err)
+{
+    for (int i = 0; i < files_of(config); i++) {
         int rc;
-        if (i == TLS_FILE_CLIENT_CRL && source.path == NULL) {
+        if (i == TLS_FILE_CLIENT_CRL && config->files[i] == NULL) {
             continue;
         }
         *ret_file = (enum tls_file)i;
-        ERR_clear_error();
-        rc = source.path == NULL ? mr_error_set(err, MR_ECONFIG, "no file is given")
-                                 : uses[i](context, &source);
-        ERR_clear_error();
+        rc = config->files[i] == NULL ? mr_error_set(err, MR_ECONFIG, "no file is given")
+                                      : use_file(context, config->files[i], *ret_file, err);
         if (rc != 0) {
             return rc;
         }
@@ -351,12 +364,11 @@ static int use_files(struct tls_context *context, const struct tls_context_confi
     return 0;
 }
 
-int tls_context_new(const struct tls_context_config *config, struct tls_context **ret_context,
-                    enum tls_file *ret_file, struct mr_error *err)
+/* Without the files. Errors: MR_ENOMEM. */
+static int begin(const struct tls_context_config *config, struct tls_context **ret_context,
+                 struct mr_error *err)
 {
     struct tls_context *context = mem_zalloc(sizeof *context);
-    int rc;
-    *ret_file = TLS_FILE_CERTIFICATE;
     if (context == NULL) {
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
@@ -365,16 +377,49 @@ int tls_context_new(const struct tls_context_config *config, struct tls_context 
     ERR_clear_error();
     context->ssl = SSL_CTX_new(TLS_server_method());
     if (context->ssl == NULL || !set_up(context->ssl, config)) {
-        rc = mr_error_set(err, MR_ENOMEM, "OpenSSL can't be set up (%s)", reason());
+        (void)mr_error_set(err, MR_ENOMEM, "OpenSSL can't be set up (%s)", reason());
         ERR_clear_error();
-    } else {
-        rc = use_files(context, config, ret_file, err);
+        tls_context_unref(context);
+        return MR_ENOMEM;
     }
+    *ret_context = context;
+    return 0;
+}
+
+int tls_context_new(const struct tls_context_config *config, struct tls_context **ret_context,
+                    enum tls_file *ret_file, struct mr_error *err)
+{
+    struct tls_context *context;
+    int rc;
+    *ret_file = TLS_FILE_CERTIFICATE;
+    rc = begin(config, &context, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = use_files(context, config, ret_file, err);
     if (rc != 0) {
         tls_context_unref(context);
         return rc;
     }
     *ret_context = context;
+    return 0;
+}
+
+int tls_context_check(const struct tls_context_config *config,
+                      struct mr_error ret_errors[TLS_FILES], struct mr_error *err)
+{
+    struct tls_context *context;
+    int rc = begin(config, &context, err);
+    memset(ret_errors, 0, TLS_FILES * sizeof ret_errors[0]);
+    if (rc != 0) {
+        return rc;
+    }
+    for (int i = 0; i < files_of(config); i++) {
+        if (config->files[i] != NULL) {
+            (void)use_file(context, config->files[i], (enum tls_file)i, &ret_errors[i]);
+        }
+    }
+    tls_context_unref(context);
     return 0;
 }
 

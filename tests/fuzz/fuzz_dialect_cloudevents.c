@@ -27,7 +27,7 @@ static struct dialect_request request_of(const struct http_reader *reader,
 }
 
 /* A dialect may refuse so, and its text can be shown. */
-static void must_be_refusal(const struct dialect_refusal *refusal)
+static void must_be_refusal(const struct refusal *refusal)
 {
     MUST(refusal->status == 400 || refusal->status == 405 || refusal->status == 415);
     MUST((refusal->status == 405) == (refusal->headers != NULL));
@@ -43,7 +43,7 @@ static void must_be_allowed(const struct mr_event *event, const struct identity 
     struct mr_slice gateway = mr_event_string(event, "gateway");
     if (identity_is_known(identity)) {
         MUST(mr_slice_is(mr_event_string(event, "application"), identity->application));
-        MUST(identity_may_speak_for(identity, device));
+        MUST(speaks_for_allows(identity, device));
         MUST(has_gateway || mr_slice_is(device, identity->device));
         MUST(!has_gateway || mr_slice_is(gateway, identity->device));
     }
@@ -114,7 +114,7 @@ static void must_survive_http(const struct mr_event *event)
     static const struct http_limits limits = {.head_bytes_max = HEAD_BYTES_MAX,
                                               .body_bytes_max = 2 * BODY_BYTES_MAX};
     struct mr_event *again = mr_event_new();
-    struct dialect_refusal refusal;
+    struct refusal refusal;
     struct http_reader reader;
     struct mr_buf text;
     MUST(again != NULL);
@@ -152,7 +152,7 @@ static void must_be_event(struct mr_event *event, const struct identity *identit
 static void read_single(const struct dialect_request *request)
 {
     struct mr_event *event = mr_event_new();
-    struct dialect_refusal refusal = {0};
+    struct refusal refusal = {0};
     int rc;
     MUST(event != NULL);
     rc = dialect_cloudevents.read(request, event, &refusal);
@@ -186,7 +186,7 @@ static void read_batch(const struct dialect_request *request)
     struct mr_event *again = mr_event_new();
     struct dialect_cursor cursor = {0};
     struct dialect_cursor second = {0};
-    struct dialect_refusal refusal = {0};
+    struct refusal refusal = {0};
     int rc;
     MUST(event != NULL && again != NULL);
     while ((rc = dialect_cloudevents.read_next(request, &cursor, event, &refusal)) ==

@@ -50,7 +50,7 @@ static void answer(struct http_request *request, int status)
 }
 
 static void on_decided(struct http_request *request, const struct identity *identity,
-                       const struct dialect_refusal *refusal, void *user)
+                       const struct refusal *refusal, void *user)
 {
     (void)user;
     answer(request, identity != NULL ? 202 : refusal->status);
@@ -60,7 +60,7 @@ static void on_request(struct http_request *request, void *user)
 {
     struct side *side;
     struct identity identity;
-    struct dialect_refusal refusal;
+    struct refusal refusal;
     enum authenticated authenticated;
     MAGIC_CAST(side, user, SIDE_MAGIC);
     authenticated = authenticate(side->authenticator, request, &identity, &refusal);
@@ -183,8 +183,10 @@ static void test_loops_share_what_they_share(void **state)
     authentication_metrics_init(&metrics);
     common.devices = read_devices();
     common.attempts = attempts_new(options.attempts_max, options.attempts_ms);
+    common.rooms = password_rooms_new();
     assert_non_null(common.attempts);
     assert_int_equal(verified_shared_new(10, &common.verified, NULL), 0);
+    assert_non_null(common.rooms);
     for (unsigned i = 0; i < SIDES; i++) {
         open_side(&sides[i], &common);
     }
@@ -205,6 +207,7 @@ static void test_loops_share_what_they_share(void **state)
     }
     devices_disown(common.devices);
     attempts_free(common.attempts);
+    password_rooms_free(common.rooms);
     verified_shared_free(common.verified);
 }
 
@@ -242,6 +245,8 @@ static void test_what_one_loop_found_right_all_know(void **state)
     authentication_metrics_init(&metrics);
     common.devices = read_devices();
     common.attempts = attempts_new(options.attempts_max, options.attempts_ms);
+    common.rooms = password_rooms_new();
+    assert_non_null(common.rooms);
     assert_non_null(common.attempts);
     assert_int_equal(verified_shared_new(10, &common.verified, NULL), 0);
     for (unsigned i = 0; i < SIDES; i++) {
@@ -262,6 +267,7 @@ static void test_what_one_loop_found_right_all_know(void **state)
     devices_disown(common.devices);
     attempts_free(common.attempts);
     verified_shared_free(common.verified);
+    password_rooms_free(common.rooms);
 }
 
 int main(void)

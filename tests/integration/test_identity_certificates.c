@@ -148,9 +148,12 @@ static void test_the_subject_is_the_device(void **state)
 
 static void test_other_rules(void **state)
 {
-    static const char *const flags[] = {"--http.auth=certificate", "--http.tls.client=required",
+    static const char *const flags[] = {"--http.auth=certificate",
+                                        "--http.tls.client=required",
                                         "--http.certificate.device=ou",
-                                        "--http.certificate.application.fixed=all of them", NULL};
+                                        "--http.certificate.application.fixed=all of them",
+                                        "--http.devices=" /* an empty name is none */,
+                                        NULL};
     struct fixture t;
     struct mock_records records;
     (void)state;
@@ -175,7 +178,8 @@ static void test_either(void **state)
     expect(&t, 202, NULL, gateway, "/v1/certificate", "");
     expect(&t, 202, NULL, gateway, "/v1/both", RIGHT); /* the header is looked at first */
     expect(&t, 401, "no device of this name", gateway, "/v1/no", WRONG);
-    expect(&t, 401, "or Authorization", NULL, "/v1/no", "");
+    expect(&t, 401, "expected a client certificate, over TLS, or Authorization", NULL, "/v1/no",
+           "");
     mock_kafka_read(&t.f.mock, "events", &records);
     assert_int_equal(records.count, 3);
     assert_stored(&records, "password", "farm", "d1", NULL);

@@ -152,6 +152,35 @@ static void test_too_many_checks_are_a_503(void **state)
     identity_stop(&f);
 }
 
+/* However many loops there are: more would fill libuv's pool, and Kafka's metadata wait behind
+ * them. What has begun and not ended runs. */
+static void test_all_loops_together_check_two_at_a_time(void **state)
+{
+    static const char *const flags[] = {"--http.attempts.max=0", "--http.answer.timeout=60s",
+                                        "--http.loops=4", NULL};
+    struct identity_fixture f;
+    int fds[MANY];
+    (void)state;
+    identity_start(&f, flags);
+    for (int i = 0; i < MANY; i++) {
+        char user[32];
+        (void)snprintf(user, sizeof user, "slow@farm:wrong-%d", i);
+        fds[i] = identity_open_and_put(&f, user);
+    }
+    identity_wait_metric(&f, WAITING, MANY);
+    for (long waiting = MANY; waiting > 0;) {
+        long begun = bridge_metric(&f.bridge, CHECKS); /* first: some may end meanwhile */
+        waiting = bridge_metric(&f.bridge, WAITING);
+        assert_in_range(begun - (MANY - waiting), 0, 2);
+    }
+    for (int i = 0; i < MANY; i++) {
+        raw_expect(fds[i], 401, NULL);
+        (void)close(fds[i]);
+    }
+    assert_int_equal(bridge_metric(&f.bridge, CHECKS), MANY);
+    identity_stop(&f);
+}
+
 /* One address never has more than a quarter of the places. */
 static void test_places_are_shared_out(void **state)
 {
@@ -239,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_a_drain_does_not_wait_for_all_that_is_queued),
         cmocka_unit_test(test_over_the_deadline_they_are_given_up),
         cmocka_unit_test(test_too_many_checks_are_a_503),
+        cmocka_unit_test(test_all_loops_together_check_two_at_a_time),
         cmocka_unit_test(test_places_are_shared_out),
         cmocka_unit_test(test_the_time_of_the_answer_counts),
         cmocka_unit_test(test_a_right_password_is_checked_once),

@@ -4,17 +4,16 @@
 #include <assert.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "bridge/http/identity/password_hash.h"
 #include "kit/mem.h"
+#include "kit/random.h"
 
 static uint64_t process_seed;
 
 static void draw_seed(void)
 {
-    /* Without it the choice could be foreseen; nothing worse. */
-    (void)!getrandom(&process_seed, sizeof process_seed, GRND_NONBLOCK);
+    process_seed = random_seed();
 }
 
 struct devices *devices_new(void)
