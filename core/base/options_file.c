@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/options_internal.h"
+#include "kit/slice.h"
 
 enum { LINE_BYTES_MAX = 16 * 1024 };
 
@@ -222,18 +223,16 @@ static void read_line(struct reader *reader, struct mr_slice raw)
 void options_read_bytes(struct options *options, const char *name, struct mr_slice bytes)
 {
     struct reader reader = {.options = options, .kind = SECTION_NONE};
-    size_t at = bytes.len >= 3 && memcmp(bytes.ptr, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
     reader.place.source = SOURCE_FILE;
     reader.place.file = ++options->file_count;
-    while (at < bytes.len) {
-        const char *begin = bytes.ptr + at;
-        const char *end = memchr(begin, '\n', bytes.len - at);
-        size_t len = end == NULL ? bytes.len - at : (size_t)(end - begin);
+    if (bytes.len >= 3 && memcmp(bytes.ptr, "\xEF\xBB\xBF", 3) == 0) {
+        bytes = mr_slice(bytes.ptr + 3, bytes.len - 3);
+    }
+    while (bytes.len > 0) {
         reader.place.line++;
         (void)snprintf(reader.place.origin, sizeof reader.place.origin, "%.700s:%u", name,
                        reader.place.line);
-        read_line(&reader, mr_slice(begin, len));
-        at += len + 1;
+        read_line(&reader, slice_cut(&bytes, '\n'));
     }
 }
 

@@ -11,7 +11,6 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/ssl.h>
 
 #include "kit/magic.h"
@@ -31,6 +30,9 @@ static const char ciphers_1_2[] =
 static const char ciphers_1_3[] =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 static const char groups[] = "X25519:P-256:P-384";
+/* OpenSSL wants one where clients show certificates. It may be the same for all contexts: a ticket
+ * of another doesn't open with this one's key. */
+static const unsigned char session_context[] = "millrace";
 static const unsigned char protocol[] = "\x08http/1.1";
 
 struct tls_context {
@@ -296,7 +298,6 @@ static bool set_up(SSL_CTX *ssl, const struct tls_context_config *config)
 {
     int version = config->version_min == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
     int verify = config->client == TLS_CLIENT_NONE ? SSL_VERIFY_NONE : SSL_VERIFY_PEER;
-    unsigned char session_context[SSL_MAX_SID_CTX_LENGTH];
     if (config->client == TLS_CLIENT_REQUIRED) {
         verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     }
@@ -320,8 +321,7 @@ static bool set_up(SSL_CTX *ssl, const struct tls_context_config *config)
            SSL_CTX_set1_groups_list(ssl, groups) == 1 &&
            SSL_CTX_set_num_tickets(ssl, TICKETS) == 1 &&
            SSL_CTX_set_session_ticket_cb(ssl, NULL, on_ticket, NULL) == 1 &&
-           RAND_bytes(session_context, sizeof session_context) == 1 &&
-           SSL_CTX_set_session_id_context(ssl, session_context, sizeof session_context) == 1;
+           SSL_CTX_set_session_id_context(ssl, session_context, sizeof session_context - 1) == 1;
 }
 
 static int use_file(struct tls_context *context, const char *path, enum tls_file file,

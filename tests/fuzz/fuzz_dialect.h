@@ -90,10 +90,10 @@ static inline void fuzz_must_be_event(struct mr_event *event, const struct diale
     }
 }
 
-static inline void fuzz_read(const struct dialect *dialect, const struct http_reader *reader,
-                             const struct identity *identity, bool may_hold_nothing)
+static inline struct dialect_request fuzz_request_of(const struct http_reader *reader,
+                                                     const struct identity *identity)
 {
-    const struct dialect_request request = {
+    return (struct dialect_request){
         .method = http_reader_method(reader),
         .path = http_reader_path(reader),
         .query = http_reader_query(reader),
@@ -103,6 +103,12 @@ static inline void fuzz_read(const struct dialect *dialect, const struct http_re
         .from = reader,
         .identity = *identity,
     };
+}
+
+static inline void fuzz_read(const struct dialect *dialect, const struct http_reader *reader,
+                             const struct identity *identity, bool may_hold_nothing)
+{
+    const struct dialect_request request = fuzz_request_of(reader, identity);
     struct refusal refusal = {0};
     struct mr_event *event;
     if (!dialect->is_mine(request.path)) {

@@ -11,21 +11,6 @@
 
 enum { HEAD_BYTES_MAX = 16384, BODY_BYTES_MAX = 65536, RECORD_BYTES_MAX = 1 << 24 };
 
-static struct dialect_request request_of(const struct http_reader *reader,
-                                         const struct identity *identity)
-{
-    return (struct dialect_request){
-        .method = http_reader_method(reader),
-        .path = http_reader_path(reader),
-        .query = http_reader_query(reader),
-        .body = http_reader_body(reader),
-        .header = fuzz_header,
-        .header_at = fuzz_header_at,
-        .from = reader,
-        .identity = *identity,
-    };
-}
-
 /* A dialect may refuse so, and its text can be shown. */
 static void must_be_refusal(const struct refusal *refusal)
 {
@@ -124,7 +109,7 @@ static void must_survive_http(const struct mr_event *event)
         struct dialect_request request;
         MUST(http_reader_feed(&reader, text.ptr, text.len) == text.len);
         MUST(reader.state == HTTP_READER_COMPLETE);
-        request = request_of(&reader, &fuzz_identities[0]);
+        request = fuzz_request_of(&reader, &fuzz_identities[0]);
         MUST(dialect_cloudevents.read(&request, again, &refusal) == DIALECT_EVENT);
         must_have_all(again, event);
     }
@@ -220,7 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     (void)http_reader_feed(&reader, (const char *)bytes + 1, size - 1);
     if (reader.state == HTTP_READER_COMPLETE) {
         struct dialect_request request =
-            request_of(&reader, &fuzz_identities[bytes[0] % MR_COUNT_OF(fuzz_identities)]);
+            fuzz_request_of(&reader, &fuzz_identities[bytes[0] % MR_COUNT_OF(fuzz_identities)]);
         if (!dialect_cloudevents.is_mine(request.path)) {
             MUST(!mr_slice_is(request.path, MR_SLICE("/events")));
         } else if (dialect_cloudevents.is_batch(&request)) {

@@ -14,7 +14,6 @@
 
 #include <cmocka.h>
 
-#include "lib/event_asserts.h"
 #include "lib/hashes.h"
 #include "lib/identity_fixture.h"
 
@@ -37,7 +36,7 @@ static void assert_unauthorized(const struct identity_fixture *f, const char *us
 
 static void test_wrong_ones_are_told_the_same(void **state)
 {
-    static const char *const flags[] = {"--http.attempts.max=0", NULL};
+    static const char *const flags[] = {"--http.attempts.max=0", "--http.answer.timeout=30s", NULL};
     struct identity_fixture f;
     struct mock_records records;
     int fd;
@@ -85,22 +84,6 @@ static void expect(const struct identity_fixture *f, int status, const char *tar
     free(reply.body);
 }
 
-static void assert_stored(const struct mock_records *records, const char *subject,
-                          const char *application, const char *device, const char *gateway)
-{
-    for (size_t i = 0; i < records->count; i++) {
-        const struct mock_record *record = &records->at[i];
-        if (mr_slice_is(mock_record_header(record, "ce_subject"), mr_slice_of(subject))) {
-            assert_slice(mock_record_header(record, "ce_application"), application);
-            assert_slice(mock_record_header(record, "ce_device"), device);
-            assert_true(
-                mr_slice_is(mock_record_header(record, "ce_gateway"), mr_slice_of(gateway)));
-            return;
-        }
-    }
-    fail_msg("no record of %s", subject);
-}
-
 static void test_the_proven_device_is_stored(void **state)
 {
     struct identity_fixture f;
@@ -116,11 +99,11 @@ static void test_the_proven_device_is_stored(void **state)
     expect(&f, 403, "/v1/no?as=d2", "d1@farm:sesame");
     mock_kafka_read(&f.bridge.mock, "events", &records);
     assert_int_equal(records.count, 5);
-    assert_stored(&records, "own", "farm", "d1", NULL);
-    assert_stored(&records, "lies", "farm", "d2", NULL);
-    assert_stored(&records, "default", "default", "plain", NULL);
-    assert_stored(&records, "as", "farm", "room-7", "gateway");
-    assert_stored(&records, "for", "farm", "d1", "gateway");
+    bridge_assert_sender(&records, "own", "farm", "d1", NULL);
+    bridge_assert_sender(&records, "lies", "farm", "d2", NULL);
+    bridge_assert_sender(&records, "default", "default", "plain", NULL);
+    bridge_assert_sender(&records, "as", "farm", "room-7", "gateway");
+    bridge_assert_sender(&records, "for", "farm", "d1", "gateway");
     mock_records_free(&records);
     identity_stop(&f);
 }
@@ -154,8 +137,8 @@ static void test_a_batch_of_a_gateway(void **state)
     raw_expect(fd, 202, "");
     mock_kafka_read(&f.bridge.mock, "events", &records);
     assert_int_equal(records.count, 2);
-    assert_stored(&records, "e1", "farm", "room-1", "gateway");
-    assert_stored(&records, "e2", "farm", "gateway", NULL);
+    bridge_assert_sender(&records, "e1", "farm", "room-1", "gateway");
+    bridge_assert_sender(&records, "e2", "farm", "gateway", NULL);
     mock_records_free(&records);
     mock_kafka_set_rtt(&f.bridge.mock, 60000);
     bridge_put_event(fd, "/events", BATCH, events);
@@ -222,7 +205,8 @@ static void test_heads_are_judged_before_the_content_is_here(void **state)
 
 static void test_wrong_ones_are_limited(void **state)
 {
-    static const char *const flags[] = {"--http.attempts.max=3", "--http.attempts.time=4s", NULL};
+    static const char *const flags[] = {"--http.attempts.max=3", "--http.attempts.time=8s",
+                                        "--http.answer.timeout=30s", NULL};
     struct identity_fixture f;
     struct raw_reply reply;
     const char *retry;
@@ -237,7 +221,7 @@ static void test_wrong_ones_are_limited(void **state)
     raw_check_problem(&reply, 429, NULL);
     retry = strstr(reply.head, "\r\nRetry-After: ");
     assert_non_null(retry);
-    assert_in_range(strtol(retry + 15, NULL, 10), 1, 4);
+    assert_in_range(strtol(retry + 15, NULL, 10), 1, 8);
     free(reply.body);
     assert_int_equal(bridge_metric(&f.bridge, CHECKS), 4);
     assert_int_equal(bridge_metric(&f.bridge, OUTCOME("limited")), 1);
@@ -270,7 +254,8 @@ static int status_from(const struct identity_fixture *f, uint32_t from, const ch
 
 static void test_each_address_is_judged_by_itself(void **state)
 {
-    static const char *const flags[] = {"--http.attempts.max=2", "--http.attempts.time=1h", NULL};
+    static const char *const flags[] = {"--http.attempts.max=2", "--http.attempts.time=1h",
+                                        "--http.answer.timeout=30s", NULL};
     enum { OTHER = INADDR_LOOPBACK + 1 };
     struct identity_fixture f;
     (void)state;
@@ -323,9 +308,10 @@ static void test_a_changed_password_counts_at_once(void **state)
 
 static void test_a_changed_file_is_read(void **state)
 {
+    static const char *const flags[] = {"--http.answer.timeout=30s", NULL};
     struct identity_fixture f;
     (void)state;
-    identity_start(&f, bridge_no_more);
+    identity_start(&f, flags);
     assert_int_equal(identity_status_of(&f, "new:sesame"), 401);
     identity_write_devices(&f, "[device new]\npassword = " HASH_SHA512 "\n");
     identity_wait_metric(&f, READS("taken"), 2);

@@ -48,6 +48,31 @@ static void test_old_versions_and_suites_are_refused(void **state)
     }
 }
 
+/* The client's order doesn't count: the cheapest that both have is taken. But who puts ChaCha first
+ * has no AES in its processor. */
+static void test_the_server_chooses_the_suite(void **state)
+{
+    static const struct {
+        const char *offer;
+        const char *chosen;
+    } cases[] = {
+        {"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-"
+         "SHA256",
+         "ECDHE-ECDSA-AES128-GCM-SHA256"},
+        {"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256",
+         "ECDHE-ECDSA-CHACHA20-POLY1305"},
+    };
+    struct tls_fixture *f = *state;
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        struct tls_pair pair;
+        pair_make(&pair, f->context, TLS1_2_VERSION);
+        assert_int_equal(SSL_set_cipher_list(pair.client, cases[i].offer), 1);
+        assert_int_equal(pair_shake_hands(f, &pair), 1);
+        assert_string_equal(SSL_get_cipher_name(pair.client), cases[i].chosen);
+        pair_done(&pair);
+    }
+}
+
 /* RFC 7301 3.2; 120 is no_application_protocol. */
 static void test_alpn(void **state)
 {
@@ -302,6 +327,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_old_versions_and_suites_are_refused),
+        cmocka_unit_test(test_the_server_chooses_the_suite),
         cmocka_unit_test(test_alpn),
         cmocka_unit_test(test_a_long_hello_is_not_waited_for),
         cmocka_unit_test(test_a_second_hello),

@@ -243,8 +243,9 @@ static void on_late(struct http_request *request, void *user)
     struct refusal refusal;
     MAGIC_CAST(authenticator, user, AUTHENTICATOR_MAGIC);
     (void)refuse_busy(authenticator,
-                      authenticator->is_stopped ? "the program is ending"
-                                                : "too many passwords wait to be checked",
+                      authenticator->is_stopped
+                          ? "the program is ending"
+                          : "its password could not be checked in time (answer.timeout)",
                       &refusal);
     authenticator->config.on_decided(request, NULL, &refusal, authenticator->config.user);
 }
