@@ -17,6 +17,7 @@ struct bridge_authentication {
     const struct bridge_options *options;
     struct authentication_metrics metrics;
     struct attempts *attempts;
+    struct verified_shared *verified; /* NULL: there is one loop */
     struct password_rooms *rooms;
     struct devices_source devices;
     void (*on_closed)(void *user);

@@ -22,6 +22,7 @@ struct bridge_options {
     char *tls_client_ca;
     char *tls_client_crl;
     int tls_version_min; /* enum tls_version */
+    int64_t tls_handshakes_max;
     int auth;
     char *devices; /* a file's name, too */
     char *certificate_device;

@@ -26,6 +26,10 @@ enum {
     NS_IN_MS = 1000000,
 };
 
+/* The two times at which the head was judged differ: attempts.time has just ended, for one. */
+#define HALF_HERE \
+    "The event is surely not stored; send it again: it was refused by its head at first"
+
 /* Behind others of its connection, or while its password was checked. */
 #define TOO_LATE                                                                         \
     "The event is surely not stored; send it again later: its time (answer.timeout) was" \
@@ -324,10 +328,15 @@ static void dispatch(struct exchanges *exchanges, struct http_request *request,
                      const struct identity *identity)
 {
     const struct dialect_request from = exchange_dialect_request(request, identity);
+    const struct refusal half_here = {.status = 503, .detail = HALF_HERE};
     struct target target;
     switch (target_find(&from, dialects, MR_COUNT_OF(dialects), &target)) {
         case TARGET_FOUND:
-            begin_event(exchanges, request, target.dialect, &from);
+            if (http_request_is_whole(request)) {
+                begin_event(exchanges, request, target.dialect, &from);
+            } else {
+                exchange_refuse(exchanges, request, &half_here);
+            }
             break;
         case TARGET_OPTIONS:
             exchange_count_answer(exchanges, answer_options(request, target.allow));
@@ -345,7 +354,7 @@ bool exchange_wants_content(const struct http_request *request, void *user)
     struct target target;
     MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
     if (exchanges->authenticator != NULL &&
-        !authenticator_finds_credentials(exchanges->authenticator, request)) {
+        !authenticator_may_let_in(exchanges->authenticator, request)) {
         return false;
     }
     return target_find(&from, dialects, MR_COUNT_OF(dialects), &target) == TARGET_FOUND;

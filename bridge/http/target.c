@@ -66,6 +66,14 @@ static bool is_encoded(const struct dialect_request *request)
     return count > 1;
 }
 
+/* RFC 9110 14.5: a PUT of a part, which would be taken for the whole. */
+static bool is_partial_put(const struct dialect_request *request)
+{
+    unsigned count;
+    (void)request->header(request->from, "Content-Range", &count);
+    return count > 0 && mr_slice_is(request->method, MR_SLICE("PUT"));
+}
+
 static const struct dialect *find(struct mr_slice path, const struct dialect *const *dialects,
                                   size_t count)
 {
@@ -107,6 +115,10 @@ enum target_kind target_find(const struct dialect_request *request,
                        (int)strcspn(allow + sizeof ALLOW_NAME - 1, "\r"),
                        allow + sizeof ALLOW_NAME - 1);
         return TARGET_REFUSED;
+    }
+    if (is_partial_put(request)) {
+        return refuse(ret_target, 400, NULL,
+                      "Content-Range: an event is sent whole; expected none");
     }
     if (is_encoded(request)) {
         return refuse(ret_target, 415, "Accept-Encoding: identity\r\n",

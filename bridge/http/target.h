@@ -8,6 +8,7 @@
  *     204  OPTIONS, of a known target or of "*", with Allow (9.3.7)
  *     404  no dialect has the target
  *     405  a known method that the target doesn't take, with Allow (15.5.6)
+ *     400  PUT with Content-Range (14.5)
  *     415  a Content-Encoding: events are stored as they come, and nothing in an event could say
  *          that it is compressed; with Accept-Encoding (15.5.16, 12.5.3)
  * A dialect answers 415 too, for a Content-Type that it doesn't read (cloudevents.c). */

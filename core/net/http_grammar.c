@@ -80,14 +80,15 @@ static uint32_t offset_of(const struct http_reader *reader, const char *at)
     return (uint32_t)(at - reader->head.ptr);
 }
 
-/* RFC 9112 2.3: HTTP-version = "HTTP" "/" DIGIT "." DIGIT. */
+/* RFC 9112 2.3: HTTP-version = "HTTP" "/" DIGIT "." DIGIT. A higher minor version is read as the
+ * highest that is known (RFC 9110 2.5). */
 static void parse_version(struct http_reader *reader, struct mr_slice text)
 {
     if (text.len != 8 || memcmp(text.ptr, "HTTP/", 5) != 0 ||
         !is_digit((unsigned char)text.ptr[5]) || text.ptr[6] != '.' ||
         !is_digit((unsigned char)text.ptr[7])) {
         http_refuse(reader, 400, "a malformed request line: expected METHOD target HTTP/1.1");
-    } else if (text.ptr[5] != '1' || text.ptr[7] > '1') {
+    } else if (text.ptr[5] != '1') {
         http_refuse(reader, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
     }
     reader->http_1_0 = text.len == 8 && text.ptr[7] == '0';

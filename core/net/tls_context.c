@@ -18,6 +18,9 @@
 
 enum { TLS_CONTEXT_MAGIC = 0x54435458, SECURITY_LEVEL = 2, TICKETS = 1 };
 
+/* What a client may announce for its certificates: OpenSSL allocates it before they come. */
+enum { CLIENT_CHAIN_BYTES_MAX = 32 * 1024 };
+
 /* The first ones are the cheapest where AES is done by the processor; a client that prefers ChaCha
  * has none of that, and gets it (SSL_OP_PRIORITIZE_CHACHA). */
 static const char ciphers_1_2[] =
@@ -308,6 +311,7 @@ static bool set_up(SSL_CTX *ssl, const struct tls_context_config *config)
     (void)SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     (void)SSL_CTX_set_timeout(ssl, TLS_TICKET_S);
     SSL_CTX_set_security_level(ssl, SECURITY_LEVEL);
+    (void)SSL_CTX_set_max_cert_list(ssl, CLIENT_CHAIN_BYTES_MAX);
     SSL_CTX_set_verify(ssl, verify, NULL);
     SSL_CTX_set_alpn_select_cb(ssl, on_alpn, NULL);
     return SSL_CTX_set_min_proto_version(ssl, version) == 1 &&

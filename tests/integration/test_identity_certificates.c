@@ -97,6 +97,7 @@ static const char *const off[] = {"O", "farm", "CN", "off", NULL};
 static const char *const special[] = {"O", "f, \"a\" + b", "CN", " #gr\xc3\xbcn=1 ", NULL};
 static const char *const no_device[] = {"O", "farm", "OU", "x", NULL};
 static const char *const no_application[] = {"CN", "d1", NULL};
+static const char *const nothing[] = {NULL};
 static const char *const two_names[] = {"O", "farm", "CN", "d1", "CN", "d2", NULL};
 
 static void test_the_subject_is_the_device(void **state)
@@ -115,6 +116,7 @@ static void test_the_subject_is_the_device(void **state)
     expect(&t, 403, "no CN", no_device, "/v1/no?device=d1", "");
     expect(&t, 403, "no O", no_application, "/v1/no", "");
     expect(&t, 403, "CN is there twice", two_names, "/v1/no", "");
+    expect(&t, 403, "no CN", nothing, "/v1/no?device=d1", "");
     expect(&t, 403, "expected a client certificate", NULL, "/v1/no?device=d1", RIGHT);
     mock_kafka_read(&t.f.mock, "events", &records);
     assert_int_equal(records.count, 3);

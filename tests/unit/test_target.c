@@ -127,6 +127,19 @@ static void test_methods(void **state)
     }
 }
 
+/* RFC 9110 14.5; in a POST it means nothing (14.2, 14.4). */
+static void test_a_part_is_not_put(void **state)
+{
+    static const char range[] = "Content-Range: bytes 0-1/5\r\n";
+    struct target target;
+    (void)state;
+    assert_int_equal(find("PUT /both", range, &target), TARGET_REFUSED);
+    assert_int_equal(target.refusal.status, 400);
+    assert_non_null(strstr(target.refusal.detail, "Content-Range"));
+    assert_int_equal(find("PUT /both", "", &target), TARGET_FOUND);
+    assert_int_equal(find("POST /v1/c", range, &target), TARGET_FOUND);
+}
+
 static void test_codings(void **state)
 {
     /* 8.4, 15.5.16, 12.5.3. */
@@ -164,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_the_dialect_is_found),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_a_part_is_not_put),
         cmocka_unit_test(test_codings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

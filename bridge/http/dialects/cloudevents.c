@@ -36,7 +36,9 @@ static int set_sender(struct draft *draft)
     if (!identity_is_known(identity)) {
         return 0;
     }
-    (void)speaks_for_sender(identity, mr_event_string(draft->event, "device"), &sender);
+    if (!speaks_for_sender(identity, mr_event_string(draft->event, "device"), false, &sender)) {
+        return draft_refuse(draft, 403, DRAFT_MAY_NOT_SPEAK, "device");
+    }
     if (sender.gateway.ptr == NULL && has_gateway) {
         sender.gateway = identity->device; /* it has spoken for itself */
     }

@@ -223,11 +223,11 @@ static int resolve_open(struct draft *draft, const struct draft_sender *sender,
 static int resolve_known(struct draft *draft, const struct draft_sender *sender,
                          struct identity_sender *ret_names)
 {
-    struct mr_slice device = sender->as.ptr != NULL ? sender->as : sender->device;
-    if (!speaks_for_sender(&draft->request->identity, device, ret_names) &&
-        sender->as.ptr != NULL) {
-        return draft_refuse(draft, 403, "%s: this device may not speak for that one",
-                            sender->as_what != NULL ? sender->as_what : "as");
+    bool is_asked = sender->as.ptr != NULL;
+    struct mr_slice device = is_asked ? sender->as : sender->device;
+    const char *what = !is_asked ? "device" : sender->as_what != NULL ? sender->as_what : "as";
+    if (!speaks_for_sender(&draft->request->identity, device, is_asked, ret_names)) {
+        return draft_refuse(draft, 403, DRAFT_MAY_NOT_SPEAK, what);
     }
     return 0;
 }

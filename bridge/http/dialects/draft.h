@@ -83,13 +83,17 @@ int draft_set(struct draft *draft, const char *what, const char *name, struct mr
 int draft_set_integer(struct draft *draft, const char *what, const char *name, int32_t value);
 int draft_set_boolean(struct draft *draft, const char *what, const char *name, bool value);
 
+/* Of a 403, with the name of what names the device. */
+#define DRAFT_MAY_NOT_SPEAK "%s: this device may not speak for that one"
+
 /* Nobody speaks for another application than its own: if one is authenticated, `application` must
  * be that one's, else 403. */
 int draft_check_application(struct draft *draft, const char *what, struct mr_slice application);
 
 /* application, device, gateway, source and subject. What is authenticated wins: a device's own name
  * counts, whatever the request says; one that may speak for others (identity.h) is `gateway` of the
- * device that the request names. `as` another without being allowed to is refused with 403. */
+ * device that the request names. 403: a device asks for another with `as`, or one that may speak
+ * for others names one that isn't among them, by whatever way. */
 int draft_set_sender(struct draft *draft, const struct draft_sender *sender);
 
 /* `id` from the header Idempotency-Key, a string of RFC 8941 or plain; without it nothing is set.

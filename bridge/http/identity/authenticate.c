@@ -42,13 +42,16 @@ struct authenticator {
     struct mr_buf names;            /* of a certificate */
     struct password_waiters waiters;
     bool is_stopped;
+    bool is_trial; /* nothing is counted */
     void (*closed)(void *user);
     void *closed_user;
 };
 
 static void count(const struct authenticator *authenticator, enum authentication_outcome outcome)
 {
-    mr_count(authenticator->config.metrics->outcomes[outcome], 1);
+    if (!authenticator->is_trial) {
+        mr_count(authenticator->config.metrics->outcomes[outcome], 1);
+    }
 }
 
 static enum authenticated refuse(const struct authenticator *authenticator,
@@ -189,6 +192,29 @@ static enum authenticated judge(struct authenticator *authenticator,
     return let_in(authenticator, AUTHENTICATION_CHECKED, &device, ret_identity, ret_refusal);
 }
 
+static bool is_verified(struct authenticator *authenticator, const struct verified_digest *digest)
+{
+    if (verified_cache_has(authenticator->cache, digest)) {
+        return true;
+    }
+    if (authenticator->config.verified == NULL ||
+        !verified_shared_has(authenticator->config.verified, digest)) {
+        return false;
+    }
+    verified_cache_add(authenticator->cache, digest);
+    return true;
+}
+
+static void remember(struct authenticator *authenticator, const struct verified_digest *digest)
+{
+    if (!verified_cache_has(authenticator->cache, digest)) {
+        verified_cache_add(authenticator->cache, digest);
+    }
+    if (authenticator->config.verified != NULL) {
+        verified_shared_add(authenticator->config.verified, digest);
+    }
+}
+
 static void on_checked(struct password_check *check, void *user)
 {
     const struct password_claim *claim = &check->claim;
@@ -196,9 +222,9 @@ static void on_checked(struct password_check *check, void *user)
     struct authenticator *authenticator;
     bool is_right = check->verdict == PASSWORD_RIGHT && claim->is_known;
     MAGIC_CAST(authenticator, user, AUTHENTICATOR_MAGIC);
-    if (is_right && !verified_cache_has(authenticator->cache, &claim->digest)) {
-        verified_cache_add(authenticator->cache, &claim->digest);
-    } else if (check->verdict != PASSWORD_NOT_CHECKED && !is_right) {
+    if (is_right) {
+        remember(authenticator, &claim->digest);
+    } else if (check->verdict != PASSWORD_NOT_CHECKED) {
         attempts_failed(authenticator->config.attempts, claim->source,
                         uv_now(authenticator->config.loop));
     }
@@ -293,27 +319,38 @@ static bool make_digest(struct authenticator *authenticator, struct password_cla
     return verified_cache_digest(authenticator->cache, parts, MR_COUNT_OF(parts), &claim->digest);
 }
 
+/* What the credentials claim; `ret_device` if that is known. False: out of memory. */
+static bool make_claim(struct authenticator *authenticator,
+                       const struct basic_credentials *credentials,
+                       const struct http_client_address *address, struct password_claim *ret_claim,
+                       struct device *ret_device)
+{
+    struct password_claim claim = {.source = attempts_source_of(address),
+                                   .application = credentials->application,
+                                   .device = credentials->device,
+                                   .password = credentials->password};
+    claim.is_known =
+        devices_find(authenticator->devices, claim.application, claim.device, ret_device) &&
+        ret_device->hash.ptr != NULL;
+    claim.hash = claim.is_known ? ret_device->hash
+                                : devices_hash_for_unknown(authenticator->devices,
+                                                           claim.application, claim.device);
+    *ret_claim = claim;
+    return make_digest(authenticator, ret_claim);
+}
+
 static enum authenticated by_password(struct authenticator *authenticator,
                                       struct http_request *request,
                                       const struct basic_credentials *credentials,
                                       struct identity *ret_identity, struct refusal *ret_refusal)
 {
     struct http_client_address address = http_request_client_address(request);
-    struct password_claim claim = {.source = attempts_source_of(&address),
-                                   .application = credentials->application,
-                                   .device = credentials->device,
-                                   .password = credentials->password};
+    struct password_claim claim;
     struct device device;
-    claim.is_known =
-        devices_find(authenticator->devices, claim.application, claim.device, &device) &&
-        device.hash.ptr != NULL;
-    claim.hash = claim.is_known ? device.hash
-                                : devices_hash_for_unknown(authenticator->devices,
-                                                           claim.application, claim.device);
-    if (!make_digest(authenticator, &claim)) {
+    if (!make_claim(authenticator, credentials, &address, &claim, &device)) {
         return refuse_busy(authenticator, "out of memory", ret_refusal);
     }
-    if (claim.is_known && verified_cache_has(authenticator->cache, &claim.digest)) {
+    if (claim.is_known && is_verified(authenticator, &claim.digest)) {
         return let_in(authenticator, AUTHENTICATION_CACHED, &device, ret_identity, ret_refusal);
     }
     return begin_check(authenticator, request, &address, &claim, ret_refusal);
@@ -378,17 +415,58 @@ enum authenticated authenticate(struct authenticator *authenticator, struct http
                         ret_refusal);
 }
 
-bool authenticator_finds_credentials(const struct authenticator *authenticator,
-                                     const struct http_request *request)
+static bool may_password(struct authenticator *authenticator, const struct http_request *request,
+                         const struct basic_credentials *credentials)
+{
+    struct http_client_address address = http_request_client_address(request);
+    struct password_claim claim;
+    struct device device;
+    if (!make_claim(authenticator, credentials, &address, &claim, &device)) {
+        return false;
+    }
+    if (claim.is_known && is_verified(authenticator, &claim.digest)) {
+        return device.is_enabled;
+    }
+    return password_checks_find(authenticator->checks, &claim.digest) != NULL ||
+           attempts_wait_ms(authenticator->config.attempts, claim.source,
+                            uv_now(authenticator->config.loop)) == 0;
+}
+
+static bool may_certificate(struct authenticator *authenticator, const struct http_request *request)
+{
+    struct mr_slice subject = http_request_certificate_subject(request);
+    struct identity identity;
+    struct refusal refusal;
+    bool may;
+    authenticator->is_trial = true;
+    may = subject.ptr != NULL &&
+          by_certificate(authenticator, subject, &identity, &refusal) == AUTHENTICATED_YES;
+    authenticator->is_trial = false;
+    return may;
+}
+
+bool authenticator_may_let_in(struct authenticator *authenticator,
+                              const struct http_request *request)
 {
     unsigned headers;
     struct mr_slice header = http_request_header(request, "Authorization", &headers);
     int auth = authenticator->config.options->auth;
+    struct basic_credentials credentials;
+    struct mr_error err;
+    bool may;
     MAGIC_CHECK(authenticator, AUTHENTICATOR_MAGIC);
-    if (auth != BRIDGE_AUTH_CERTIFICATE && headers > 0) {
-        return headers == 1 && basic_is_mine(header);
+    if (authenticator->is_stopped) {
+        return false;
     }
-    return auth != BRIDGE_AUTH_BASIC && http_request_certificate_subject(request).ptr != NULL;
+    if (auth == BRIDGE_AUTH_CERTIFICATE || headers == 0) {
+        return auth != BRIDGE_AUTH_BASIC && may_certificate(authenticator, request);
+    }
+    if (headers > 1 || !basic_is_mine(header) || basic_parse(header, &credentials, &err) != 0) {
+        return false;
+    }
+    may = may_password(authenticator, request, &credentials);
+    basic_forget(&credentials);
+    return may;
 }
 
 /* --- life --- */
@@ -432,8 +510,11 @@ int authenticator_open(const struct authenticator_config *config,
     authenticator->config = *config;
     authenticator->devices = devices_own(config->devices);
     buf_init(&authenticator->names, NAMES_BYTES_MAX);
-    rc =
-        verified_cache_new((size_t)config->options->password_cache_max, &authenticator->cache, err);
+    rc = config->verified == NULL
+             ? verified_cache_new((size_t)config->options->password_cache_max,
+                                  &authenticator->cache, err)
+             : verified_shared_join(config->verified, (size_t)config->options->password_cache_max,
+                                    &authenticator->cache, err);
     if (rc == 0) {
         rc = make_checks(authenticator, err);
     }

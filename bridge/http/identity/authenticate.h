@@ -16,6 +16,7 @@
 #include "bridge/http/identity/authentication_metrics.h"
 #include "bridge/http/identity/devices.h"
 #include "bridge/http/identity/password_rooms.h"
+#include "bridge/http/identity/verified_shared.h"
 #include "bridge/http/refusal.h"
 #include "net/http_server.h"
 
@@ -32,8 +33,9 @@ struct authenticator_config {
     uv_loop_t *loop;
     const struct bridge_options *options;
     struct devices *devices;   /* one more owner */
-    struct attempts *attempts; /* all loops', like `rooms`; must outlive it */
+    struct attempts *attempts; /* all loops', like the two below; must outlive it */
     struct password_rooms *rooms;
+    struct verified_shared *verified; /* NULL: there is one loop */
     const struct authentication_metrics *metrics;
     authenticated_cb on_decided;
     void *user;
@@ -55,9 +57,10 @@ void authenticator_close(struct authenticator *authenticator, void (*closed)(voi
 void authenticator_offer(struct authenticator *authenticator, struct devices *devices);
 void authenticator_renew(struct authenticator *authenticator);
 
-/* Whether the head has any that could be right; false: `authenticate` will say NO. */
-bool authenticator_finds_credentials(const struct authenticator *authenticator,
-                                     const struct http_request *request);
+/* What the head says before the rest is here, without a check or a trace. False: as things stand
+ * `authenticate` will say NO. */
+bool authenticator_may_let_in(struct authenticator *authenticator,
+                              const struct http_request *request);
 
 /* YES: `ret_identity`, which lives until the loop goes on. NO: `ret_refusal`, as long. */
 enum authenticated authenticate(struct authenticator *authenticator, struct http_request *request,

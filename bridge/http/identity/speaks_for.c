@@ -44,7 +44,7 @@ bool speaks_for_allows(const struct identity *identity, struct mr_slice device)
     return false;
 }
 
-bool speaks_for_sender(const struct identity *identity, struct mr_slice device,
+bool speaks_for_sender(const struct identity *identity, struct mr_slice device, bool is_asked,
                        struct identity_sender *ret_sender)
 {
     *ret_sender =
@@ -53,7 +53,7 @@ bool speaks_for_sender(const struct identity *identity, struct mr_slice device,
         return true;
     }
     if (!speaks_for_allows(identity, device)) {
-        return false;
+        return !is_asked && identity->speaks_for.len == 0;
     }
     ret_sender->device = device;
     ret_sender->gateway = identity->device;

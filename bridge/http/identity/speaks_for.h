@@ -10,8 +10,9 @@
 bool speaks_for_allows(const struct identity *identity, struct mr_slice device);
 
 /* The sender of an event that a known identity hands over, saying that it is from `device` (absent:
- * not said). False: it may not speak for that one, and the event counts as its own. */
-bool speaks_for_sender(const struct identity *identity, struct mr_slice device,
+ * not said). One that speaks for nobody is the sender, whatever is said, unless `is_asked`: it asks
+ * for `device` in words. False: it may not speak for that one. */
+bool speaks_for_sender(const struct identity *identity, struct mr_slice device, bool is_asked,
                        struct identity_sender *ret_sender);
 
 #endif
