@@ -14,7 +14,8 @@ enum { HEAD_BYTES_MAX = 16384, BODY_BYTES_MAX = 65536, RECORD_BYTES_MAX = 1 << 2
 /* A dialect may refuse so, and its text can be shown. */
 static void must_be_refusal(const struct refusal *refusal)
 {
-    MUST(refusal->status == 400 || refusal->status == 405 || refusal->status == 415);
+    MUST(refusal->status == 400 || refusal->status == 403 || refusal->status == 405 ||
+         refusal->status == 415);
     MUST((refusal->status == 405) == (refusal->headers != NULL));
     MUST(refusal->detail[0] != '\0' && strlen(refusal->detail) < sizeof refusal->detail);
     MUST(check_utf8(mr_slice_of(refusal->detail)));
