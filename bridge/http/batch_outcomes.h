@@ -2,21 +2,16 @@
 #ifndef BRIDGE_HTTP_BATCH_OUTCOMES_H
 #define BRIDGE_HTTP_BATCH_OUTCOMES_H
 
-/* What became of the events of a batch, and how its answer says so. Pure. */
+/* What became of the events of a batch. Pure. */
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <millrace/producer.h>
 
-#include "kit/buf.h"
-
 enum {
     BATCH_REASONS_MAX = 8, /* different ones of one batch; further ones are left out */
     BATCH_REASON_BYTES = 200,
-    BATCH_ID_BYTES_MAX = 1024,           /* a longer id is left out of the answer */
-    BATCH_REPORT_LONG_BYTES = 64 * 1024, /* then events are told without id and reason */
 };
 
 enum batch_state {
@@ -51,25 +46,5 @@ void batch_outcomes_add(struct batch_outcomes *outcomes, struct batch_mark *mark
  * not stored and may be sent again; else 413 what is left is too large, or 422 can't be stored for
  * another reason, too. */
 int batch_outcomes_status(const struct batch_outcomes *outcomes);
-
-/* The content of an answer other than 202: a problem with the members "stored" (their number) and
- * "events": {"index","id","outcome":"rejected|busy|unknown","reason"} for each that isn't, in
- * order; every event that isn't listed is stored. Append events from the first to the last. What
- * fails is left in `out`. */
-struct batch_report {
-    struct mr_buf *out;
-    const struct batch_outcomes *outcomes;
-    bool has_events;
-};
-
-/* Enough for `count` events. */
-size_t batch_report_bytes_max(size_t count);
-
-void batch_report_begin(struct batch_report *report, const struct batch_outcomes *outcomes,
-                        struct mr_buf *out);
-/* `id` may be absent. */
-void batch_report_add(struct batch_report *report, size_t index, struct batch_mark mark,
-                      struct mr_slice id);
-void batch_report_end(struct batch_report *report);
 
 #endif

@@ -318,6 +318,7 @@ static struct http_server_config server_config(struct bridge *bridge)
         .pipeline_max = options->pipeline_max,
         .in_flight_max = options->in_flight_max,
         .in_flight_bytes_max = options->in_flight_bytes_max,
+        .handshakes_max = options->tls_handshakes_max,
         .limits = bridge_limits(options),
         .idle_ms = options->idle_ms,
         .request_ms = options->request_ms,

@@ -16,11 +16,23 @@ int bridge_authentication_open(struct bridge_authentication *authentication, uv_
     authentication->options = options;
     authentication_metrics_init(&authentication->metrics);
     authentication->attempts = attempts_new(options->attempts_max, options->attempts_ms);
-    if (authentication->attempts == NULL) {
+    authentication->rooms = password_rooms_new();
+    if (authentication->attempts == NULL || authentication->rooms == NULL) {
+        attempts_free(authentication->attempts);
+        password_rooms_free(authentication->rooms);
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
+    if (options->loops > 1) {
+        size_t count_max = (size_t)(options->password_cache_max * options->loops);
+        int rc = verified_shared_new(count_max, &authentication->verified, err);
+        if (rc != 0) {
+            attempts_free(authentication->attempts);
+            password_rooms_free(authentication->rooms);
+            return rc;
+        }
+    }
     authentication->magic = AUTHENTICATION_MAGIC;
-    return devices_source_open(&authentication->devices, loop, options->devices,
+    return devices_source_open(&authentication->devices, loop, bridge_file(options->devices),
                                &authentication->metrics, on_new, user, err);
 }
 
@@ -35,6 +47,8 @@ int bridge_authentication_equip(struct bridge_authentication *authentication, uv
         .options = authentication->options,
         .devices = authentication->devices.devices,
         .attempts = authentication->attempts,
+        .verified = authentication->verified,
+        .rooms = authentication->rooms,
         .metrics = &authentication->metrics,
         .on_decided = exchange_go_on,
         .user = exchanges,
@@ -55,6 +69,8 @@ static void on_devices_closed(struct devices_source *devices)
         CONTAINER_OF(devices, struct bridge_authentication, devices);
     MAGIC_CHECK(authentication, AUTHENTICATION_MAGIC);
     attempts_free(authentication->attempts);
+    verified_shared_free(authentication->verified);
+    password_rooms_free(authentication->rooms);
     authentication->magic = 0;
     authentication->on_closed(authentication->user);
 }

@@ -2,20 +2,23 @@
 #ifndef BRIDGE_HTTP_BRIDGE_AUTHENTICATION_H
 #define BRIDGE_HTTP_BRIDGE_AUTHENTICATION_H
 
-/* What the bridge's loops have in common to know who may send: the devices file and the wrong
- * passwords of each address. Main loop. */
+/* What the bridge's loops have in common to know who may send: the devices file, the wrong
+ * passwords of each address, and the rooms that passwords are checked in. Main loop. */
 
 #include "bridge/http/bridge_options.h"
 #include "bridge/http/exchange.h"
 #include "bridge/http/identity/attempts.h"
 #include "bridge/http/identity/authentication_metrics.h"
 #include "bridge/http/identity/devices_source.h"
+#include "bridge/http/identity/password_rooms.h"
 
 struct bridge_authentication {
     unsigned magic; /* 0: not open, as with auth = none */
     const struct bridge_options *options;
     struct authentication_metrics metrics;
     struct attempts *attempts;
+    struct verified_shared *verified; /* NULL: there is one loop */
+    struct password_rooms *rooms;
     struct devices_source devices;
     void (*on_closed)(void *user);
     void *user;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What is wrong across the options, before anything starts. */
 #include "bridge/http/bridge.h"
+#include "bridge/http/bridge_listeners.h"
 #include "bridge/http/bridge_tls.h"
-#include "bridge/http/dialects/dialect.h"
-#include "bridge/http/identity/authentication_rules.h"
+#include "bridge/http/identity/authentication_options.h"
+#include "bridge/http/identity/identity.h"
 #include "kafka/producer.h"
 #include "net/http_server.h"
 
@@ -28,8 +29,8 @@ static int64_t envelope_bytes_max(const struct bridge_options *options)
 {
     bool has_certificates =
         options->auth == BRIDGE_AUTH_CERTIFICATE || options->auth == BRIDGE_AUTH_ANY;
-    int64_t names_bytes = has_certificates ? 2 * 3 * DIALECT_NAME_BYTES_MAX : 0;
-    return 2 * options->header_bytes_max + 3 * (3 * 2 * DIALECT_NAME_BYTES_MAX) + names_bytes +
+    int64_t names_bytes = has_certificates ? 2 * 3 * IDENTITY_NAME_BYTES_MAX : 0;
+    return 2 * options->header_bytes_max + 3 * (3 * 2 * IDENTITY_NAME_BYTES_MAX) + names_bytes +
            ENVELOPE_OWN_BYTES;
 }
 
@@ -56,8 +57,9 @@ void bridge_check(const void *data, struct mr_check *check)
     int64_t request_bytes = (int64_t)http_server_request_bytes_max(&limits);
     int64_t envelope_bytes = envelope_bytes_max(options);
     int64_t record_bytes = options->body_bytes_max + envelope_bytes;
-    authentication_check(options, check);
+    authentication_options_check(options, check);
     bridge_tls_check(options, check);
+    bridge_listeners_check(options, check);
     if (!mr_check_is_right(check, NULL, "body.max") ||
         !mr_check_is_right(check, NULL, "header.max")) {
         return;

@@ -5,7 +5,8 @@
 
 #include <millrace/log.h>
 
-#include "bridge/http/identity/authentication_rules.h"
+#include "bridge/http/bridge_tls.h"
+#include "bridge/http/identity/authentication_options.h"
 #include "net/listener.h"
 
 struct bridge_listeners bridge_listeners(const struct bridge_options *options,
@@ -28,6 +29,19 @@ struct bridge_listeners bridge_listeners(const struct bridge_options *options,
     return listeners;
 }
 
+/* With several loops the system would share one address out, and every other request would be
+ * spoken to in the wrong way. */
+void bridge_listeners_check(const struct bridge_options *options, struct mr_check *check)
+{
+    if (options->plain && bridge_tls_is_wanted(options) &&
+        mr_check_is_right(check, NULL, "listen") &&
+        listener_overlaps(&options->listen, &options->tls_listen)) {
+        mr_check_problem(check, NULL, "tls.listen",
+                         "must differ from listen: the one speaks TLS, the other plain HTTP (or "
+                         "set plain = false)");
+    }
+}
+
 int bridge_listeners_check_free(const struct bridge_listeners *listeners, struct mr_error *err)
 {
     int rc = 0;
@@ -44,7 +58,7 @@ static void log_one(const struct http_listener_config *listener,
     listener_format(&listener->address, text);
     mr_log(MR_LOG_INFO, listener->tls == NULL ? "listening" : "listening with TLS",
            MR_STR("address", text), MR_INT("loops", options->loops));
-    authentication_warn(options, &listener->address, listener->tls != NULL);
+    authentication_options_warn(options, &listener->address, listener->tls != NULL);
 }
 
 void bridge_listeners_log(const struct bridge_listeners *listeners,

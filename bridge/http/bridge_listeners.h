@@ -18,6 +18,9 @@ struct bridge_listeners bridge_listeners(const struct bridge_options *options,
                                          struct tls_context *tls,
                                          const uint16_t ports[HTTP_LISTENERS_MAX]);
 
+/* Part of bridge_check. */
+void bridge_listeners_check(const struct bridge_options *options, struct mr_check *check);
+
 /* Whether nobody listens there yet. Errors: MR_ENET. */
 int bridge_listeners_check_free(const struct bridge_listeners *listeners, struct mr_error *err);
 

@@ -56,7 +56,8 @@ static const char *const outcomes[TLS_OUTCOMES] = {
     [TLS_COMPLETED] = "completed", [TLS_BAD_CERTIFICATE] = "bad_certificate",
     [TLS_ALERT] = "alert",         [TLS_MISMATCH] = "mismatch",
     [TLS_PLAINTEXT] = "plaintext", [TLS_TIMEOUT] = "timeout",
-    [TLS_ABANDONED] = "abandoned", [TLS_ERROR] = "error",
+    [TLS_ABANDONED] = "abandoned", [TLS_CROWDED_OUT] = "crowded_out",
+    [TLS_ERROR] = "error",
 };
 
 void bridge_metrics_init_tls(struct bridge_metrics *metrics)

@@ -2,6 +2,8 @@
 #ifndef BRIDGE_HTTP_BRIDGE_OPTIONS_H
 #define BRIDGE_HTTP_BRIDGE_OPTIONS_H
 
+#include <stddef.h>
+
 #include <millrace/options.h>
 #include <millrace/producer.h>
 
@@ -14,14 +16,15 @@ struct bridge_options {
     struct mr_address listen;
     bool plain;
     struct mr_address tls_listen;
-    char *tls_certificate; /* file names; NULL: none */
+    char *tls_certificate; /* file names: see bridge_file */
     char *tls_key;
     int tls_client; /* enum tls_client_auth */
     char *tls_client_ca;
     char *tls_client_crl;
     int tls_version_min; /* enum tls_version */
+    int64_t tls_handshakes_max;
     int auth;
-    char *devices; /* NULL: none */
+    char *devices; /* a file's name, too */
     char *certificate_device;
     char *certificate_application;
     char *certificate_application_fixed; /* NULL: from the certificate */
@@ -43,6 +46,12 @@ struct bridge_options {
     int64_t batch_max;
     struct mr_producer_options producer;
 };
+
+/* The value of an option that names a file; an empty one is none: NULL. */
+static inline const char *bridge_file(const char *name)
+{
+    return name != NULL && name[0] != '\0' ? name : NULL;
+}
 
 /* [http]: our own, then mr_producer_options. */
 enum { BRIDGE_OPTION_GROUPS = 2 };

@@ -18,28 +18,21 @@ static const char *const keys[TLS_FILES] = {
     [TLS_FILE_CLIENT_CRL] = "tls.client.crl",
 };
 
-/* An empty name is none. */
 static struct tls_context_config config_of(const struct bridge_options *options)
 {
-    struct tls_context_config config = {
-        .files = {[TLS_FILE_CERTIFICATE] = options->tls_certificate,
-                  [TLS_FILE_KEY] = options->tls_key,
-                  [TLS_FILE_CLIENT_CA] = options->tls_client_ca,
-                  [TLS_FILE_CLIENT_CRL] = options->tls_client_crl},
+    return (struct tls_context_config){
+        .files = {[TLS_FILE_CERTIFICATE] = bridge_file(options->tls_certificate),
+                  [TLS_FILE_KEY] = bridge_file(options->tls_key),
+                  [TLS_FILE_CLIENT_CA] = bridge_file(options->tls_client_ca),
+                  [TLS_FILE_CLIENT_CRL] = bridge_file(options->tls_client_crl)},
         .client = (enum tls_client_auth)options->tls_client,
         .version_min = (enum tls_version)options->tls_version_min,
     };
-    for (size_t i = 0; i < TLS_FILES; i++) {
-        if (config.files[i] != NULL && config.files[i][0] == '\0') {
-            config.files[i] = NULL;
-        }
-    }
-    return config;
 }
 
 bool bridge_tls_is_wanted(const struct bridge_options *options)
 {
-    return options->tls_certificate != NULL && options->tls_certificate[0] != '\0';
+    return bridge_file(options->tls_certificate) != NULL;
 }
 
 /* Options that only make sense together. */
@@ -73,36 +66,34 @@ static void check_combination(const struct bridge_options *options,
 }
 
 /* What stands in a key's file must not end up where a file's name is shown. */
-static bool are_names(const struct tls_context_config *config, struct mr_check *check)
+static void leave_names(struct tls_context_config *config, struct mr_check *check)
 {
-    bool is_right = true;
     for (size_t i = 0; i < TLS_FILES; i++) {
-        const char *name = config->files[i];
-        if (name != NULL && (strchr(name, '\n') != NULL || strncmp(name, "-----", 5) == 0)) {
-            mr_check_problem(check, NULL, keys[i],
-                             "must be the name of a file, not what stands in it");
-            is_right = false;
+        if (!mr_check_file_name(check, NULL, keys[i], config->files[i])) {
+            config->files[i] = NULL;
         }
     }
-    return is_right;
 }
 
 void bridge_tls_check(const struct bridge_options *options, struct mr_check *check)
 {
     struct tls_context_config config = config_of(options);
-    struct tls_context *context = NULL;
+    struct mr_error errors[TLS_FILES];
     struct mr_error err;
-    enum tls_file file;
     check_combination(options, &config, check);
-    if (!are_names(&config, check) || !bridge_tls_is_wanted(options) ||
-        config.files[TLS_FILE_KEY] == NULL ||
-        (config.client != TLS_CLIENT_NONE && config.files[TLS_FILE_CLIENT_CA] == NULL)) {
+    leave_names(&config, check);
+    if (!bridge_tls_is_wanted(options)) {
         return;
     }
-    if (tls_context_new(&config, &context, &file, &err) != 0) {
-        mr_check_problem(check, NULL, keys[file], "%s", err.text);
+    if (tls_context_check(&config, errors, &err) != 0) {
+        mr_check_problem(check, NULL, "tls.certificate", "%s", err.text);
+        return;
     }
-    tls_context_unref(context);
+    for (size_t i = 0; i < TLS_FILES; i++) {
+        if (errors[i].code != 0) {
+            mr_check_problem(check, NULL, keys[i], "%s", errors[i].text);
+        }
+    }
 }
 
 static void show(const struct bridge_tls *tls)

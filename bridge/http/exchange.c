@@ -26,9 +26,14 @@ enum {
     NS_IN_MS = 1000000,
 };
 
-#define TOO_LATE                                                                           \
-    "The event is surely not stored; send it again later: too many were sent ahead of it " \
-    "on this connection, and its time was up before it could be sent to Kafka"
+/* The two times at which the head was judged differ: attempts.time has just ended, for one. */
+#define HALF_HERE \
+    "The event is surely not stored; send it again: it was refused by its head at first"
+
+/* Behind others of its connection, or while its password was checked. */
+#define TOO_LATE                                                                         \
+    "The event is surely not stored; send it again later: its time (answer.timeout) was" \
+    " up before it could be sent to Kafka"
 
 /* An exchange of one event. */
 struct exchange_single {
@@ -57,14 +62,14 @@ void exchange_count_refusal(int status, void *user)
 }
 
 void exchange_refuse(struct exchanges *exchanges, struct http_request *request,
-                     const struct dialect_refusal *refusal)
+                     const struct refusal *refusal)
 {
     exchange_count_answer(exchanges, answer_refusal(request, refusal));
 }
 
 void exchange_refuse_memory(struct exchanges *exchanges, struct http_request *request)
 {
-    const struct dialect_refusal refusal = {.status = 503, .detail = "out of memory"};
+    const struct refusal refusal = {.status = 503, .detail = "out of memory"};
     exchange_refuse(exchanges, request, &refusal);
 }
 
@@ -272,20 +277,20 @@ struct dialect_request exchange_dialect_request(const struct http_request *reque
     };
 }
 
-int exchange_complete(struct mr_event *event, struct dialect_refusal *ret_refusal)
+int exchange_complete(struct mr_event *event, struct refusal *ret_refusal)
 {
     struct mr_error err;
     if (mr_event_complete(event, &err) == 0) {
         return 0;
     }
-    *ret_refusal = (struct dialect_refusal){.status = err.code == MR_ENOMEM ? 503 : 400};
+    *ret_refusal = (struct refusal){.status = err.code == MR_ENOMEM ? 503 : 400};
     (void)snprintf(ret_refusal->detail, sizeof ret_refusal->detail, "%.400s", err.text);
     return -1;
 }
 
 /* Of enum dialect_result. */
 static int read_event(const struct dialect *dialect, const struct dialect_request *from,
-                      struct mr_event *event, struct dialect_refusal *ret_refusal)
+                      struct mr_event *event, struct refusal *ret_refusal)
 {
     int rc;
     mr_event_clear(event);
@@ -296,7 +301,7 @@ static int read_event(const struct dialect *dialect, const struct dialect_reques
 static void begin_single(struct exchanges *exchanges, struct http_request *request,
                          const struct dialect *dialect, const struct dialect_request *from)
 {
-    struct dialect_refusal refusal;
+    struct refusal refusal;
     switch (read_event(dialect, from, exchanges->event, &refusal)) {
         case DIALECT_EVENT:
             send_event(exchanges, request);
@@ -309,18 +314,35 @@ static void begin_single(struct exchanges *exchanges, struct http_request *reque
     }
 }
 
+static void begin_event(struct exchanges *exchanges, struct http_request *request,
+                        const struct dialect *dialect, const struct dialect_request *from)
+{
+    if (dialect->is_batch != NULL && dialect->is_batch(from)) {
+        exchange_begin_batch(exchanges, request, dialect, from);
+    } else {
+        begin_single(exchanges, request, dialect, from);
+    }
+}
+
 static void dispatch(struct exchanges *exchanges, struct http_request *request,
                      const struct identity *identity)
 {
     const struct dialect_request from = exchange_dialect_request(request, identity);
-    struct dialect_refusal refusal;
-    const struct dialect *dialect = target_find(&from, dialects, MR_COUNT_OF(dialects), &refusal);
-    if (dialect == NULL) {
-        exchange_refuse(exchanges, request, &refusal);
-    } else if (dialect->is_batch != NULL && dialect->is_batch(&from)) {
-        exchange_begin_batch(exchanges, request, dialect, &from);
-    } else {
-        begin_single(exchanges, request, dialect, &from);
+    const struct refusal half_here = {.status = 503, .detail = HALF_HERE};
+    struct target target;
+    switch (target_find(&from, dialects, MR_COUNT_OF(dialects), &target)) {
+        case TARGET_FOUND:
+            if (http_request_is_whole(request)) {
+                begin_event(exchanges, request, target.dialect, &from);
+            } else {
+                exchange_refuse(exchanges, request, &half_here);
+            }
+            break;
+        case TARGET_OPTIONS:
+            exchange_count_answer(exchanges, answer_options(request, target.allow));
+            break;
+        default:
+            exchange_refuse(exchanges, request, &target.refusal);
     }
 }
 
@@ -329,19 +351,19 @@ bool exchange_wants_content(const struct http_request *request, void *user)
     static const struct identity nobody = {0};
     const struct dialect_request from = exchange_dialect_request(request, &nobody);
     const struct exchanges *exchanges;
-    struct dialect_refusal refusal;
+    struct target target;
     MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
     if (exchanges->authenticator != NULL &&
-        !authenticator_finds_credentials(exchanges->authenticator, request)) {
+        !authenticator_may_let_in(exchanges->authenticator, request)) {
         return false;
     }
-    return target_find(&from, dialects, MR_COUNT_OF(dialects), &refusal) != NULL;
+    return target_find(&from, dialects, MR_COUNT_OF(dialects), &target) == TARGET_FOUND;
 }
 
 static void take_in(struct exchanges *exchanges, struct http_request *request,
                     const struct identity *identity)
 {
-    const struct dialect_refusal too_late = {.status = 503, .detail = TOO_LATE};
+    const struct refusal too_late = {.status = 503, .detail = TOO_LATE};
     if (steps_gone(exchanges, request) == EXCHANGE_WAITS) {
         exchange_refuse(exchanges, request, &too_late);
         return;
@@ -350,7 +372,7 @@ static void take_in(struct exchanges *exchanges, struct http_request *request,
 }
 
 void exchange_go_on(struct http_request *request, const struct identity *identity,
-                    const struct dialect_refusal *refusal, void *user)
+                    const struct refusal *refusal, void *user)
 {
     struct exchanges *exchanges;
     MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
@@ -365,7 +387,7 @@ void exchange_begin(struct http_request *request, void *user)
 {
     struct exchanges *exchanges;
     struct identity identity = {0};
-    struct dialect_refusal refusal;
+    struct refusal refusal;
     enum authenticated authenticated = AUTHENTICATED_YES;
     MAGIC_CAST(exchanges, user, EXCHANGES_MAGIC);
     mr_count(exchanges->metrics->bytes, http_request_body(request).len);

@@ -59,6 +59,6 @@ void exchange_count_refusal(int status, void *user);
 
 /* authenticated_cb of the loop's authenticator, whose `user` is the exchanges. */
 void exchange_go_on(struct http_request *request, const struct identity *identity,
-                    const struct dialect_refusal *refusal, void *user);
+                    const struct refusal *refusal, void *user);
 
 #endif

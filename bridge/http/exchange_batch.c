@@ -8,11 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bridge/http/answer.h"
 #include "bridge/http/batch_outcomes.h"
+#include "bridge/http/batch_report.h"
 #include "bridge/http/exchange_internal.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
-#include "net/http_status.h"
 
 struct batch;
 
@@ -35,7 +36,7 @@ struct batch {
 /* The next event, complete. Of enum dialect_result. */
 static int read_next(const struct dialect *dialect, const struct dialect_request *from,
                      struct dialect_cursor *cursor, struct mr_event *event,
-                     struct dialect_refusal *ret_refusal)
+                     struct refusal *ret_refusal)
 {
     size_t index = cursor->next;
     char why[sizeof ret_refusal->detail];
@@ -57,7 +58,7 @@ static int read_next(const struct dialect *dialect, const struct dialect_request
 /* Every event is one. 0, or -1 with the refusal. */
 static int check_events(struct exchanges *exchanges, const struct dialect *dialect,
                         const struct dialect_request *from, size_t *ret_count,
-                        struct dialect_refusal *ret_refusal)
+                        struct refusal *ret_refusal)
 {
     struct dialect_cursor cursor = {0};
     size_t count = 0;
@@ -65,7 +66,7 @@ static int check_events(struct exchanges *exchanges, const struct dialect *diale
     while ((rc = read_next(dialect, from, &cursor, exchanges->event, ret_refusal)) ==
            DIALECT_EVENT) {
         if (count++ == exchanges->batch_events_max) {
-            *ret_refusal = (struct dialect_refusal){.status = 413};
+            *ret_refusal = (struct refusal){.status = 413};
             (void)snprintf(ret_refusal->detail, sizeof ret_refusal->detail,
                            "the batch has more than %zu events (batch.max); nothing is stored",
                            exchanges->batch_events_max);
@@ -78,8 +79,8 @@ static int check_events(struct exchanges *exchanges, const struct dialect *diale
 
 /* --- answering --- */
 
-/* The ids of those that aren't stored, from the request. */
-static void list_events(const struct batch *batch, struct batch_report *report)
+/* Those that aren't stored, with their ids from the request. */
+static void list_events(const struct batch *batch, struct mr_buf *out)
 {
     /* Who sent it was judged when it was taken. */
     static const struct identity anyone = {.application = MR_SLICE_INIT("default"),
@@ -88,8 +89,10 @@ static void list_events(const struct batch *batch, struct batch_report *report)
     const struct dialect_request from = exchange_dialect_request(batch->base.request, &anyone);
     struct mr_event *event = batch->base.owner->event;
     struct dialect_cursor cursor = {0};
-    struct dialect_refusal refusal;
+    struct refusal refusal;
+    struct batch_report report;
     int rc = DIALECT_EVENT;
+    batch_report_begin(&report, &batch->outcomes, out);
     for (size_t i = 0; i < batch->count; i++) {
         struct mr_slice id = {NULL, 0};
         if (rc == DIALECT_EVENT) { /* without memory it goes on without ids */
@@ -97,49 +100,28 @@ static void list_events(const struct batch *batch, struct batch_report *report)
             rc = batch->dialect->read_next(&from, &cursor, event, &refusal);
             id = rc == DIALECT_EVENT ? mr_event_string(event, "id") : id;
         }
-        batch_report_add(report, i, batch->items[i].mark, id);
+        batch_report_add(&report, i, batch->items[i].mark, id);
     }
-}
-
-static int answer_stored(struct http_request *request)
-{
-    http_request_answer(request, &(struct http_answer){.status = 202});
-    return 202;
+    batch_report_end(&report);
 }
 
 /* With what is known by now. Returns the status. */
-static int answer_batch(const struct batch *batch)
+static int answer(const struct batch *batch)
 {
-    int status = batch_outcomes_status(&batch->outcomes);
-    int64_t seconds = (batch->outcomes.retry_after_ms + 999) / 1000;
-    char retry[48];
-    struct mr_buf content;
-    struct batch_report report;
-    struct http_answer answer = {.status = status, .content_type = HTTP_PROBLEM_MEDIA_TYPE};
-    if (status == 202) {
-        return answer_stored(batch->base.request);
+    struct mr_buf report;
+    int status;
+    buf_init(&report, batch_report_bytes_max(batch->count));
+    if (batch->outcomes.counts[BATCH_STORED] < batch->count) {
+        list_events(batch, &report);
     }
-    if (status == 503) {
-        (void)snprintf(retry, sizeof retry, "Retry-After: %lld\r\n",
-                       (long long)(seconds < 1 ? 1 : seconds));
-        answer.headers = retry;
-    }
-    buf_init(&content, batch_report_bytes_max(batch->count));
-    batch_report_begin(&report, &batch->outcomes, &content);
-    list_events(batch, &report);
-    batch_report_end(&report);
-    if (content.failed != 0) { /* the status says the most important thing */
-        answer.content_type = NULL;
-    }
-    answer.body = buf_slice(&content);
-    http_request_answer(batch->base.request, &answer);
-    buf_done(&content);
+    status = answer_batch(batch->base.request, &batch->outcomes, &report);
+    buf_done(&report);
     return status;
 }
 
 static int answer_late(struct exchange *exchange)
 {
-    return answer_batch(CONTAINER_OF(exchange, struct batch, base));
+    return answer(CONTAINER_OF(exchange, struct batch, base));
 }
 
 /* --- sending --- */
@@ -150,7 +132,7 @@ static void end_if_settled(struct batch *batch)
         return;
     }
     if (batch->base.request != NULL) {
-        exchange_answered(&batch->base, answer_batch(batch));
+        exchange_answered(&batch->base, answer(batch));
     }
     assert(batch->base.deadline.list == NULL);
     batch->base.owner->batches_events -= batch->count;
@@ -176,7 +158,7 @@ static void send_events(struct batch *batch, const struct dialect_request *from)
     const struct mr_outcome no_memory = {.kind = MR_BUSY, .reason = "out of memory"};
     struct exchanges *exchanges = batch->base.owner;
     struct dialect_cursor cursor = {0};
-    struct dialect_refusal refusal;
+    struct refusal refusal;
     int rc = DIALECT_EVENT;
     for (size_t i = 0; i < batch->count; i++) {
         struct batch_item *item = &batch->items[i];
@@ -220,12 +202,12 @@ static bool is_full(const struct exchanges *exchanges, size_t count)
 void exchange_begin_batch(struct exchanges *exchanges, struct http_request *request,
                           const struct dialect *dialect, const struct dialect_request *from)
 {
-    const struct dialect_refusal full = {
+    const struct refusal full = {
         .status = 503,
         .detail =
             "The batch is not stored; send it again later: too many events of batches wait "
             "for Kafka (in_flight.max)"};
-    struct dialect_refusal refusal;
+    struct refusal refusal;
     struct batch *batch;
     size_t count = 0;
     if (check_events(exchanges, dialect, from, &count, &refusal) != 0) {

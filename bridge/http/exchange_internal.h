@@ -33,7 +33,7 @@ void exchange_count_answer(struct exchanges *exchanges, int status);
 
 /* Answer a request that comes to no exchange. */
 void exchange_refuse(struct exchanges *exchanges, struct http_request *request,
-                     const struct dialect_refusal *refusal);
+                     const struct refusal *refusal);
 void exchange_refuse_memory(struct exchanges *exchanges, struct http_request *request);
 
 /* Before each mr_send; and at the end of its callback, when nothing of it is used any more. */
@@ -45,7 +45,7 @@ struct dialect_request exchange_dialect_request(const struct http_request *reque
                                                 const struct identity *identity);
 
 /* What an event doesn't say. 0, or -1 with the refusal. */
-int exchange_complete(struct mr_event *event, struct dialect_refusal *ret_refusal);
+int exchange_complete(struct mr_event *event, struct refusal *ret_refusal);
 
 /* exchange_batch.c: a request that holds any number of events. */
 void exchange_begin_batch(struct exchanges *exchanges, struct http_request *request,

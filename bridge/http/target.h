@@ -8,15 +8,24 @@
  *     204  OPTIONS, of a known target or of "*", with Allow (9.3.7)
  *     404  no dialect has the target
  *     405  a known method that the target doesn't take, with Allow (15.5.6)
+ *     400  PUT with Content-Range (14.5)
  *     415  a Content-Encoding: events are stored as they come, and nothing in an event could say
- *          that it is compressed; with Accept-Encoding (15.5.16, 12.5.3) */
+ *          that it is compressed; with Accept-Encoding (15.5.16, 12.5.3)
+ * A dialect answers 415 too, for a Content-Type that it doesn't read (cloudevents.c). */
 
 #include "bridge/http/dialects/dialect.h"
 
-/* One of the `count` dialects, or NULL with the answer: a refusal or, with status 204, no problem.
- */
-const struct dialect *target_find(const struct dialect_request *request,
-                                  const struct dialect *const *dialects, size_t count,
-                                  struct dialect_refusal *ret_refusal);
+enum target_kind { TARGET_FOUND, TARGET_OPTIONS, TARGET_REFUSED };
+
+/* What belongs to the kind; the rest is undefined. */
+struct target {
+    const struct dialect *dialect; /* found: one of those asked for */
+    const char *allow;             /* OPTIONS: the line that the answer, 204, has */
+    struct refusal refusal;
+};
+
+enum target_kind target_find(const struct dialect_request *request,
+                             const struct dialect *const *dialects, size_t count,
+                             struct target *ret_target);
 
 #endif

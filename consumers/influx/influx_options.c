@@ -206,6 +206,7 @@ void influx_options_check(const void *options, struct mr_check *check)
         mr_check_problem(check, NULL, "uri", "%s", err.text);
     }
     check_destination(influx, check);
+    (void)mr_check_file_name(check, NULL, "tls.ca", influx->tls_ca);
     if (influx->username == NULL && influx->password != NULL &&
         mr_check_is_right(check, NULL, "username")) {
         mr_check_problem(check, NULL, "password", "given without username");

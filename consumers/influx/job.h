@@ -55,9 +55,10 @@ struct job {
     size_t unit_count;
     size_t unit_capacity;
     bool has_suspects;
-    bool wants_salvage; /* was refused, or has suspects: begins as soon as one may */
-    bool is_salvaging;  /* `text` and `salvage` are alive */
-    struct mr_buf body; /* compressed */
+    bool wants_salvage; /* was refused, or has suspects: begins when there is room for its lines */
+    size_t salvage_bytes; /* how many they are */
+    bool is_salvaging;    /* `text` and `salvage` are alive */
+    struct mr_buf body;   /* compressed */
     struct mr_buf text;
     struct salvage salvage;
 };

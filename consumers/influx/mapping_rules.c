@@ -38,10 +38,10 @@ static bool out_of_memory(struct rule_builder *builder)
 static bool next_word(struct mr_slice *rest, struct mr_slice *ret_word)
 {
     size_t len = 0;
-    while (rest->len > 0 && options_is_blank(rest->ptr[0])) {
+    while (rest->len > 0 && slice_is_blank(rest->ptr[0])) {
         *rest = mr_slice(rest->ptr + 1, rest->len - 1);
     }
-    while (len < rest->len && !options_is_blank(rest->ptr[len])) {
+    while (len < rest->len && !slice_is_blank(rest->ptr[len])) {
         len++;
     }
     *ret_word = mr_slice(rest->ptr, len);
@@ -117,7 +117,7 @@ static bool read_source(struct rule_builder *builder, struct mr_slice *rest,
     struct json_path path;
     struct mr_slice word;
     struct mr_error err;
-    while (rest->len > 0 && options_is_blank(rest->ptr[0])) {
+    while (rest->len > 0 && slice_is_blank(rest->ptr[0])) {
         *rest = mr_slice(rest->ptr + 1, rest->len - 1);
     }
     if (rest->len == 0 || (rest->ptr[0] != '$' && rest->ptr[0] != '@')) {

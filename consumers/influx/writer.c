@@ -28,17 +28,27 @@ struct writer {
     struct job *first, *last; /* in line */
     struct job *spare;        /* at most requests.max */
     int64_t spare_count;
-    int64_t out;       /* requests at work */
-    int64_t salvaging; /* jobs that hold the lines of a refused request */
+    int64_t out;          /* requests at work */
+    int64_t salvage_out;  /* of them, those of salvages */
+    size_t salvage_bytes; /* of lines that salvages hold */
     bool pumping;
     bool closing;
 };
 
 /* One request is left to the others, if there is more than one: partitions full of bad points don't
  * hold up those of good ones. */
-static int64_t salvaging_max(const struct writer *writer)
+static bool may_send_salvage(const struct writer *writer)
 {
-    return writer->options->requests_max > 1 ? writer->options->requests_max - 1 : 1;
+    int64_t requests = writer->options->requests_max;
+    return writer->salvage_out < (requests > 1 ? requests - 1 : 1);
+}
+
+/* The lines of salvages are held until all is proven: as many as all requests may have. */
+static bool has_place(const struct writer *writer, size_t bytes)
+{
+    size_t bytes_max =
+        (size_t)writer->options->requests_max * (size_t)writer->options->request_bytes_max;
+    return writer->salvage_bytes == 0 || writer->salvage_bytes + bytes <= bytes_max;
 }
 
 static struct job *job_get(struct writer *writer, struct mr_batch *batch)
@@ -61,8 +71,8 @@ static void end_salvage(struct job *job)
 {
     struct writer *writer = job->owner;
     if (job->is_salvaging) {
+        writer->salvage_bytes -= job->text.len;
         job_end_salvage(job);
-        writer->salvaging--;
     }
 }
 
@@ -100,13 +110,19 @@ static void line_up(struct writer *writer, struct job *job)
     writer->last = job;
 }
 
+static bool is_held_up(const struct job *job)
+{
+    const struct writer *writer = job->owner;
+    return (job->is_salvaging && !may_send_salvage(writer)) ||
+           (job->wants_salvage && !has_place(writer, job->salvage_bytes));
+}
+
 /* The first in line, unless `any`: that may begin; NULL: none. */
 static struct job *line_pop(struct writer *writer, bool any)
 {
-    bool full = !any && writer->salvaging >= salvaging_max(writer);
     struct job *before = NULL;
     struct job *job = writer->first;
-    while (job != NULL && job->wants_salvage && full) {
+    while (job != NULL && !any && is_held_up(job)) {
         before = job;
         job = job->next;
     }
@@ -127,24 +143,23 @@ static struct job *line_pop(struct writer *writer, bool any)
 
 static void on_written(void *user, const struct sink_result *result);
 
-/* Lines are made. Take a place among the salvages; false: there is none, the job is in line. */
-static bool get_place(struct job *job)
+/* The lines are made, and stay if there is room for them; else they are made again later, and
+ * `ret_begun` is false: the job is in line. Errors: MR_ENOMEM. */
+static int begin_salvage(struct job *job, bool *ret_begun)
 {
     struct writer *writer = job->owner;
-    if (writer->salvaging < salvaging_max(writer)) {
-        return true;
+    size_t bytes = job->tools->lines.len;
+    int rc;
+    *ret_begun = has_place(writer, bytes);
+    if (!*ret_begun) {
+        job_unmake(job);
+        job->wants_salvage = true;
+        job->salvage_bytes = bytes;
+        line_up(writer, job);
+        return 0;
     }
-    job_unmake(job);
-    job->wants_salvage = true;
-    line_up(writer, job);
-    return false;
-}
-
-static int begin_salvage(struct job *job)
-{
-    struct writer *writer = job->owner;
-    int rc = job_begin_salvage(job);
-    writer->salvaging += rc == 0;
+    rc = job_begin_salvage(job);
+    writer->salvage_bytes += rc == 0 ? bytes : 0;
     return rc;
 }
 
@@ -164,14 +179,16 @@ static int make_body(struct job *job, bool *ret_ready)
             return 0;
         }
         if (job->wants_salvage || job->has_suspects) {
-            if (!get_place(job)) {
-                return 0;
-            }
-            rc = begin_salvage(job);
-            if (rc != 0) {
+            bool begun;
+            rc = begin_salvage(job, &begun);
+            if (rc != 0 || !begun) {
                 return rc;
             }
         }
+    }
+    if (job->is_salvaging && !may_send_salvage(job->owner)) {
+        line_up(job->owner, job);
+        return 0;
     }
     *ret_ready = true;
     rc = job->is_salvaging ? job_make_part(job) : 0;
@@ -194,6 +211,7 @@ static void job_begin(struct job *job)
         return;
     }
     writer->out++;
+    writer->salvage_out += job->is_salvaging;
 }
 
 /* NULL: none, or none may begin now. */
@@ -251,6 +269,7 @@ static void tell_refused(const struct job *job, const struct sink_result *result
 static int job_refused(struct job *job, const struct sink_result *result)
 {
     struct job_tools *tools = job->tools;
+    bool begun;
     bool is_one;
     int rc;
     tell_refused(job, result);
@@ -264,11 +283,8 @@ static int job_refused(struct job *job, const struct sink_result *result)
         job_go_on(job);
         return 0;
     }
-    if (!get_place(job)) {
-        return 0;
-    }
-    rc = begin_salvage(job);
-    if (rc != 0) {
+    rc = begin_salvage(job, &begun);
+    if (rc != 0 || !begun) {
         return rc;
     }
     is_one = job->salvage.part_count == 1; /* nothing is suspected yet: the answer is about this */
@@ -289,6 +305,7 @@ static void on_written(void *user, const struct sink_result *result)
     MAGIC_CAST(job, user, JOB_MAGIC);
     MAGIC_CAST(writer, job->owner, WRITER_MAGIC);
     writer->out--;
+    writer->salvage_out -= job->is_salvaging;
     if (writer->closing) {
         job_free(job);
         return;

@@ -6,7 +6,9 @@
  * (Kubernetes changes a symbolic link). They are looked at once a second by name, and a change is
  * told when they have been still for a moment, so that a certificate and its key, written one after
  * the other, are told as one. A file that is missing is waited for; that it vanishes is no change.
- */
+ *
+ * The first look, which the others are compared with, is taken by libuv's thread pool at the
+ * opening: what changes before the pool has come to it is not told. */
 
 #include <uv.h>
 

@@ -2,6 +2,7 @@
 /* What a check across options adds its problems to. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/options_internal.h"
 
@@ -76,6 +77,22 @@ bool mr_check_is_right(const struct mr_check *check, const char *section, const 
 {
     const struct row *row = row_of(check, section, key);
     return row == NULL || !row->is_bad;
+}
+
+/* More than one line, or PEM: a devices file with its hashes, a private key. */
+static bool is_content(const char *name)
+{
+    return strpbrk(name, "\r\n") != NULL || strncmp(name, "-----", 5) == 0;
+}
+
+bool mr_check_file_name(struct mr_check *check, const char *section, const char *key,
+                        const char *name)
+{
+    if (name != NULL && is_content(name)) {
+        mr_check_problem(check, section, key, "must be the name of a file, not what stands in it");
+        return false;
+    }
+    return true;
 }
 
 bool mr_check_is_given(const struct mr_check *check, const char *section, const char *key)

@@ -9,6 +9,7 @@
 
 #include "base/options_internal.h"
 #include "base/options_text.h"
+#include "kit/slice.h"
 
 enum { LINE_BYTES_MAX = 16 * 1024 };
 
@@ -39,13 +40,13 @@ static char *keep(char *text, struct mr_slice part)
 /* Cut blanks on both sides, in place. */
 static char *trim(char *text)
 {
-    return keep(text, options_trim(mr_slice_of(text)));
+    return keep(text, slice_trim(mr_slice_of(text)));
 }
 
 /* A comment too. It is looked for first: "key = ; comment" is an empty value. */
 static char *trim_value(char *text)
 {
-    return keep(text, options_trim(options_cut_comment(mr_slice_of(text))));
+    return keep(text, slice_trim(options_cut_comment(mr_slice_of(text))));
 }
 
 static void line_problem(struct reader *reader, const char *text)
@@ -266,18 +267,16 @@ static void read_line(struct reader *reader, struct mr_slice raw)
 void options_read_bytes(struct options *options, const char *name, struct mr_slice bytes)
 {
     struct reader reader = {.options = options, .kind = SECTION_NONE};
-    size_t at = bytes.len >= 3 && memcmp(bytes.ptr, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
     reader.place.source = SOURCE_FILE;
     reader.place.file = ++options->file_count;
-    while (at < bytes.len) {
-        const char *begin = bytes.ptr + at;
-        const char *end = memchr(begin, '\n', bytes.len - at);
-        size_t len = end == NULL ? bytes.len - at : (size_t)(end - begin);
+    if (bytes.len >= 3 && memcmp(bytes.ptr, "\xEF\xBB\xBF", 3) == 0) {
+        bytes = mr_slice(bytes.ptr + 3, bytes.len - 3);
+    }
+    while (bytes.len > 0) {
         reader.place.line++;
         (void)snprintf(reader.place.origin, sizeof reader.place.origin, "%.700s:%u", name,
                        reader.place.line);
-        read_line(&reader, mr_slice(begin, len));
-        at += len + 1;
+        read_line(&reader, slice_cut(&bytes, '\n'));
     }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kafka/kafka_conf.h"
 
+#include "kit/slice.h"
+
 #include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
@@ -287,12 +289,9 @@ static void add_lines(struct options *options, struct mr_slice text)
 {
     while (text.len > 0) {
         char line[PROBLEM_BYTES];
-        const char *end = memchr(text.ptr, '\n', text.len);
-        size_t len = end == NULL ? text.len : (size_t)(end - text.ptr);
-        (void)snprintf(line, sizeof line, "%.*s", MR_SLICE_ARG(mr_slice(text.ptr, len)));
+        struct mr_slice problem = slice_cut(&text, '\n');
+        (void)snprintf(line, sizeof line, "%.*s", MR_SLICE_ARG(problem));
         options_add_problem(options, line);
-        len += end != NULL;
-        text = mr_slice(text.ptr + len, text.len - len);
     }
 }
 

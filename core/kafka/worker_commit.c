@@ -108,7 +108,7 @@ void commit_now(struct mr_worker *worker)
 
 void commit_soon(struct mr_worker *worker)
 {
-    if (!worker->commit.in_flight) { /* the next run asks again */
+    if (!worker->commit.in_flight && !worker->fatal) { /* the next run asks again */
         worker->commit.urgent = true;
     }
 }

@@ -264,7 +264,8 @@ void retry_put_behind(struct mr_delivery *delivery)
 bool retry_refuses(const struct partition *partition, const struct mr_delivery *delivery)
 {
     const struct retries *retries = &partition->retries;
-    return retries->open >= (size_t)partition->worker->spec.options->retry_pending_max &&
+    return retries->open > 0 &&
+           retries->open >= (size_t)partition->worker->spec.options->retry_pending_max &&
            !delivery->retry.listed && delivery->offset > retries->last->offset;
 }
 

@@ -72,7 +72,7 @@ void delivery_settle(struct mr_delivery *delivery, struct mr_series *outcome)
         ledger_settle(&partition->ledger, delivery->offset);
         retry_settle(delivery);
         partition_release(partition, delivery);
-        partition_tell(partition);
+        mr_gauge_set(partition->metrics.in_flight, (int64_t)partition_in_flight(partition));
         mr_count(outcome, 1);
         worker_soon(partition->worker);
     }

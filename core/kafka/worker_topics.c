@@ -7,21 +7,11 @@
 #include <string.h>
 
 #include "kafka/worker_internal.h"
+#include "kit/slice.h"
 
 enum { REGEX_REASON_BYTES = 128 };
 
 _Static_assert(2 * WORKER_TOPICS_MAX <= TOPICS_NAMES_MAX, "each topic and its dead letters");
-
-static struct mr_slice trimmed(struct mr_slice name)
-{
-    while (name.len > 0 && name.ptr[0] == ' ') {
-        name = mr_slice(name.ptr + 1, name.len - 1);
-    }
-    while (name.len > 0 && name.ptr[name.len - 1] == ' ') {
-        name.len--;
-    }
-    return name;
-}
 
 bool worker_topics_are_regex(const struct mr_worker_loop_options *options)
 {
@@ -38,7 +28,7 @@ static size_t split(const struct mr_worker_loop_options *options,
     for (;;) {
         size_t len = worker_topics_are_regex(options) ? strlen(at) : strcspn(at, ",");
         if (count < WORKER_TOPICS_MAX) {
-            ret_names[count] = trimmed(mr_slice(at, len));
+            ret_names[count] = slice_trim(mr_slice(at, len));
         }
         count++;
         if (at[len] == '\0') {

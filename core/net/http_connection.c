@@ -42,11 +42,12 @@ void http_connection_count_bytes(struct http_connection *connection)
     struct http_server *server = connection->server;
     size_t bytes = held(&connection->surplus) + held(&connection->out) + held(&connection->sending);
     if (connection->tls != NULL) {
-        bytes += http_tls_held(connection);
+        bytes += http_tls_held(connection) + http_tls_out_held(connection);
     }
     server->bytes += bytes;
     server->bytes -= connection->bytes_held;
     connection->bytes_held = bytes;
+    http_partial_count(connection);
 }
 
 void http_connection_drop_surplus(struct http_connection *connection)
@@ -77,6 +78,7 @@ static void drop_partial(struct http_connection *connection)
     if (connection->partial != NULL) {
         http_request_free(connection->partial);
         connection->partial = NULL;
+        http_partial_count(connection);
     }
 }
 
@@ -118,7 +120,6 @@ static void on_closed(uv_handle_t *handle)
     unlink_connection(connection);
     buf_done(&connection->out);
     buf_done(&connection->sending);
-    http_tls_done(connection);
     http_connection_count_bytes(connection);
     connection->magic = 0;
     mem_free(connection);
@@ -134,6 +135,7 @@ void http_connection_close(struct http_connection *connection)
     connection->state = HTTP_CONNECTION_CLOSED;
     drop_pipeline(connection);
     drop_partial(connection);
+    http_tls_done(connection); /* whose memory is wanted now, if this is to make room */
     http_connection_drop_surplus(connection);
     deadline_lift(&connection->read_deadline);
     deadline_lift(&connection->write_deadline);
@@ -252,11 +254,6 @@ static void send_continue(struct http_connection *connection)
     }
     request->is_continued = true;
     if (request->reader.body.len > 0) { /* it doesn't wait */
-        return;
-    }
-    if (server->config.wants_content != NULL &&
-        !server->config.wants_content(request, server->user)) {
-        http_connection_dispatch_head(connection);
         return;
     }
     (void)buf_add(&connection->out, continue_line, sizeof continue_line - 1);
@@ -415,10 +412,15 @@ static void link_connection(struct http_server *server, struct http_connection *
 /* Under TLS nothing can be told before the handshake. */
 static void begin(struct http_connection *connection, struct tls_context *tls)
 {
-    const struct http_server *server = connection->server;
+    struct http_server *server = connection->server;
     bool is_over = server->connection_count > (size_t)server->config.connections_max;
     if (tls != NULL && http_tls_open(connection, tls, is_over) != 0) {
         http_connection_close(connection);
+    } else if (tls != NULL) {
+        rest(connection);
+        http_connection_count_bytes(connection);
+        http_partial_bound_handshakes(server);
+        (void)http_partial_make_room(server);
     } else if (tls == NULL && is_over) {
         http_connection_turn_away(connection);
     } else {

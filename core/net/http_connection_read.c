@@ -39,6 +39,7 @@ void http_connection_refuse(struct http_connection *connection, int status, cons
     connection->is_last = true;
     deadline_lift(&connection->read_deadline);
     http_connection_drop_surplus(connection);
+    http_partial_count(connection);
     append(connection, request);
     http_request_refuse(request, status, reason);
 }
@@ -52,8 +53,11 @@ static void dispatch(struct http_connection *connection, uint64_t came_ms)
     deadline_lift(&connection->read_deadline);
     append(connection, request);
     request->came_ms = came_ms;
+    if (connection->partial_held > 0) {
+        http_partial_count(connection);
+    }
     if (server->in_flight >= (size_t)server->config.in_flight_max ||
-        server->bytes > (size_t)server->config.in_flight_bytes_max) {
+        !http_partial_make_room(server)) {
         http_request_refuse(request, 503, "too many requests in hand");
         return;
     }
@@ -81,8 +85,9 @@ bool http_connection_may_parse(const struct http_connection *connection)
         return true;
     }
     /* What is refused behind an unanswered request takes memory too. */
-    return !server->is_draining && (connection->first == NULL ||
-                                    server->bytes <= (size_t)server->config.in_flight_bytes_max);
+    return !server->is_draining &&
+           (connection->first == NULL ||
+            server->bytes - server->partial_bytes <= (size_t)server->config.in_flight_bytes_max);
 }
 
 bool http_connection_begin_request(struct http_connection *connection)
@@ -104,10 +109,40 @@ static bool is_timed(const struct http_connection *connection)
     return list == &connection->server->requests || list == &connection->server->drains;
 }
 
+/* The head is here, and not all of the content: if the program refuses it whatever that is, the
+ * rest isn't waited for. */
+static void judge_head(struct http_connection *connection)
+{
+    const struct http_server *server = connection->server;
+    struct http_request *request = connection->partial;
+    if (request == NULL || request->is_judged || request->reader.state != HTTP_READER_BODY) {
+        return;
+    }
+    request->is_judged = true;
+    if (server->config.wants_content != NULL &&
+        !server->config.wants_content(request, server->user)) {
+        http_connection_dispatch_head(connection);
+    }
+}
+
+/* More of it is to come. */
+static void keep_partial(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    if (connection->partial->reader.head.len > 0 && !is_timed(connection)) {
+        http_server_set_deadline(server, server->is_draining ? &server->drains : &server->requests,
+                                 &connection->read_deadline);
+    }
+    http_partial_count(connection);
+    if (!http_partial_make_room(server)) {
+        http_connection_refuse(connection, 503, "too many requests in hand");
+    }
+    judge_head(connection);
+}
+
 /* After bytes were given to the partial request. */
 static void step(struct http_connection *connection, uint64_t came_ms)
 {
-    struct http_server *server = connection->server;
     struct http_request *request = connection->partial;
     const struct http_reader *reader = &request->reader;
     http_request_count_bytes(request);
@@ -115,11 +150,8 @@ static void step(struct http_connection *connection, uint64_t came_ms)
         dispatch(connection, came_ms);
     } else if (reader->state == HTTP_READER_REFUSED) {
         http_connection_refuse(connection, reader->status, reader->reason);
-    } else if (server->bytes > (size_t)server->config.in_flight_bytes_max) {
-        http_connection_refuse(connection, 503, "too many requests in hand");
-    } else if (reader->head.len > 0 && !is_timed(connection)) {
-        http_server_set_deadline(server, server->is_draining ? &server->drains : &server->requests,
-                                 &connection->read_deadline);
+    } else {
+        keep_partial(connection);
     }
 }
 
@@ -223,8 +255,7 @@ static void keep_surplus(struct http_connection *connection, const char *bytes, 
     connection->surplus_came_ms = came_ms;
     http_connection_count_bytes(connection);
     http_connection_set_reading(connection, false);
-    if (server->bytes > (size_t)server->config.in_flight_bytes_max &&
-        http_connection_begin_request(connection)) {
+    if (!http_partial_make_room(server) && http_connection_begin_request(connection)) {
         http_connection_refuse(connection, 503, "too many requests in hand");
     }
 }
@@ -273,6 +304,7 @@ static void take_sealed(struct http_connection *connection, const char *bytes, s
                         uint64_t came_ms)
 {
     len = http_tls_unseal(connection, &bytes, len);
+    (void)http_partial_make_room(connection->server);
     if (len > 0 && connection->state == HTTP_CONNECTION_OPEN) {
         take_bytes(connection, bytes, len, came_ms);
     }

@@ -6,6 +6,7 @@
 
 #include "event/check.h"
 #include "kit/ascii.h"
+#include "kit/slice.h"
 
 void http_refuse(struct http_reader *reader, int status, const char *reason)
 {
@@ -79,14 +80,15 @@ static uint32_t offset_of(const struct http_reader *reader, const char *at)
     return (uint32_t)(at - reader->head.ptr);
 }
 
-/* RFC 9112 2.3: HTTP-version = "HTTP" "/" DIGIT "." DIGIT. */
+/* RFC 9112 2.3: HTTP-version = "HTTP" "/" DIGIT "." DIGIT. A higher minor version is read as the
+ * highest that is known (RFC 9110 2.5). */
 static void parse_version(struct http_reader *reader, struct mr_slice text)
 {
     if (text.len != 8 || memcmp(text.ptr, "HTTP/", 5) != 0 ||
         !is_digit((unsigned char)text.ptr[5]) || text.ptr[6] != '.' ||
         !is_digit((unsigned char)text.ptr[7])) {
         http_refuse(reader, 400, "a malformed request line: expected METHOD target HTTP/1.1");
-    } else if (text.ptr[5] != '1' || text.ptr[7] > '1') {
+    } else if (text.ptr[5] != '1') {
         http_refuse(reader, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
     }
     reader->http_1_0 = text.len == 8 && text.ptr[7] == '0';
@@ -188,17 +190,6 @@ void http_parse_request_line(struct http_reader *reader, size_t len)
     }
 }
 
-static struct mr_slice trim(struct mr_slice text)
-{
-    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t')) {
-        text = skip(text, 1);
-    }
-    while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t')) {
-        text.len--;
-    }
-    return text;
-}
-
 /* RFC 9112 5: field-name ":" OWS field-value OWS. */
 void http_parse_field_line(struct http_reader *reader, size_t len)
 {
@@ -217,7 +208,7 @@ void http_parse_field_line(struct http_reader *reader, size_t len)
         http_refuse(reader, 431, "more than 64 header lines");
         return;
     }
-    value = trim(skip(line, name_len + 1));
+    value = slice_trim(skip(line, name_len + 1));
     reader->headers[reader->header_count] = (struct http_header){
         .name = offset_of(reader, line.ptr),
         .name_len = (uint32_t)name_len,
@@ -264,10 +255,7 @@ static void parse_content_length(struct http_reader *reader, struct mr_slice tex
 static struct mr_slice next_element(struct mr_slice *list)
 {
     while (list->len > 0) {
-        const char *comma = memchr(list->ptr, ',', list->len);
-        size_t len = comma == NULL ? list->len : (size_t)(comma - list->ptr);
-        struct mr_slice element = trim(mr_slice(list->ptr, len));
-        *list = skip(*list, comma == NULL ? len : len + 1);
+        struct mr_slice element = slice_trim(slice_cut(list, ','));
         if (element.len > 0) {
             return element;
         }

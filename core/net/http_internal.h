@@ -4,7 +4,8 @@
 
 /* What the server's files share: http_server.c (listening, accepting, the clock, the end),
  * http_connection.c (a connection's life, writing, lingering), http_connection_read.c (its
- * reading), http_tls.c (what TLS adds to one), http_request.c (requests and answers). */
+ * reading), http_partial.c (the bounds of what is half here), http_tls.c (what TLS adds to one),
+ * http_request.c (requests and answers). */
 
 #include "kit/buf.h"
 #include "kit/magic.h"
@@ -25,7 +26,8 @@ enum {
     HTTP_LINGER_MS = 1000,                    /* for the client to read a last answer and close */
     HTTP_LINGER_BYTES_MAX = 4 * 1024 * 1024,  /* that are read and thrown away meanwhile */
     HTTP_SPARE_REQUESTS_MAX = 64,             /* kept for the next */
-    HTTP_HANDLES = 4,                         /* of the server itself, without its listeners */
+    HTTP_PARTIAL_SHARE = 2, /* in_flight_bytes_max by this is for what is half here */
+    HTTP_HANDLES = 4,       /* of the server itself, without its listeners */
     HTTP_DATE_LINES_BYTES = 128,
 };
 
@@ -39,6 +41,7 @@ struct http_request {
     uint64_t came_ms;  /* when its last byte came */
     bool is_counted;   /* in in_flight: the program has it */
     bool is_continued; /* 100 was sent */
+    bool is_judged;    /* by its head: wants_content was asked */
     bool is_answered;
     bool is_closing; /* the connection ends after the answer */
     bool is_http_1_0;
@@ -88,8 +91,10 @@ struct http_connection {
     struct http_unread unread;
     struct mr_buf out; /* answers ready to be sent; under TLS, to be sealed */
     struct mr_buf sending;
-    size_t bytes_held; /* of these three and TLS, as counted in the server's bytes */
-    size_t discarded;  /* while lingering */
+    size_t bytes_held;     /* of these three and TLS, as counted in the server's bytes */
+    size_t discarded;      /* while lingering */
+    size_t partial_held;   /* of `partial` and TLS, as counted in the server's partial_bytes */
+    struct deadline begun; /* since when it has held any: of the lists partials and handshakes */
     struct deadline read_deadline;
     struct deadline write_deadline;
     struct deadline end_deadline;      /* draining: for all that is left to be written */
@@ -133,7 +138,12 @@ struct http_server {
     struct http_request *spare;
     size_t spare_count;
     size_t in_flight;
-    size_t bytes; /* held by requests, surplus and answers */
+    size_t bytes;         /* held by requests, surplus and answers */
+    size_t partial_bytes; /* of these, by what is only partly here */
+    size_t handshake_count;
+    /* In the order in which they were begun; nothing is ever due. */
+    struct deadlines partials;
+    struct deadlines handshakes;
     struct deadlines idles;
     struct deadlines requests;
     struct deadlines drains; /* instead of `requests`, once draining */
@@ -184,6 +194,15 @@ void http_connection_set_reading(struct http_connection *connection, bool wanted
 /* Read what has come already, once: a drain must not close on a request that waits unread. */
 void http_connection_read_now(struct http_connection *connection);
 
+/* http_partial.c */
+/* After what a connection holds of a request, a record or a handshake has changed. */
+void http_partial_count(struct http_connection *connection);
+/* End what was begun first until what is partly here keeps to its bounds; that may be the caller's
+ * own connection. False: whole requests and answers alone are over in_flight_bytes_max. */
+bool http_partial_make_room(struct http_server *server);
+/* The same for the number of handshakes. */
+void http_partial_bound_handshakes(struct http_server *server);
+
 /* http_tls.c; on connections that have `tls`, but for done. */
 /* Errors: MR_ENOMEM. */
 int http_tls_open(struct http_connection *connection, struct tls_context *context,
@@ -198,8 +217,13 @@ struct mr_buf *http_tls_seal(struct http_connection *connection);
 void http_tls_end(struct http_connection *connection);
 /* The read deadline is over. Returns whether the client can be told that this is the end. */
 bool http_tls_time_out(struct http_connection *connection);
-/* The bytes that it holds. */
+/* The bytes that a handshake or a half record holds. */
 size_t http_tls_held(const struct http_connection *connection);
+/* The bytes that wait to be sent. */
+size_t http_tls_out_held(const struct http_connection *connection);
+bool http_tls_is_shaking_hands(const struct http_connection *connection);
+/* It is ended because others wait: for the metrics. */
+void http_tls_crowd_out(struct http_connection *connection);
 
 /* http_request.c */
 struct http_request *http_request_new(struct http_connection *connection); /* NULL: out of memory */

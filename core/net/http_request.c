@@ -39,6 +39,7 @@ struct http_request *http_request_new(struct http_connection *connection)
     request->next = NULL;
     request->is_counted = false;
     request->is_continued = false;
+    request->is_judged = false;
     request->is_answered = false;
     request->is_closing = false;
     request->is_http_1_0 = false;
@@ -120,6 +121,11 @@ bool http_request_header_at(const struct http_request *request, unsigned index,
 struct mr_slice http_request_body(const struct http_request *request)
 {
     return http_reader_body(&request->reader);
+}
+
+bool http_request_is_whole(const struct http_request *request)
+{
+    return request->reader.state == HTTP_READER_COMPLETE;
 }
 
 uint64_t http_request_came_ms(const struct http_request *request)

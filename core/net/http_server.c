@@ -292,8 +292,15 @@ static int open_listener(struct http_server *server, const struct http_listener_
                          struct mr_error *err)
 {
     struct http_listener *listener = &server->listeners[server->listener_count];
-    int rc = listener_open(&config->address, server->config.reuse_port, &listener->fd,
-                           &listener->port, err);
+    int rc;
+    if (config->tls != NULL && server->plain_buffer == NULL) {
+        server->plain_buffer = mem_alloc(HTTP_PLAIN_BYTES);
+        if (server->plain_buffer == NULL) {
+            return mr_error_set(err, MR_ENOMEM, "out of memory");
+        }
+    }
+    rc = listener_open(&config->address, server->config.reuse_port, &listener->fd, &listener->port,
+                       err);
     if (rc != 0) {
         return rc;
     }
@@ -308,10 +315,6 @@ static int open_listener(struct http_server *server, const struct http_listener_
     listener->tls = config->tls == NULL ? NULL : tls_context_ref(config->tls);
     server->handles_open++;
     server->listener_count++;
-    if (config->tls != NULL && server->plain_buffer == NULL) {
-        server->plain_buffer = mem_alloc(HTTP_PLAIN_BYTES);
-        return server->plain_buffer == NULL ? mr_error_set(err, MR_ENOMEM, "out of memory") : 0;
-    }
     return 0;
 }
 

@@ -39,7 +39,10 @@ struct http_server_config {
     int64_t pipeline_max;        /* unanswered requests of one connection before reading pauses */
     int64_t in_flight_max;       /* unanswered requests of this server; over it, 503 */
     int64_t in_flight_bytes_max; /* bytes held by them, by partial ones and by answers
-                                    that are not sent yet; over it, 503 */
+                                    that are not sent yet; over it, 503. What is only partly
+                                    here has half of it (or one request's bytes, if that is
+                                    more); over that, what was begun first is ended */
+    int64_t handshakes_max;      /* TLS handshakes under way; over it, the oldest is ended */
     struct http_limits limits;
     int64_t idle_ms;                     /* a connection without a request */
     int64_t request_ms;                  /* from a request's first byte to its last; for a TLS
@@ -52,10 +55,10 @@ struct http_server_config {
     struct mr_series *const *handshakes; /* a counter for each enum tls_outcome; NULL: none */
     /* Told of each answer that the server gives by itself (a refusal); may be NULL. Gets `user`. */
     void (*on_refusal)(int status, void *user);
-    /* Asked before a client that holds its content back (Expect: 100-continue) is told to send it.
-     * False: the program will refuse it whatever the content is. It is then given to the program
-     * without the content, and its answer ends the connection. NULL: content is always wanted. Gets
-     * `user`. */
+    /* Asked about a head that has come without all of its content, before that is waited for (and,
+     * with Expect: 100-continue, called for). False: the program will refuse it whatever the
+     * content is. It is then given to the program without being whole, and its answer ends the
+     * connection. NULL: content is always wanted. Gets `user`. */
     bool (*wants_content)(const struct http_request *request, void *user);
 };
 
@@ -108,6 +111,8 @@ struct mr_slice http_request_body(const struct http_request *request);
  * escaped); absent without one, or if its subject is empty. Lives as long as the connection, and is
  * absent when that has gone. */
 struct mr_slice http_request_certificate_subject(const struct http_request *request);
+/* False: it was given to the program by its head alone (wants_content). */
+bool http_request_is_whole(const struct http_request *request);
 /* When its last byte came, or earlier (uv_now). */
 uint64_t http_request_came_ms(const struct http_request *request);
 

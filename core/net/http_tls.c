@@ -6,7 +6,8 @@
  * What can go wrong: the client doesn't speak TLS (400, in the clear), the handshake fails, or a
  * record is forged (the alert is sent, then nothing more: requests in hand live on until they are
  * answered), it comes to no end (the read deadline), the client talks without taking what it is
- * told (the connection is given up). */
+ * told (the connection is given up), others wait with theirs (the oldest is ended, http_partial.c).
+ */
 #include <millrace/log.h>
 
 #include "kit/ascii.h"
@@ -38,7 +39,8 @@ static void count(struct http_connection *connection, enum tls_outcome outcome)
     if (series != NULL) {
         mr_count(series[outcome], 1);
     }
-    if (outcome != TLS_COMPLETED && outcome != TLS_TIMEOUT && outcome != TLS_ABANDONED) {
+    if (outcome != TLS_COMPLETED && outcome != TLS_TIMEOUT && outcome != TLS_ABANDONED &&
+        outcome != TLS_CROWDED_OUT) {
         mr_log_limited(MR_LOG_INFO, HTTP_TLS_LOG_MS, "a TLS handshake has failed",
                        MR_STR("reason", outcome == TLS_PLAINTEXT ? "not TLS, but HTTP"
                                                                  : tls_stream_reason(tls->stream)));
@@ -124,6 +126,9 @@ size_t http_tls_unseal(struct http_connection *connection, const char **bytes, s
         tls_stream_outcome(tls->stream) == TLS_COMPLETED) {
         on_completed(connection);
     }
+    if (connection->tls == NULL) { /* no memory to turn it away */
+        return 0;
+    }
     if (tls_stream_state(tls->stream) == TLS_STREAM_FAILED ||
         tls_stream_out(tls->stream)->len > HTTP_OUT_BYTES_HIGH) {
         on_failed(connection);
@@ -159,9 +164,25 @@ bool http_tls_time_out(struct http_connection *connection)
 
 size_t http_tls_held(const struct http_connection *connection)
 {
+    return tls_stream_held(connection->tls->stream);
+}
+
+size_t http_tls_out_held(const struct http_connection *connection)
+{
     const struct mr_buf *out = tls_stream_out(connection->tls->stream);
-    return (out->len == 0 ? 0 : out->capacity) +
-           (tls_stream_is_midway(connection->tls->stream) ? TLS_HELD_BYTES : 0);
+    return out->len == 0 ? 0 : out->capacity;
+}
+
+bool http_tls_is_shaking_hands(const struct http_connection *connection)
+{
+    return tls_stream_state(connection->tls->stream) == TLS_STREAM_HANDSHAKING;
+}
+
+void http_tls_crowd_out(struct http_connection *connection)
+{
+    count(connection, TLS_CROWDED_OUT);
+    mr_log_limited(MR_LOG_WARN, HTTP_TLS_LOG_MS,
+                   "too much is half sent over TLS: what was begun first is ended");
 }
 
 struct mr_slice http_request_certificate_subject(const struct http_request *request)

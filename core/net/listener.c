@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,6 +24,35 @@ bool listener_is_loopback(const struct mr_address *address)
         return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
     }
     return strcmp(address->host, "localhost") == 0;
+}
+
+/* As IPv6, an IPv4 one mapped. False: a name. */
+static bool read_host(const struct mr_address *address, struct in6_addr *ret_host)
+{
+    char mapped[MR_HOST_BYTES + 8];
+    const char *host = strcasecmp(address->host, "localhost") == 0 ? "127.0.0.1" : address->host;
+    (void)snprintf(mapped, sizeof mapped, "::ffff:%s", host);
+    return inet_pton(AF_INET6, host, ret_host) == 1 || inet_pton(AF_INET6, mapped, ret_host) == 1;
+}
+
+static bool is_any(const struct in6_addr *host)
+{
+    static const unsigned char zeros[4];
+    return IN6_IS_ADDR_UNSPECIFIED(host) ||
+           (IN6_IS_ADDR_V4MAPPED(host) && memcmp(&host->s6_addr[12], zeros, sizeof zeros) == 0);
+}
+
+bool listener_overlaps(const struct mr_address *one, const struct mr_address *other)
+{
+    struct in6_addr hosts[2];
+    bool is_known = read_host(one, &hosts[0]);
+    bool is_other_known = read_host(other, &hosts[1]);
+    if (one->port != other->port || one->port == 0) {
+        return false;
+    }
+    return strcasecmp(one->host, other->host) == 0 || (is_known && is_any(&hosts[0])) ||
+           (is_other_known && is_any(&hosts[1])) ||
+           (is_known && is_other_known && IN6_ARE_ADDR_EQUAL(&hosts[0], &hosts[1]));
 }
 
 void listener_format(const struct mr_address *address, char ret_text[LISTENER_TEXT_BYTES])

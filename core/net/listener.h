@@ -27,6 +27,10 @@ int listener_check_free(const struct mr_address *address, struct mr_error *err);
 /* Whether only this machine reaches it: 127.0.0.0/8, ::1 or the name localhost. */
 bool listener_is_loopback(const struct mr_address *address);
 
+/* Whether they are the same address, or one of them takes in the other (0.0.0.0, ::): what comes to
+ * it would be spread over both with SO_REUSEPORT. Names are compared as they are, but localhost. */
+bool listener_overlaps(const struct mr_address *one, const struct mr_address *other);
+
 /* "127.0.0.1:8080", "[::1]:8080". */
 void listener_format(const struct mr_address *address, char ret_text[LISTENER_TEXT_BYTES]);
 

@@ -11,13 +11,15 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/ssl.h>
 
 #include "kit/magic.h"
 #include "kit/mem.h"
 
 enum { TLS_CONTEXT_MAGIC = 0x54435458, SECURITY_LEVEL = 2, TICKETS = 1 };
+
+/* What a client may announce for its certificates: OpenSSL allocates it before they come. */
+enum { CLIENT_CHAIN_BYTES_MAX = 32 * 1024 };
 
 /* The first ones are the cheapest where AES is done by the processor; a client that prefers ChaCha
  * has none of that, and gets it (SSL_OP_PRIORITIZE_CHACHA). */
@@ -28,6 +30,9 @@ static const char ciphers_1_2[] =
 static const char ciphers_1_3[] =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 static const char groups[] = "X25519:P-256:P-384";
+/* OpenSSL wants one where clients show certificates. It may be the same for all contexts: a ticket
+ * of another doesn't open with this one's key. */
+static const unsigned char session_context[] = "millrace";
 static const unsigned char protocol[] = "\x08http/1.1";
 
 struct tls_context {
@@ -171,6 +176,7 @@ static int on_pass_phrase(char *ret_phrase, int size, int is_writing, void *user
 
 static int use_key(struct tls_context *context, const struct source *source)
 {
+    X509 *certificate = SSL_CTX_get0_certificate(context->ssl); /* NULL: it could not be used */
     bool is_encrypted = false;
     EVP_PKEY *key;
     BIO *bio;
@@ -183,9 +189,9 @@ static int use_key(struct tls_context *context, const struct source *source)
         rc = refuse(source, "protected by a pass phrase: give a key without one");
     } else if (key == NULL) {
         rc = refuse(source, "no private key in it, in PEM form");
-    } else if (X509_check_private_key(SSL_CTX_get0_certificate(context->ssl), key) != 1) {
+    } else if (certificate != NULL && X509_check_private_key(certificate, key) != 1) {
         rc = refuse(source, "does not belong to the certificate");
-    } else if (SSL_CTX_use_PrivateKey(context->ssl, key) != 1) {
+    } else if (certificate != NULL && SSL_CTX_use_PrivateKey(context->ssl, key) != 1) {
         rc = refuse_with_reason(source, "the key can't be used");
     }
     EVP_PKEY_free(key);
@@ -292,7 +298,6 @@ static bool set_up(SSL_CTX *ssl, const struct tls_context_config *config)
 {
     int version = config->version_min == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
     int verify = config->client == TLS_CLIENT_NONE ? SSL_VERIFY_NONE : SSL_VERIFY_PEER;
-    unsigned char session_context[SSL_MAX_SID_CTX_LENGTH];
     if (config->client == TLS_CLIENT_REQUIRED) {
         verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     }
@@ -306,6 +311,7 @@ static bool set_up(SSL_CTX *ssl, const struct tls_context_config *config)
     (void)SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     (void)SSL_CTX_set_timeout(ssl, TLS_TICKET_S);
     SSL_CTX_set_security_level(ssl, SECURITY_LEVEL);
+    (void)SSL_CTX_set_max_cert_list(ssl, CLIENT_CHAIN_BYTES_MAX);
     SSL_CTX_set_verify(ssl, verify, NULL);
     SSL_CTX_set_alpn_select_cb(ssl, on_alpn, NULL);
     return SSL_CTX_set_min_proto_version(ssl, version) == 1 &&
@@ -315,12 +321,11 @@ static bool set_up(SSL_CTX *ssl, const struct tls_context_config *config)
            SSL_CTX_set1_groups_list(ssl, groups) == 1 &&
            SSL_CTX_set_num_tickets(ssl, TICKETS) == 1 &&
            SSL_CTX_set_session_ticket_cb(ssl, NULL, on_ticket, NULL) == 1 &&
-           RAND_bytes(session_context, sizeof session_context) == 1 &&
-           SSL_CTX_set_session_id_context(ssl, session_context, sizeof session_context) == 1;
+           SSL_CTX_set_session_id_context(ssl, session_context, sizeof session_context - 1) == 1;
 }
 
-static int use_files(struct tls_context *context, const struct tls_context_config *config,
-                     enum tls_file *ret_file, struct mr_error *err)
+static int use_file(struct tls_context *context, const char *path, enum tls_file file,
+                    struct mr_error *err)
 {
     static int (*const uses[TLS_FILES])(struct tls_context *, const struct source *) = {
         [TLS_FILE_CERTIFICATE] = use_certificate,
@@ -328,18 +333,30 @@ static int use_files(struct tls_context *context, const struct tls_context_confi
         [TLS_FILE_CLIENT_CA] = trust_clients,
         [TLS_FILE_CLIENT_CRL] = use_crl,
     };
-    int files = config->client == TLS_CLIENT_NONE ? TLS_FILE_KEY + 1 : TLS_FILES;
-    for (int i = 0; i < files; i++) {
-        struct source source = {.path = config->files[i], .err = err};
+    const struct source source = {.path = path, .err = err};
+    int rc;
+    ERR_clear_error();
+    rc = uses[file](context, &source);
+    ERR_clear_error();
+    return rc;
+}
+
+static int files_of(const struct tls_context_config *config)
+{
+    return config->client == TLS_CLIENT_NONE ? TLS_FILE_KEY + 1 : TLS_FILES;
+}
+
+static int use_files(struct tls_context *context, const struct tls_context_config *config,
+                     enum tls_file *ret_file, struct mr_error *err)
+{
+    for (int i = 0; i < files_of(config); i++) {
         int rc;
-        if (i == TLS_FILE_CLIENT_CRL && source.path == NULL) {
+        if (i == TLS_FILE_CLIENT_CRL && config->files[i] == NULL) {
             continue;
         }
         *ret_file = (enum tls_file)i;
-        ERR_clear_error();
-        rc = source.path == NULL ? mr_error_set(err, MR_ECONFIG, "no file is given")
-                                 : uses[i](context, &source);
-        ERR_clear_error();
+        rc = config->files[i] == NULL ? mr_error_set(err, MR_ECONFIG, "no file is given")
+                                      : use_file(context, config->files[i], *ret_file, err);
         if (rc != 0) {
             return rc;
         }
@@ -347,12 +364,11 @@ static int use_files(struct tls_context *context, const struct tls_context_confi
     return 0;
 }
 
-int tls_context_new(const struct tls_context_config *config, struct tls_context **ret_context,
-                    enum tls_file *ret_file, struct mr_error *err)
+/* Without the files. Errors: MR_ENOMEM. */
+static int begin(const struct tls_context_config *config, struct tls_context **ret_context,
+                 struct mr_error *err)
 {
     struct tls_context *context = mem_zalloc(sizeof *context);
-    int rc;
-    *ret_file = TLS_FILE_CERTIFICATE;
     if (context == NULL) {
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
@@ -361,16 +377,49 @@ int tls_context_new(const struct tls_context_config *config, struct tls_context 
     ERR_clear_error();
     context->ssl = SSL_CTX_new(TLS_server_method());
     if (context->ssl == NULL || !set_up(context->ssl, config)) {
-        rc = mr_error_set(err, MR_ENOMEM, "OpenSSL can't be set up (%s)", reason());
+        (void)mr_error_set(err, MR_ENOMEM, "OpenSSL can't be set up (%s)", reason());
         ERR_clear_error();
-    } else {
-        rc = use_files(context, config, ret_file, err);
+        tls_context_unref(context);
+        return MR_ENOMEM;
     }
+    *ret_context = context;
+    return 0;
+}
+
+int tls_context_new(const struct tls_context_config *config, struct tls_context **ret_context,
+                    enum tls_file *ret_file, struct mr_error *err)
+{
+    struct tls_context *context;
+    int rc;
+    *ret_file = TLS_FILE_CERTIFICATE;
+    rc = begin(config, &context, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = use_files(context, config, ret_file, err);
     if (rc != 0) {
         tls_context_unref(context);
         return rc;
     }
     *ret_context = context;
+    return 0;
+}
+
+int tls_context_check(const struct tls_context_config *config,
+                      struct mr_error ret_errors[TLS_FILES], struct mr_error *err)
+{
+    struct tls_context *context;
+    int rc = begin(config, &context, err);
+    memset(ret_errors, 0, TLS_FILES * sizeof ret_errors[0]);
+    if (rc != 0) {
+        return rc;
+    }
+    for (int i = 0; i < files_of(config); i++) {
+        if (config->files[i] != NULL) {
+            (void)use_file(context, config->files[i], (enum tls_file)i, &ret_errors[i]);
+        }
+    }
+    tls_context_unref(context);
     return 0;
 }
 

@@ -46,6 +46,11 @@ struct tls_context;
 int tls_context_new(const struct tls_context_config *config, struct tls_context **ret_context,
                     enum tls_file *ret_file, struct mr_error *err);
 
+/* What is wrong with each of the files, those that are NULL left out: its error has the code 0 if
+ * nothing is. Errors: MR_ENOMEM, when not all could be looked at. */
+int tls_context_check(const struct tls_context_config *config,
+                      struct mr_error ret_errors[TLS_FILES], struct mr_error *err);
+
 /* References may be taken and given back on any thread. unref takes NULL. */
 struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context *context);

@@ -16,7 +16,11 @@
 #include "kit/magic.h"
 #include "kit/mem.h"
 
-enum { TLS_STREAM_MAGIC = 0x54535452 };
+enum {
+    TLS_STREAM_MAGIC = 0x54535452,
+    ALERT_ILLEGAL_PARAMETER = 47, /* RFC 8446 6 */
+    ALERT_DECODE_ERROR = 50,
+};
 
 struct tls_stream {
     unsigned magic;
@@ -26,10 +30,22 @@ struct tls_stream {
     bool is_out_ended; /* close_notify was written */
     const char *in;    /* of tls_stream_feed, while it runs */
     size_t in_len;
+    struct tls_hello hello;
+    enum tls_hello_verdict hello_verdict;
     struct mr_buf out;
     char *subject; /* NULL: none */
     char reason[TLS_REASON_BYTES];
 };
+
+/* OpenSSL acts on a record when the whole of it was read: what is refused here it never sees. */
+static bool is_refused(struct tls_stream *stream, const char *bytes, size_t len)
+{
+    if (stream->state == TLS_STREAM_HANDSHAKING && stream->hello_verdict == TLS_HELLO_GOOD) {
+        bool is_1_3 = SSL_version(stream->ssl) == TLS1_3_VERSION;
+        stream->hello_verdict = tls_hello_see(&stream->hello, is_1_3, bytes, len);
+    }
+    return stream->hello_verdict != TLS_HELLO_GOOD;
+}
 
 static int on_bio_read(BIO *bio, char *ret_bytes, size_t len, size_t *ret_len)
 {
@@ -40,6 +56,10 @@ static int on_bio_read(BIO *bio, char *ret_bytes, size_t len, size_t *ret_len)
     *ret_len = len;
     if (len == 0) {
         BIO_set_retry_read(bio);
+        return -1;
+    }
+    if (is_refused(stream, stream->in, len)) {
+        *ret_len = 0;
         return -1;
     }
     memcpy(ret_bytes, stream->in, len);
@@ -165,6 +185,15 @@ bool tls_stream_is_midway(const struct tls_stream *stream)
     return strcmp(SSL_rstate_string(stream->ssl), "RB") == 0 || SSL_has_pending(stream->ssl) == 1;
 }
 
+size_t tls_stream_held(const struct tls_stream *stream)
+{
+    size_t held = tls_stream_is_midway(stream) ? TLS_HELD_BYTES : 0;
+    if (stream->state == TLS_STREAM_HANDSHAKING) {
+        held += TLS_HANDSHAKE_BYTES + stream->hello.announced;
+    }
+    return held;
+}
+
 static enum tls_outcome outcome_of(unsigned long error)
 {
     if (ERR_GET_LIB(error) != ERR_LIB_SSL) {
@@ -214,6 +243,25 @@ static void fail(struct tls_stream *stream)
     fail_with(stream, outcome_of(error), reason == NULL ? "OpenSSL gives no reason" : reason);
 }
 
+/* In the clear, as all is before the server's hello and after its request for another. */
+static void fail_hello(struct tls_stream *stream)
+{
+    bool is_too_long = stream->hello_verdict == TLS_HELLO_TOO_LONG;
+    const char alert[] = {
+        0x15,
+        0x03,
+        0x03,
+        0x00,
+        0x02,
+        0x02, /* RFC 8446 5.1, 6: fatal */
+        is_too_long ? ALERT_ILLEGAL_PARAMETER : ALERT_DECODE_ERROR,
+    };
+    (void)buf_add(&stream->out, alert, sizeof alert);
+    fail_with(stream, TLS_ERROR,
+              is_too_long ? "a ClientHello of more than 16 KiB is announced"
+                          : "the first record does not begin with a ClientHello");
+}
+
 /* The whole text, or NULL: out of memory, or too long. */
 static char *subject_text(X509_NAME *name)
 {
@@ -225,8 +273,8 @@ static char *subject_text(X509_NAME *name)
     if (bio != NULL && X509_NAME_print_ex(bio, name, 0, form) >= 0) {
         len = BIO_get_mem_data(bio, &bytes);
     }
-    if (len > 0 && len <= TLS_SUBJECT_BYTES_MAX) {
-        text = mem_strndup(bytes, (size_t)len);
+    if (len >= 0 && len <= TLS_SUBJECT_BYTES_MAX) {
+        text = mem_strndup(len == 0 ? "" : bytes, (size_t)len);
     }
     (void)BIO_free(bio);
     return text;
@@ -241,7 +289,7 @@ static void admit(struct tls_stream *stream)
         fail_with(stream, TLS_BAD_CERTIFICATE, "the certificate was not verified");
         return;
     }
-    if (name != NULL && X509_NAME_entry_count(name) > 0) {
+    if (name != NULL) {
         stream->subject = subject_text(name);
         if (stream->subject == NULL) {
             fail_with(stream, TLS_BAD_CERTIFICATE, "no memory for the subject, or it is too long");
@@ -257,6 +305,8 @@ static void shake_hands(struct tls_stream *stream)
     int rc = SSL_do_handshake(stream->ssl);
     if (rc == 1) {
         admit(stream);
+    } else if (stream->hello_verdict != TLS_HELLO_GOOD) {
+        fail_hello(stream);
     } else if (SSL_get_error(stream->ssl, rc) != SSL_ERROR_WANT_READ) {
         fail(stream);
     }

@@ -13,11 +13,13 @@
 
 #include "kit/buf.h"
 #include "net/tls_context.h"
+#include "net/tls_hello.h"
 
 enum {
     TLS_RECORD_BYTES_MAX = 5 + 16384 + 2048, /* RFC 5246 6.2.3; a little less in TLS 1.3 */
     TLS_OUT_BYTES_MAX = 80 * 1024 * 1024,    /* for the peer, and not taken yet */
     TLS_HELD_BYTES = 20 * 1024,              /* OpenSSL's buffer for a record that is half here */
+    TLS_HANDSHAKE_BYTES = 20 * 1024,         /* OpenSSL's, of one under way; measured */
     TLS_REASON_BYTES = 120,
     TLS_SUBJECT_BYTES_MAX = 4096,
 };
@@ -29,7 +31,8 @@ enum tls_stream_state {
     TLS_STREAM_FAILED, /* tls_stream_reason tells why; an alert may be waiting to be sent */
 };
 
-/* How a handshake ended. TIMEOUT and ABANDONED are for who holds the connection to tell. */
+/* How a handshake ended. TIMEOUT, ABANDONED and CROWDED_OUT are for who holds the connection to
+ * tell. */
 enum tls_outcome {
     TLS_COMPLETED,
     TLS_BAD_CERTIFICATE, /* the client's is missing, or was not accepted */
@@ -37,8 +40,9 @@ enum tls_outcome {
     TLS_MISMATCH,        /* no version, cipher suite or application protocol in common */
     TLS_PLAINTEXT,       /* it spoke HTTP */
     TLS_TIMEOUT,
-    TLS_ABANDONED, /* the connection ended */
-    TLS_ERROR,     /* it broke the protocol, or memory was short */
+    TLS_ABANDONED,   /* the connection ended */
+    TLS_CROWDED_OUT, /* it was ended because others waited */
+    TLS_ERROR,       /* it broke the protocol, or memory was short */
 };
 enum { TLS_OUTCOMES = TLS_ERROR + 1 };
 
@@ -62,6 +66,9 @@ size_t tls_stream_feed(struct tls_stream *stream, const char *bytes, size_t len,
 /* A record is half here: TLS_HELD_BYTES are held for it. */
 bool tls_stream_is_midway(const struct tls_stream *stream);
 
+/* What OpenSSL holds for that, and for a handshake under way with the hello that was announced. */
+size_t tls_stream_held(const struct tls_stream *stream);
+
 /* Plaintext for the peer; not during the handshake. The peer may have ended its own side. Errors:
  * MR_ENOMEM, MR_ELIMIT (TLS_OUT_BYTES_MAX), MR_ECLOSED: the stream has failed. */
 int tls_stream_write(struct tls_stream *stream, const char *bytes, size_t len);
@@ -74,8 +81,8 @@ void tls_stream_end(struct tls_stream *stream);
 struct mr_buf *tls_stream_out(struct tls_stream *stream);
 
 /* The subject of the client's certificate, which has been verified, as RFC 4514 writes it (UTF-8,
- * escaped); absent without a certificate, or if its subject is empty. Lives as long as the stream.
- */
+ * escaped); empty if the certificate's is, absent without a certificate. Lives as long as the
+ * stream. */
 struct mr_slice tls_stream_subject(const struct tls_stream *stream);
 
 #endif

@@ -19,6 +19,7 @@
 #include "base/metrics.h"
 #include "kafka/producer.h"
 #include "kit/magic.h"
+#include "kit/slice.h"
 #include "program/admin.h"
 #include "program/process_metrics.h"
 #include "program/program_internal.h"
@@ -416,11 +417,7 @@ static void run(struct mr_program *program)
 static void log_lines(struct mr_slice text)
 {
     while (text.len > 0) {
-        const char *end = memchr(text.ptr, '\n', text.len);
-        size_t len = end == NULL ? text.len : (size_t)(end - text.ptr);
-        mr_log(MR_LOG_WARN, "configuration", MR_SLICE_FIELD("warning", mr_slice(text.ptr, len)));
-        len = len == text.len ? len : len + 1;
-        text = mr_slice(text.ptr + len, text.len - len);
+        mr_log(MR_LOG_WARN, "configuration", MR_SLICE_FIELD("warning", slice_cut(&text, '\n')));
     }
 }
 

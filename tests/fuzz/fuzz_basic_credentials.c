@@ -23,9 +23,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         return 0;
     }
     expect(basic_is_mine(header));
-    expect(credentials.device.len > 0 && credentials.device.len <= DIALECT_NAME_BYTES_MAX);
+    expect(credentials.device.len > 0 && credentials.device.len <= IDENTITY_NAME_BYTES_MAX);
     expect(credentials.application.len > 0 &&
-           credentials.application.len <= DIALECT_NAME_BYTES_MAX);
+           credentials.application.len <= IDENTITY_NAME_BYTES_MAX);
     expect(credentials.password.len <= BASIC_PASSWORD_BYTES_MAX);
     expect(memchr(credentials.application.ptr, '@', credentials.application.len) == NULL);
     expect(memchr(credentials.device.ptr, ':', credentials.device.len) == NULL);

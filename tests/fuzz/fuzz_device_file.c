@@ -7,6 +7,7 @@
 
 #include "bridge/http/identity/device_file.h"
 #include "bridge/http/identity/password_hash.h"
+#include "bridge/http/identity/speaks_for.h"
 #include "kit/mem.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
@@ -27,7 +28,7 @@ static void check_devices(const struct devices *devices)
         expect(devices_find(devices, device.identity.application, device.identity.device, &found));
         expect(found.identity.device.ptr == device.identity.device.ptr);
         expect(found.hash.ptr == NULL || password_hash_check(found.hash, NULL) == 0);
-        (void)identity_may_speak_for(&device.identity, MR_SLICE("room-1"));
+        (void)speaks_for_allows(&device.identity, MR_SLICE("room-1"));
     }
     expect(devices_hash_for_unknown(devices, MR_SLICE("a"), MR_SLICE("b")).len > 0);
 }

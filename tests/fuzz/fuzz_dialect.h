@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bridge/http/dialects/dialect.h"
+#include "bridge/http/identity/speaks_for.h"
 #include "event/check.h"
 #include "event/kafka_binding.h"
 #include "net/http_reader.h"
@@ -36,7 +37,7 @@ static inline bool fuzz_header_at(const void *from, unsigned index, struct mr_sl
 }
 
 /* The answer is one that a dialect may give, and its text can be shown. */
-static inline void fuzz_must_be_refusal(const struct dialect_refusal *refusal)
+static inline void fuzz_must_be_refusal(const struct refusal *refusal)
 {
     int status = refusal->status;
     MUST(status == 400 || status == 403 || status == 404);
@@ -51,10 +52,10 @@ static inline void fuzz_must_be_allowed(const struct mr_event *event,
 {
     struct mr_slice device = mr_event_string(event, "device");
     struct mr_slice gateway = mr_event_string(event, "gateway");
-    MUST(device.len > 0 && device.len <= DIALECT_NAME_BYTES_MAX);
+    MUST(device.len > 0 && device.len <= IDENTITY_NAME_BYTES_MAX);
     if (identity_is_known(identity)) {
         MUST(mr_slice_is(mr_event_string(event, "application"), identity->application));
-        MUST(identity_may_speak_for(identity, device));
+        MUST(speaks_for_allows(identity, device));
         MUST((gateway.ptr == NULL) == mr_slice_is(device, identity->device));
         MUST(gateway.ptr == NULL || mr_slice_is(gateway, identity->device));
     }
@@ -89,10 +90,10 @@ static inline void fuzz_must_be_event(struct mr_event *event, const struct diale
     }
 }
 
-static inline void fuzz_read(const struct dialect *dialect, const struct http_reader *reader,
-                             const struct identity *identity, bool may_hold_nothing)
+static inline struct dialect_request fuzz_request_of(const struct http_reader *reader,
+                                                     const struct identity *identity)
 {
-    const struct dialect_request request = {
+    return (struct dialect_request){
         .method = http_reader_method(reader),
         .path = http_reader_path(reader),
         .query = http_reader_query(reader),
@@ -102,7 +103,13 @@ static inline void fuzz_read(const struct dialect *dialect, const struct http_re
         .from = reader,
         .identity = *identity,
     };
-    struct dialect_refusal refusal = {0};
+}
+
+static inline void fuzz_read(const struct dialect *dialect, const struct http_reader *reader,
+                             const struct identity *identity, bool may_hold_nothing)
+{
+    const struct dialect_request request = fuzz_request_of(reader, identity);
+    struct refusal refusal = {0};
     struct mr_event *event;
     if (!dialect->is_mine(request.path)) {
         return;

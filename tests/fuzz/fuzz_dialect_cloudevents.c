@@ -11,25 +11,11 @@
 
 enum { HEAD_BYTES_MAX = 16384, BODY_BYTES_MAX = 65536, RECORD_BYTES_MAX = 1 << 24 };
 
-static struct dialect_request request_of(const struct http_reader *reader,
-                                         const struct identity *identity)
-{
-    return (struct dialect_request){
-        .method = http_reader_method(reader),
-        .path = http_reader_path(reader),
-        .query = http_reader_query(reader),
-        .body = http_reader_body(reader),
-        .header = fuzz_header,
-        .header_at = fuzz_header_at,
-        .from = reader,
-        .identity = *identity,
-    };
-}
-
 /* A dialect may refuse so, and its text can be shown. */
-static void must_be_refusal(const struct dialect_refusal *refusal)
+static void must_be_refusal(const struct refusal *refusal)
 {
-    MUST(refusal->status == 400 || refusal->status == 405 || refusal->status == 415);
+    MUST(refusal->status == 400 || refusal->status == 403 || refusal->status == 405 ||
+         refusal->status == 415);
     MUST((refusal->status == 405) == (refusal->headers != NULL));
     MUST(refusal->detail[0] != '\0' && strlen(refusal->detail) < sizeof refusal->detail);
     MUST(check_utf8(mr_slice_of(refusal->detail)));
@@ -43,7 +29,7 @@ static void must_be_allowed(const struct mr_event *event, const struct identity 
     struct mr_slice gateway = mr_event_string(event, "gateway");
     if (identity_is_known(identity)) {
         MUST(mr_slice_is(mr_event_string(event, "application"), identity->application));
-        MUST(identity_may_speak_for(identity, device));
+        MUST(speaks_for_allows(identity, device));
         MUST(has_gateway || mr_slice_is(device, identity->device));
         MUST(!has_gateway || mr_slice_is(gateway, identity->device));
     }
@@ -114,7 +100,7 @@ static void must_survive_http(const struct mr_event *event)
     static const struct http_limits limits = {.head_bytes_max = HEAD_BYTES_MAX,
                                               .body_bytes_max = 2 * BODY_BYTES_MAX};
     struct mr_event *again = mr_event_new();
-    struct dialect_refusal refusal;
+    struct refusal refusal;
     struct http_reader reader;
     struct mr_buf text;
     MUST(again != NULL);
@@ -124,7 +110,7 @@ static void must_survive_http(const struct mr_event *event)
         struct dialect_request request;
         MUST(http_reader_feed(&reader, text.ptr, text.len) == text.len);
         MUST(reader.state == HTTP_READER_COMPLETE);
-        request = request_of(&reader, &fuzz_identities[0]);
+        request = fuzz_request_of(&reader, &fuzz_identities[0]);
         MUST(dialect_cloudevents.read(&request, again, &refusal) == DIALECT_EVENT);
         must_have_all(again, event);
     }
@@ -152,7 +138,7 @@ static void must_be_event(struct mr_event *event, const struct identity *identit
 static void read_single(const struct dialect_request *request)
 {
     struct mr_event *event = mr_event_new();
-    struct dialect_refusal refusal = {0};
+    struct refusal refusal = {0};
     int rc;
     MUST(event != NULL);
     rc = dialect_cloudevents.read(request, event, &refusal);
@@ -186,7 +172,7 @@ static void read_batch(const struct dialect_request *request)
     struct mr_event *again = mr_event_new();
     struct dialect_cursor cursor = {0};
     struct dialect_cursor second = {0};
-    struct dialect_refusal refusal = {0};
+    struct refusal refusal = {0};
     int rc;
     MUST(event != NULL && again != NULL);
     while ((rc = dialect_cloudevents.read_next(request, &cursor, event, &refusal)) ==
@@ -220,7 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     (void)http_reader_feed(&reader, (const char *)bytes + 1, size - 1);
     if (reader.state == HTTP_READER_COMPLETE) {
         struct dialect_request request =
-            request_of(&reader, &fuzz_identities[bytes[0] % MR_COUNT_OF(fuzz_identities)]);
+            fuzz_request_of(&reader, &fuzz_identities[bytes[0] % MR_COUNT_OF(fuzz_identities)]);
         if (!dialect_cloudevents.is_mine(request.path)) {
             MUST(!mr_slice_is(request.path, MR_SLICE("/events")));
         } else if (dialect_cloudevents.is_batch(&request)) {

@@ -50,7 +50,7 @@ static void answer(struct http_request *request, int status)
 }
 
 static void on_decided(struct http_request *request, const struct identity *identity,
-                       const struct dialect_refusal *refusal, void *user)
+                       const struct refusal *refusal, void *user)
 {
     (void)user;
     answer(request, identity != NULL ? 202 : refusal->status);
@@ -60,7 +60,7 @@ static void on_request(struct http_request *request, void *user)
 {
     struct side *side;
     struct identity identity;
-    struct dialect_refusal refusal;
+    struct refusal refusal;
     enum authenticated authenticated;
     MAGIC_CAST(side, user, SIDE_MAGIC);
     authenticated = authenticate(side->authenticator, request, &identity, &refusal);
@@ -183,7 +183,10 @@ static void test_loops_share_what_they_share(void **state)
     authentication_metrics_init(&metrics);
     common.devices = read_devices();
     common.attempts = attempts_new(options.attempts_max, options.attempts_ms);
+    common.rooms = password_rooms_new();
     assert_non_null(common.attempts);
+    assert_int_equal(verified_shared_new(10, &common.verified, NULL), 0);
+    assert_non_null(common.rooms);
     for (unsigned i = 0; i < SIDES; i++) {
         open_side(&sides[i], &common);
     }
@@ -204,12 +207,74 @@ static void test_loops_share_what_they_share(void **state)
     }
     devices_disown(common.devices);
     attempts_free(common.attempts);
+    password_rooms_free(common.rooms);
+    verified_shared_free(common.verified);
+}
+
+static int status_of(const struct side *side, unsigned which)
+{
+    struct raw_reply reply;
+    char text[200];
+    int fd = raw_connect(http_server_port(side->server, 0));
+    (void)snprintf(text, sizeof text,
+                   "POST / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic %s\r\n"
+                   "Content-Length: 0\r\n\r\n",
+                   credentials[which]);
+    raw_put(fd, text);
+    raw_get_reply(fd, &reply);
+    free(reply.body);
+    (void)close(fd);
+    return reply.status;
+}
+
+/* Found right by one loop, a device may come to any, whatever others have tried since. */
+static void test_what_one_loop_found_right_all_know(void **state)
+{
+    static const struct bridge_options options = {.auth = BRIDGE_AUTH_BASIC,
+                                                  .answer_ms = 60000,
+                                                  .loops = SIDES,
+                                                  .password_checks_max = 1000,
+                                                  .password_cache_max = 10,
+                                                  .attempts_max = 2,
+                                                  .attempts_ms = 600000};
+    struct authentication_metrics metrics;
+    struct authenticator_config common = {.options = &options, .metrics = &metrics};
+    static struct side sides[SIDES];
+    int64_t checks;
+    (void)state;
+    authentication_metrics_init(&metrics);
+    common.devices = read_devices();
+    common.attempts = attempts_new(options.attempts_max, options.attempts_ms);
+    common.rooms = password_rooms_new();
+    assert_non_null(common.rooms);
+    assert_non_null(common.attempts);
+    assert_int_equal(verified_shared_new(10, &common.verified, NULL), 0);
+    for (unsigned i = 0; i < SIDES; i++) {
+        open_side(&sides[i], &common);
+    }
+    assert_int_equal(status_of(&sides[0], 0), 202);
+    assert_int_equal(status_of(&sides[0], 1), 401);
+    assert_int_equal(status_of(&sides[1], 2), 401);
+    assert_int_equal(status_of(&sides[1], 1), 429);
+    checks = mr_series_value(metrics.checks);
+    for (unsigned i = 0; i < SIDES; i++) {
+        assert_int_equal(status_of(&sides[i], 0), 202);
+    }
+    assert_int_equal(mr_series_value(metrics.checks), checks);
+    for (unsigned i = 0; i < SIDES; i++) {
+        close_side(&sides[i]);
+    }
+    devices_disown(common.devices);
+    attempts_free(common.attempts);
+    verified_shared_free(common.verified);
+    password_rooms_free(common.rooms);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loops_share_what_they_share),
+        cmocka_unit_test(test_what_one_loop_found_right_all_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

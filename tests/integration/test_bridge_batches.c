@@ -299,8 +299,9 @@ static void test_kafka_goes_away_under_a_batch(void **state)
 
 static void test_the_deadline_holds_for_a_batch(void **state)
 {
-    static const char *const extra[] = {"--http.answer.timeout=200ms", NULL};
-    enum { RTT_MS = 1200 };
+    static const char *const extra[] = {"--http.answer.timeout=2s",
+                                        "--kafka.producer.message.timeout.ms=10000", NULL};
+    enum { RTT_MS = 5000 };
     struct bridge_fixture f;
     struct told told;
     int counts[COUNT];

@@ -134,7 +134,14 @@ static void test_who_may_send(void **state)
         {HTTP,
          {"--auth=basic", "--devices=" TEST_SOURCE_DIR "/LICENSE"},
          TEST_SOURCE_DIR "/LICENSE:2: expected 'key = value'"},
-        {HTTP, {"--auth=basic", "--devices=/nonexistent"}, "/nonexistent: can't read it: No such"},
+        {HTTP,
+         {"--auth=basic", "--devices=/nonexistent"},
+         "command line: --devices: /nonexistent: can't read it: No such"},
+        {HTTP,
+         {"--auth=basic", "--devices=/tmp"},
+         "command line: --devices: /tmp: can't read it: it is not a regular file"},
+        {HTTP, {"--auth=any"}, "command line: --auth: any needs tls.client = required or optional"},
+        {HTTP, {"--auth=certificate", "--devices="}, "command line: --auth: certificate needs"},
         {HTTP, {"--auth=certificate"}, "command line: --auth: certificate needs tls.client"},
         {HTTP,
          {"--auth=certificate", "--certificate.device=C N"},
@@ -153,6 +160,38 @@ static void test_who_may_send(void **state)
     are_refused(bad, MR_COUNT_OF(bad));
     for (size_t i = 0; i < MR_COUNT_OF(fine); i++) {
         assert_int_equal(run(&fine[i], "--check"), 0);
+    }
+}
+
+/* Whoever gives them means to be safe. */
+static void test_options_that_nothing_asks_for(void **state)
+{
+    static const char *const of_passwords[] = {"password.checks.max=1", "password.cache.max=1",
+                                               "attempts.max=1", "attempts.time=1s"};
+    static const char *const of_certificates[] = {
+        "certificate.device=CN", "certificate.application=O", "certificate.application.fixed=a"};
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(of_passwords); i++) {
+        char flag[100], expected[200];
+        const struct bad bad[] = {{HTTP, {flag}, expected},
+                                  {HTTP, {flag, "--auth=certificate"}, expected}};
+        (void)snprintf(flag, sizeof flag, "--%s", of_passwords[i]);
+        (void)snprintf(expected, sizeof expected,
+                       "command line: --%.*s: has no meaning unless auth "
+                       "is basic or any",
+                       (int)strcspn(of_passwords[i], "="), of_passwords[i]);
+        are_refused(bad, MR_COUNT_OF(bad));
+    }
+    for (size_t i = 0; i < MR_COUNT_OF(of_certificates); i++) {
+        char flag[100], expected[200];
+        const struct bad bad[] = {{HTTP, {flag}, expected},
+                                  {HTTP, {flag, "--auth=basic"}, expected}};
+        (void)snprintf(flag, sizeof flag, "--%s", of_certificates[i]);
+        (void)snprintf(expected, sizeof expected,
+                       "command line: --%.*s: has no meaning unless auth "
+                       "is certificate or any",
+                       (int)strcspn(of_certificates[i], "="), of_certificates[i]);
+        are_refused(bad, MR_COUNT_OF(bad));
     }
 }
 
@@ -282,6 +321,70 @@ static void test_arguments_that_may_be_secrets_are_not_shown(void **state)
     }
 }
 
+static void test_tls_has_an_address_of_its_own(void **state)
+{
+    static const char *const same[][2] = {
+        {"--listen=127.0.0.1:8444", "--tls.listen=127.0.0.1:8444"},
+        {"--listen=localhost:8444", "--tls.listen=127.0.0.1:8444"},
+        {"--listen=0.0.0.0:8444", "--tls.listen=127.0.0.1:8444"},
+        {"--listen=127.0.0.1:8444", "--tls.listen=[::]:8444"},
+        {"--listen=[::1]:8444", "--tls.listen=[0::1]:8444"},
+        {"--listen=a.example:8444", "--tls.listen=A.example:8444"},
+    };
+    static const char *const different[][2] = {
+        {"--listen=127.0.0.1:0", "--tls.listen=127.0.0.1:0"},
+        {"--listen=127.0.0.1:8444", "--tls.listen=127.0.0.1:8445"},
+        {"--listen=127.0.0.1:8444", "--tls.listen=127.0.0.2:8444"},
+        {"--listen=127.0.0.1:8444", "--tls.listen=[::1]:8444"},
+        {"--plain=false", "--tls.listen=127.0.0.1:8080"},
+    };
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(same); i++) {
+        const struct bad bad = {HTTP,
+                                {same[i][0], same[i][1], "--tls.certificate=/nonexistent"},
+                                "command line: --tls.listen: must differ from listen"};
+        are_refused(&bad, 1);
+    }
+    for (size_t i = 0; i < MR_COUNT_OF(different); i++) {
+        const struct bad other = {
+            HTTP, {different[i][0], different[i][1], "--tls.certificate=/nonexistent"}, ""};
+        assert_int_equal(run(&other, "--check"), 2);
+        assert_null(strstr(child.log, "must differ"));
+    }
+}
+
+static void test_all_files_of_tls_are_looked_at(void **state)
+{
+    const struct bad bad = {HTTP, {"--tls.certificate=/nope", "--tls.key=/nope2"}, ""};
+    (void)state;
+    assert_int_equal(run(&bad, "--check"), 2);
+    assert_said("command line: --tls.certificate: /nope: No such file or directory\n");
+    assert_said("command line: --tls.key: /nope2: No such file or directory\n");
+}
+
+/* X_FILE, where X is the name of a file already: its content would be taken for the name. */
+static void test_what_stands_in_a_file_is_not_shown(void **state)
+{
+    static const char *const names[] = {"devices", "tls.certificate", "tls.key", "tls.client.ca",
+                                        "tls.client.crl"};
+    char path[] = "/tmp/millrace-configuration-XXXXXX";
+    int fd = mkstemp(path);
+    (void)state;
+    assert_true(fd >= 0);
+    assert_true(write(fd, "[device a]\npassword = hunter2\n", 30) == 30);
+    assert_int_equal(close(fd), 0);
+    for (size_t i = 0; i < MR_COUNT_OF(names); i++) {
+        char flag[100], said[100];
+        const struct bad bad = {HTTP, {"--auth=any", "--tls.client=optional", flag}, ""};
+        (void)snprintf(flag, sizeof flag, "--%s.file=%s", names[i], path);
+        (void)snprintf(said, sizeof said, "--%s.file: must be the name of a file, not", names[i]);
+        assert_int_equal(run(&bad, "--check"), 2);
+        assert_said(said);
+        assert_null(strstr(child.log, "hunter2"));
+    }
+    assert_int_equal(unlink(path), 0);
+}
+
 /* Opening a pipe without a writer waits for one: it must not hang. */
 static void test_the_file_is_one_regular_file(void **state)
 {
@@ -339,11 +442,15 @@ int main(void)
         cmocka_unit_test(test_what_librdkafka_refuses_only_when_it_is_started),
         cmocka_unit_test(test_topics_that_cannot_be),
         cmocka_unit_test(test_who_may_send),
+        cmocka_unit_test(test_options_that_nothing_asks_for),
         cmocka_unit_test(test_what_a_worker_cannot_read),
         cmocka_unit_test(test_an_uri_that_is_none),
         cmocka_unit_test(test_all_is_said_at_once_with_its_place),
         cmocka_unit_test(test_the_file_is_one_regular_file),
         cmocka_unit_test(test_a_secret_may_come_from_a_pipe),
+        cmocka_unit_test(test_what_stands_in_a_file_is_not_shown),
+        cmocka_unit_test(test_all_files_of_tls_are_looked_at),
+        cmocka_unit_test(test_tls_has_an_address_of_its_own),
         cmocka_unit_test(test_arguments_that_may_be_secrets_are_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,8 @@ struct fixture {
     char first[PATH_BYTES];
     char second[PATH_BYTES];
     unsigned changes;
+    uv_fs_poll_t own; /* the test's own */
+    uint64_t seen_ms; /* by that one */
 };
 
 static void put(const char *path, const char *text)
@@ -131,11 +133,45 @@ static void test_a_missing_file_is_waited_for(void **state)
     assert_int_equal(f->changes, 2);
 }
 
+static void on_own_poll(uv_fs_poll_t *poll, int status, const uv_stat_t *before,
+                        const uv_stat_t *now)
+{
+    struct fixture *f = poll->data;
+    (void)status;
+    (void)before;
+    (void)now;
+    f->seen_ms = uv_now(&f->loop);
+}
+
+/* What is told is told when nothing has changed for a moment, so that two files are one change. A
+ * poll of our own, begun with the watch's, says when the change can be seen. */
+static void test_a_change_is_told_when_the_files_are_still(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t told_ms;
+    assert_int_equal(uv_fs_poll_init(&f->loop, &f->own), 0);
+    f->own.data = f;
+    assert_int_equal(uv_fs_poll_start(&f->own, on_own_poll, f->first, FILE_WATCH_POLL_MS), 0);
+    open_watch(f);
+    run_for(f, FILE_WATCH_POLL_MS / 2); /* between two looks */
+    put(f->first, "12");
+    put(f->second, "1");
+    run_for(f, WAIT_MS);
+    told_ms = uv_now(&f->loop);
+    run_for(f, 2 * FILE_WATCH_POLL_MS);
+    uv_close((uv_handle_t *)&f->own, NULL);
+    assert_int_equal(f->changes, 1);
+    assert_true(f->seen_ms > 0);
+    assert_true(told_ms >= f->seen_ms + FILE_WATCH_STILL_MS / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_change_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_another_file_of_the_name_is_a_change, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_change_is_told_when_the_files_are_still, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_missing_file_is_waited_for, set_up, tear_down),
     };

@@ -292,8 +292,8 @@ static void test_idle_and_slow_clients_are_ended(void **state)
     struct server_fixture f;
     int fd;
     (void)state;
-    with.idle_ms = 200;
-    with.request_ms = 100;
+    with.idle_ms = 2000;
+    with.request_ms = 1000;
     server_start(&f, &with);
     raw_expect_end(raw_connect(f.port)); /* never said a word */
     fd = raw_connect(f.port);

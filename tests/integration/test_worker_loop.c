@@ -102,7 +102,8 @@ static void assert_balance(void)
     assert_int_equal(gauge("millrace_worker_received_total"),
                      books("done") + books("dead") + books("skipped") + books("given_up") +
                          gauge("millrace_worker_in_flight") +
-                         gauge("millrace_worker_pending_records"));
+                         gauge("millrace_worker_pending_records") +
+                         gauge("millrace_worker_retries_pending"));
 }
 
 /* --- settling --- */

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "lib/event_asserts.h"
+
 enum { ARGUMENTS_MAX = 16, PARTITIONS = 4 };
 
 /* `extra` ends with NULL. */
@@ -95,4 +97,20 @@ long bridge_metric(const struct bridge_fixture *f, const char *sample)
     free(reply.body);
     raw_expect_end(fd);
     return value;
+}
+
+void bridge_assert_sender(const struct mock_records *records, const char *subject,
+                          const char *application, const char *device, const char *gateway)
+{
+    for (size_t i = 0; i < records->count; i++) {
+        const struct mock_record *record = &records->at[i];
+        if (mr_slice_is(mock_record_header(record, "ce_subject"), mr_slice_of(subject))) {
+            assert_slice(mock_record_header(record, "ce_application"), application);
+            assert_slice(mock_record_header(record, "ce_device"), device);
+            assert_true(
+                mr_slice_is(mock_record_header(record, "ce_gateway"), mr_slice_of(gateway)));
+            return;
+        }
+    }
+    fail_msg("no record of %s", subject);
 }

@@ -45,4 +45,8 @@ void bridge_put_event(int fd, const char *target, const char *headers, const cha
 /* The sample of a metric at /metrics; -1: not there. */
 long bridge_metric(const struct bridge_fixture *f, const char *sample);
 
+/* One of the records is about `subject`, and it comes from these (`gateway` NULL: from none). */
+void bridge_assert_sender(const struct mock_records *records, const char *subject,
+                          const char *application, const char *device, const char *gateway);
+
 #endif

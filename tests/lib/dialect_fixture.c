@@ -67,7 +67,7 @@ void dialect_request_bytes(struct dialect_fixture *f, const char *method, const 
     assert_int_equal(f->reader.state, HTTP_READER_COMPLETE);
     free(text);
     assert_true(f->dialect->is_mine(http_reader_path(&f->reader)));
-    f->refusal = (struct dialect_refusal){0};
+    f->refusal = (struct refusal){0};
     f->event = mr_event_new();
     assert_non_null(f->event);
     dialect_read_again(f);
@@ -144,16 +144,21 @@ void dialect_allow_only(struct dialect_fixture *f, const char *target, const cha
                                           "DELETE", "PATCH", "PUT",     "TRACE"};
     for (size_t i = 0; i < MR_COUNT_OF(methods); i++) {
         struct dialect_request request;
-        const struct dialect *found;
+        struct target answer;
+        enum target_kind found;
         dialect_request(f, methods[i], target, "", "{}");
         request = dialect_request_of(f);
-        found = target_find(&request, &f->dialect, 1, &f->refusal);
-        if (strstr(allow, methods[i]) != NULL && strcmp(methods[i], "OPTIONS") != 0) {
-            assert_ptr_equal(found, f->dialect);
+        found = target_find(&request, &f->dialect, 1, &answer);
+        if (strcmp(methods[i], "OPTIONS") == 0) {
+            assert_int_equal(found, TARGET_OPTIONS);
+            assert_string_equal(answer.allow, allow);
+        } else if (strstr(allow, methods[i]) != NULL) {
+            assert_int_equal(found, TARGET_FOUND);
+            assert_ptr_equal(answer.dialect, f->dialect);
         } else {
-            assert_null(found);
-            assert_int_equal(f->refusal.status, strcmp(methods[i], "OPTIONS") == 0 ? 204 : 405);
-            assert_string_equal(f->refusal.headers, allow);
+            assert_int_equal(found, TARGET_REFUSED);
+            assert_int_equal(answer.refusal.status, 405);
+            assert_string_equal(answer.refusal.headers, allow);
         }
         dialect_done(f);
     }

@@ -11,7 +11,7 @@ struct dialect_fixture {
     struct identity identity; /* as whom the next requests come */
     struct http_reader reader;
     struct mr_event *event;
-    struct dialect_refusal refusal;
+    struct refusal refusal;
     int rc;
 };
 

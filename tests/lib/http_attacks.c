@@ -32,7 +32,6 @@ static const struct http_attack request_lines[] = {
     {TEXT("GET / HTTP/11.1\r\nHost: a\r\n\r\n"), 400},
     {TEXT("GET / HTTP/1.10\r\nHost: a\r\n\r\n"), 400},
     {TEXT("GET / HTTP/x.1\r\nHost: a\r\n\r\n"), 400},
-    {TEXT("GET / HTTP/1.2\r\nHost: a\r\n\r\n"), 505},
     {TEXT("GET / HTTP/0.9\r\nHost: a\r\n\r\n"), 505},
     {TEXT("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), 505},
     {TEXT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 505},              /* RFC 9113 3.4 */

@@ -35,10 +35,7 @@ static int in_target(unsigned char c)
 
 static int in_minor_version(unsigned char c)
 {
-    if (is_in(c, "01")) {
-        return HTTP_BYTE_COMPLETE;
-    }
-    return is_in(c, DIGIT) ? 505 : 400;
+    return is_in(c, DIGIT) ? HTTP_BYTE_COMPLETE : 400; /* RFC 9110 2.5 */
 }
 
 /* A colon in a name ends it. */

@@ -127,19 +127,23 @@ bool raw_get_head(int fd, char ret_head[RAW_HEAD_BYTES])
     return true;
 }
 
+void raw_begin_body(struct raw_reply *reply)
+{
+    const char *length = strstr(reply->head, "Content-Length: ");
+    assert_memory_equal(reply->head, "HTTP/1.1 ", 9);
+    reply->status = (int)strtol(reply->head + 9, NULL, 10);
+    reply->body_len = length == NULL ? 0 : strtoul(length + 16, NULL, 10);
+    reply->body = calloc(1, reply->body_len + 1);
+    assert_non_null(reply->body);
+}
+
 bool raw_get_reply_try(int fd, bool has_content, struct raw_reply *ret_reply)
 {
-    const char *length;
     memset(ret_reply, 0, sizeof *ret_reply);
     if (!raw_get_head(fd, ret_reply->head)) {
         return false;
     }
-    assert_memory_equal(ret_reply->head, "HTTP/1.1 ", 9);
-    ret_reply->status = (int)strtol(ret_reply->head + 9, NULL, 10);
-    length = strstr(ret_reply->head, "Content-Length: ");
-    ret_reply->body_len = length == NULL ? 0 : strtoul(length + 16, NULL, 10);
-    ret_reply->body = calloc(1, ret_reply->body_len + 1);
-    assert_non_null(ret_reply->body);
+    raw_begin_body(ret_reply);
     if (has_content && !get_bytes(fd, ret_reply->body, ret_reply->body_len)) {
         free(ret_reply->body);
         return false;

@@ -31,6 +31,9 @@ void raw_put_get(int fd, const char *target);
 /* A head up to its empty line. False: the connection ended before. */
 bool raw_get_head(int fd, char ret_head[RAW_HEAD_BYTES]);
 
+/* The head is there: what it says of the answer, and room for the content. */
+void raw_begin_body(struct raw_reply *reply);
+
 /* One answer; `has_content` is false for one to HEAD. False: the connection ended. */
 bool raw_get_reply_try(int fd, bool has_content, struct raw_reply *ret_reply);
 void raw_get_reply(int fd, struct raw_reply *ret_reply);

@@ -48,17 +48,19 @@ static void answer_state(struct server_fixture *f, struct http_request *request)
     const struct http_server *server = f->server;
     size_t out = 0;
     unsigned paused = 0;
-    char text[200];
+    char text[256];
     int len;
     for (const struct http_connection *c = server->connections; c != NULL; c = c->next) {
         size_t unread = c->out.len + c->sending.len;
         out = unread > out ? unread : out;
         paused += !c->is_reading;
     }
-    len = snprintf(text, sizeof text,
-                   "connections=%zu in_flight=%zu bytes=%zu held=%u seen=%u out=%zu paused=%u ",
-                   server->connection_count, server->in_flight, server->bytes, f->held_count,
-                   f->seen, out, paused);
+    len =
+        snprintf(text, sizeof text,
+                 "connections=%zu in_flight=%zu bytes=%zu partial=%zu shaking=%zu held=%u seen=%u "
+                 "out=%zu paused=%u ",
+                 server->connection_count, server->in_flight, server->bytes, server->partial_bytes,
+                 server->handshake_count, f->held_count, f->seen, out, paused);
     answer_text(request, mr_slice(text, (size_t)len));
 }
 
@@ -155,6 +157,7 @@ struct http_server_config server_config(void)
         .pipeline_max = PIPELINE_MAX,
         .in_flight_max = 50,
         .in_flight_bytes_max = 16 * 1024 * 1024,
+        .handshakes_max = 50,
         .limits = {.head_bytes_max = 4096, .body_bytes_max = 1024 * 1024},
         .idle_ms = 60000,
         .request_ms = 60000,

@@ -115,7 +115,6 @@ static void get_bytes(struct tls_client *client, char *ret_bytes, size_t len)
 
 void tls_client_get_reply(struct tls_client *client, struct raw_reply *ret_reply)
 {
-    const char *length;
     size_t len = 0;
     memset(ret_reply, 0, sizeof *ret_reply);
     while (len < 4 || memcmp(ret_reply->head + len - 4, "\r\n\r\n", 4) != 0) {
@@ -123,12 +122,7 @@ void tls_client_get_reply(struct tls_client *client, struct raw_reply *ret_reply
         get_bytes(client, ret_reply->head + len, 1);
         len++;
     }
-    assert_memory_equal(ret_reply->head, "HTTP/1.1 ", 9);
-    ret_reply->status = (int)strtol(ret_reply->head + 9, NULL, 10);
-    length = strstr(ret_reply->head, "Content-Length: ");
-    ret_reply->body_len = length == NULL ? 0 : strtoul(length + 16, NULL, 10);
-    ret_reply->body = calloc(1, ret_reply->body_len + 1);
-    assert_non_null(ret_reply->body);
+    raw_begin_body(ret_reply);
     get_bytes(client, ret_reply->body, ret_reply->body_len);
 }
 

@@ -96,7 +96,7 @@ def test_an_open_transaction_holds_what_is_behind_it(worker, kafka, influx, name
 
 def test_the_gaps_of_compaction(worker, kafka, influx, name):
     influx.create_database(name)
-    kafka.create_topic(name, partitions=1, cleanup_policy="compact", segment_ms=100,
+    kafka.create_topic(name, partitions=1, cleanup_policy="compact", segment_ms=1,
                        min_cleanable_dirty_ratio="0.01", min_compaction_lag_ms=0)
     for first in range(1, 101, 20):
         records.produce_json(kafka, name, range(first, first + 20), key=lambda n: n % 7)

@@ -221,6 +221,34 @@ static void test_unknown_names_are_checked_against_known_hashes(void **state)
     devices_disown(devices);
 }
 
+/* Otherwise a name whose time changes with a new file would be known for unknown. */
+static void test_unknown_names_keep_their_kind(void **state)
+{
+    static const char *const texts[] = {
+        "[device a]\npassword = " HASH_YESCRYPT "\n[device b]\npassword = " HASH_SHA512
+        "\n"
+        "[device c]\npassword = " HASH_SHA512 "\n",
+        /* in another order, with one more of a kind, whose power of two stays */
+        "[device b]\npassword = " HASH_SHA512 "\n[device e]\npassword = " HASH_SHA512
+        "\n"
+        "[device c]\npassword = " HASH_SHA512 "\n[device a]\npassword = " HASH_YESCRYPT "\n",
+    };
+    struct devices *first = parse(texts[0]);
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(texts); i++) {
+        struct devices *later = parse(texts[i]);
+        for (int j = 0; j < 200; j++) {
+            char name[16];
+            (void)snprintf(name, sizeof name, "n%d", j);
+            assert_true(
+                mr_slice_is(devices_hash_for_unknown(first, MR_SLICE("x"), mr_slice_of(name)),
+                            devices_hash_for_unknown(later, MR_SLICE("x"), mr_slice_of(name))));
+        }
+        devices_disown(later);
+    }
+    devices_disown(first);
+}
+
 static void test_many_are_found(void **state)
 {
     enum { COUNT = 20000 };
@@ -294,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_hostile_bytes),
         cmocka_unit_test(test_problems_are_bounded),
         cmocka_unit_test(test_unknown_names_are_checked_against_known_hashes),
+        cmocka_unit_test(test_unknown_names_keep_their_kind),
         cmocka_unit_test(test_many_are_found),
         cmocka_unit_test(test_without_memory),
         cmocka_unit_test(test_a_file_that_can_not_be_read),

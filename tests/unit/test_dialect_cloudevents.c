@@ -299,9 +299,12 @@ static void test_the_sender(void **state)
     accept_from(&f, "", "farm", "gw", NULL);
     accept_from(&f, "ce-device: gw\r\nce-application: other\r\n", "farm", "gw", NULL);
     accept_from(&f, "ce-device: room-1\r\n", "farm", "room-1", "gw");
-    accept_from(&f, "ce-device: barn\r\n", "farm", "gw", NULL);
+    dialect_refuse(&f, 403, "device:", "/events", REQUIRED "ce-device: barn\r\n", "x");
+    dialect_done(&f);
     accept_from(&f, "ce-gateway: other\r\n", "farm", "gw", "gw");
     accept_from(&f, "ce-gateway: other\r\nce-device: room-1\r\n", "farm", "room-1", "gw");
+    f.identity.speaks_for = MR_SLICE("");
+    accept_from(&f, "ce-device: barn\r\n", "farm", "gw", NULL);
     /* Also in structured mode, where a claim may have another type. */
     dialect_accept(&f, "/events", JSON,
                    "{\"specversion\":\"1.0\",\"type\":\"t\",\"id\":\"1\",\"source\":\"s\","

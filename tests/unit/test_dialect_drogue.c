@@ -181,6 +181,7 @@ static void test_what_is_wrong_is_refused_by_name(void **state)
         {"/v1/c?device=d", "Idempotency-Key: \"a\"b\r\n", 400, "Idempotency-Key"},
         {"/v1/c?device=d", "Idempotency-Key: \"a\\b\"\r\n", 400, "Idempotency-Key"},
         {"/v1/c?device=d", "Idempotency-Key: \"a\\\r\n", 400, "Idempotency-Key"},
+        {"/v1/c?device=d", "Idempotency-Key: \"a\\b\r\n", 400, "Idempotency-Key"},
         {"/v1/c?device=d", "Idempotency-Key: \xff\r\n", 400, "Idempotency-Key"},
         {"/v1/c?device=d", "Idempotency-Key: a\r\nIdempotency-Key: a\r\n", 400, "Idempotency-Key"},
     };
@@ -210,16 +211,16 @@ static void test_only_post(void **state)
 static void test_long_values_are_bounded(void **state)
 {
     struct dialect_fixture f = {.dialect = &dialect_drogue};
-    char text[DIALECT_NAME_BYTES_MAX + 100];
+    char text[IDENTITY_NAME_BYTES_MAX + 100];
     (void)state;
-    (void)snprintf(text, sizeof text, "/v1/c?device=%0*d", DIALECT_NAME_BYTES_MAX, 0);
+    (void)snprintf(text, sizeof text, "/v1/c?device=%0*d", IDENTITY_NAME_BYTES_MAX, 0);
     dialect_accept(&f, text, "", "");
     dialect_done(&f);
-    (void)snprintf(text, sizeof text, "/v1/c?device=%0*d", DIALECT_NAME_BYTES_MAX + 1, 0);
+    (void)snprintf(text, sizeof text, "/v1/c?device=%0*d", IDENTITY_NAME_BYTES_MAX + 1, 0);
     dialect_request(&f, "POST", text, "", "");
     assert_int_equal(f.refusal.status, 400);
     dialect_done(&f);
-    (void)snprintf(text, sizeof text, "Idempotency-Key: %0*d\r\n", DIALECT_NAME_BYTES_MAX + 1, 0);
+    (void)snprintf(text, sizeof text, "Idempotency-Key: %0*d\r\n", DIALECT_ID_BYTES_MAX + 1, 0);
     dialect_request(&f, "POST", "/v1/c?device=d", text, "");
     assert_int_equal(f.refusal.status, 400);
     dialect_done(&f);

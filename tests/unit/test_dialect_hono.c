@@ -134,10 +134,10 @@ static void test_what_is_wrong_is_refused_by_name(void **state)
         {0},
     };
     struct dialect_fixture f = {.dialect = &dialect_hono};
-    char text[DIALECT_NAME_BYTES_MAX + 100];
+    char text[IDENTITY_NAME_BYTES_MAX + 100];
     (void)state;
     dialect_refuse_each(&f, cases);
-    (void)snprintf(text, sizeof text, "/event/%0*d/d", DIALECT_NAME_BYTES_MAX + 1, 0);
+    (void)snprintf(text, sizeof text, "/event/%0*d/d", IDENTITY_NAME_BYTES_MAX + 1, 0);
     dialect_refuse(&f, 400, "application", text, "", "");
     dialect_done(&f);
 }

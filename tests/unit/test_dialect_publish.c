@@ -106,13 +106,13 @@ static void test_what_is_wrong_is_refused_by_name(void **state)
         {0},
     };
     struct dialect_fixture f = {.dialect = &dialect_publish};
-    char text[DIALECT_NAME_BYTES_MAX + 100];
+    char text[IDENTITY_NAME_BYTES_MAX + 100];
     (void)state;
     dialect_refuse_each(&f, cases);
-    (void)snprintf(text, sizeof text, "/publish/%0*d/c", DIALECT_NAME_BYTES_MAX, 0);
+    (void)snprintf(text, sizeof text, "/publish/%0*d/c", IDENTITY_NAME_BYTES_MAX, 0);
     dialect_accept(&f, text, "", "");
     dialect_done(&f);
-    (void)snprintf(text, sizeof text, "/publish/%0*d/c", DIALECT_NAME_BYTES_MAX + 1, 0);
+    (void)snprintf(text, sizeof text, "/publish/%0*d/c", IDENTITY_NAME_BYTES_MAX + 1, 0);
     dialect_refuse(&f, 400, "device", text, "", "");
     dialect_done(&f);
 }

@@ -186,17 +186,27 @@ static void test_the_gateway_that_heard_best_is_kept(void **state)
 
 static void test_what_is_proven_wins(void **state)
 {
-    struct dialect_fixture f = {.dialect = &dialect_things_stack,
-                                .identity = {.application = MR_SLICE("farm"),
-                                             .device = MR_SLICE("ttn"),
-                                             .speaks_for = MR_SLICE("d*")}};
+    struct dialect_fixture f = {
+        .dialect = &dialect_things_stack,
+        .identity = {
+            .application = MR_SLICE("a"), .device = MR_SLICE("ttn"), .speaks_for = MR_SLICE("d*")}};
     (void)state;
     accept(&f, "\"uplink_message\":{}");
-    dialect_assert(&f, "source", "/farm/d");
+    dialect_assert(&f, "source", "/a/d");
     dialect_assert(&f, "gateway", "ttn");
+    dialect_done(&f);
+    dialect_refuse(&f, 403, "application: not the one", "/ttn/v3?application=other", JSON_TYPE,
+                   "{" IDS ",\"uplink_message\":{}}");
     dialect_done(&f);
     dialect_refuse(&f, 403, "end_device_ids.device_id:", "/ttn/v3", JSON_TYPE,
                    "{" IDS_OF("e") ",\"uplink_message\":{}}");
+    dialect_done(&f);
+    f.identity.application = MR_SLICE("farm");
+    dialect_refuse(&f, 403, "end_device_ids.application_ids.application_id: not the one", "/ttn/v3",
+                   JSON_TYPE, "{" IDS ",\"uplink_message\":{}}");
+    dialect_done(&f);
+    dialect_accept(&f, "/ttn/v3?application=farm", JSON_TYPE, "{" IDS ",\"uplink_message\":{}}");
+    dialect_assert(&f, "source", "/farm/d");
     dialect_done(&f);
 }
 

@@ -189,12 +189,20 @@ static void test_what_is_proven_wins(void **state)
                                              .device = MR_SLICE("ttn"),
                                              .speaks_for = MR_SLICE("d*")}};
     (void)state;
-    accept(&f, "/ttn?application=other", "");
+    accept(&f, "/ttn?application=farm", "");
     dialect_assert(&f, "source", "/farm/d");
     dialect_assert(&f, "gateway", "ttn");
     dialect_done(&f);
+    dialect_accept(&f, "/ttn", JSON_TYPE, "{\"app_id\":\"farm\",\"dev_id\":\"d\",\"port\":1}");
+    dialect_assert(&f, "source", "/farm/d");
+    dialect_done(&f);
+    dialect_refuse(&f, 403, "app_id: not the one", "/ttn", JSON_TYPE, "{" IDS "}");
+    dialect_done(&f);
+    dialect_refuse(&f, 403, "application: not the one", "/ttn?application=other", JSON_TYPE,
+                   "{\"app_id\":\"farm\",\"dev_id\":\"d\",\"port\":1}");
+    dialect_done(&f);
     dialect_refuse(&f, 403, "dev_id:", "/ttn", JSON_TYPE,
-                   "{\"app_id\":\"a\",\"dev_id\":\"e\",\"port\":1}");
+                   "{\"app_id\":\"farm\",\"dev_id\":\"e\",\"port\":1}");
     dialect_done(&f);
 }
 
@@ -278,11 +286,11 @@ static void test_deep_and_long_content_is_bounded(void **state)
     dialect_refuse(&f, 400, "content: no JSON", "/ttn", JSON_TYPE, body);
     dialect_done(&f);
     (void)snprintf(body, sizeof body, "{\"app_id\":\"a\",\"dev_id\":\"%0*d\",\"port\":1}",
-                   DIALECT_NAME_BYTES_MAX, 0);
+                   IDENTITY_NAME_BYTES_MAX, 0);
     dialect_accept(&f, "/ttn", JSON_TYPE, body);
     dialect_done(&f);
     (void)snprintf(body, sizeof body, "{\"app_id\":\"a\",\"dev_id\":\"%0*d\",\"port\":1}",
-                   DIALECT_NAME_BYTES_MAX + 1, 0);
+                   IDENTITY_NAME_BYTES_MAX + 1, 0);
     dialect_refuse(&f, 400, "device", "/ttn", JSON_TYPE, body);
     dialect_done(&f);
 }

@@ -119,6 +119,25 @@ static void test_a_check_adds_nothing_to_what_is_wrong_by_itself(void **state)
     assert_int_equal(err.code, MR_ECONFIG);
 }
 
+#define CONTENT "[test] database: must be the name of a file, not what stands in it\n"
+
+/* What stands in a file may be secret: only that it was given is said. */
+static void test_what_stands_in_a_file_is_no_name_of_one(void **state)
+{
+    static const char *const contents[] = {"[device d]\npassword = $6$hash", "a\rb", "a\n",
+                                           "-----BEGIN PRIVATE KEY-----"};
+    struct mr_check check = {.options = options};
+    (void)state;
+    assert_true(mr_check_file_name(&check, NULL, "database", NULL));
+    assert_true(mr_check_file_name(&check, NULL, "database", ""));
+    assert_true(mr_check_file_name(&check, NULL, "database", "/etc/a-----b \xc3\xa9.pem"));
+    assert_problems("");
+    for (size_t i = 0; i < MR_COUNT_OF(contents); i++) {
+        assert_false(mr_check_file_name(&check, NULL, "database", contents[i]));
+    }
+    assert_problems(CONTENT CONTENT CONTENT CONTENT);
+}
+
 /* librdkafka's names have dots and underscores; a variable has only underscores. */
 static void test_which_of_kafkas_settings_may_be_in_a_file(void **state)
 {
@@ -305,6 +324,7 @@ int main(void)
         T(test_what_is_required_and_empty_has_its_place),
         T(test_what_is_required_and_not_given),
         T(test_an_empty_variable_is_named),
+        T(test_what_stands_in_a_file_is_no_name_of_one),
         cmocka_unit_test(test_which_of_kafkas_settings_may_be_in_a_file),
         cmocka_unit_test(test_variables_are_matched_with_librdkafkas_names),
         cmocka_unit_test(test_what_is_no_key_is_not_shown),

@@ -46,6 +46,24 @@ static void test_these_kinds_are_taken(void **state)
     assert_int_equal(password_hash_check(mr_slice_of(password_hash_of_nobody), NULL), 0);
 }
 
+static void test_what_a_check_costs(void **state)
+{
+    static const struct {
+        const char *hash;
+        const char *kind;
+    } cases[] = {
+        {"$y$j9T$salt$digest", "$y$j9T$"},
+        {"$6$salt$digest", "$6$"},
+        {"$6$rounds=1000$salt$digest", "$6$rounds=1000$"},
+        {"$2b$10$saltanddigest", "$2b$10$"},
+    };
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        assert_true(mr_slice_is(password_hash_kind(mr_slice_of(cases[i].hash)),
+                                mr_slice_of(cases[i].kind)));
+    }
+}
+
 static void test_others_are_refused_by_name(void **state)
 {
     static const struct {
@@ -99,6 +117,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_passwords),
         cmocka_unit_test(test_these_kinds_are_taken),
+        cmocka_unit_test(test_what_a_check_costs),
         cmocka_unit_test(test_others_are_refused_by_name),
         cmocka_unit_test(test_without_memory),
     };

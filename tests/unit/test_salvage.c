@@ -428,6 +428,27 @@ static void an_oversized_line_is_found_by_bytes(void **state)
     free(hints);
 }
 
+/* The measurement was dropped on the server, and made anew with other types. */
+static void a_belief_that_is_wrong_is_given_up(void **state)
+{
+    struct salvage_hints *hints = new_hints();
+    (void)state;
+    begin(1, 300);
+    field_types_told(&hints->types, field_types_key(MR_SLICE("climate"), MR_SLICE("temp")),
+                     LINE_TYPE_STRING);
+    for (size_t i = 0; i < 300; i++) {
+        add_lines(i, WELL);
+        run.units[i].suspicion =
+            salvage_suspect(hints, mr_slice(run.text.ptr + run.units[i].offset, run.units[i].len));
+        assert_int_equal(run.units[i].suspicion, SALVAGE_CONFLICT);
+    }
+    salvage_right(hints);
+    assert_int_equal(run.requests, 1);
+    assert_int_equal(salvage_suspect(hints, mr_slice(run.text.ptr, run.units[0].len)),
+                     SALVAGE_GOOD);
+    free(hints);
+}
+
 /* Lines of one delivery stand and fall together. */
 static void a_unit_of_two_lines_is_dead_with_one_of_them(void **state)
 {
@@ -529,6 +550,7 @@ int main(void)
         cmocka_unit_test(any_set_of_bad_ones_is_right_and_bounded),
         cmocka_unit_test(what_the_server_does_not_explain_is_halved),
         cmocka_unit_test(an_oversized_line_is_found_by_bytes),
+        cmocka_unit_test(a_belief_that_is_wrong_is_given_up),
         cmocka_unit_test(a_unit_of_two_lines_is_dead_with_one_of_them),
         cmocka_unit_test(words_of_devices_are_no_proof),
         cmocka_unit_test(every_allocation_may_fail),

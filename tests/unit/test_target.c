@@ -32,11 +32,10 @@ static struct mr_slice get_header(const void *from, const char *name, unsigned *
 }
 
 /* `headers` are lines that end with CRLF. */
-static const struct dialect *find(const char *line, const char *headers,
-                                  struct dialect_refusal *ret_refusal)
+static enum target_kind find(const char *line, const char *headers, struct target *ret_target)
 {
     const struct http_limits limits = {.head_bytes_max = 4096, .body_bytes_max = 10};
-    const struct dialect *found;
+    enum target_kind found;
     struct http_reader reader;
     char text[500];
     int len = snprintf(text, sizeof text, "%s HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n%s\r\n",
@@ -51,20 +50,45 @@ static const struct dialect *find(const char *line, const char *headers,
         .header = get_header,
         .from = &reader,
     };
-    memset(ret_refusal, 0, sizeof *ret_refusal);
-    found = target_find(&request, dialects, MR_COUNT_OF(dialects), ret_refusal);
+    memset(ret_target, 0, sizeof *ret_target);
+    found = target_find(&request, dialects, MR_COUNT_OF(dialects), ret_target);
     http_reader_done(&reader);
     return found;
 }
 
+static void assert_found(const char *line, const char *headers, const struct dialect *expected)
+{
+    struct target target;
+    assert_int_equal(find(line, headers, &target), TARGET_FOUND);
+    assert_ptr_equal(target.dialect, expected);
+}
+
 static void test_the_dialect_is_found(void **state)
 {
-    struct dialect_refusal refusal;
     (void)state;
-    assert_ptr_equal(find("POST /v1/c", "", &refusal), &dialect_drogue);
-    assert_ptr_equal(find("POST /both", "", &refusal), &both);
-    assert_ptr_equal(find("PUT /both?x", "", &refusal), &both);
-    assert_ptr_equal(find("POST http://elsewhere/both", "", &refusal), &both);
+    assert_found("POST /v1/c", "", &dialect_drogue);
+    assert_found("POST /both", "", &both);
+    assert_found("PUT /both?x", "", &both);
+    assert_found("POST http://elsewhere/both", "", &both);
+}
+
+/* 9.3.7 */
+static void test_options(void **state)
+{
+    static const struct {
+        const char *line;
+        const char *allow;
+    } cases[] = {
+        {"OPTIONS /v1/c", "Allow: POST, OPTIONS\r\n"},
+        {"OPTIONS /both", "Allow: POST, PUT, OPTIONS\r\n"},
+        {"OPTIONS *", "Allow: POST, PUT, OPTIONS\r\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        struct target target;
+        assert_int_equal(find(cases[i].line, "", &target), TARGET_OPTIONS);
+        assert_string_equal(target.allow, cases[i].allow);
+    }
 }
 
 static void test_methods(void **state)
@@ -80,8 +104,6 @@ static void test_methods(void **state)
         {"HEAD /v1/c", 405, drogue},     {"PUT /v1/c", 405, drogue},
         {"DELETE /v1/c", 405, drogue},   {"TRACE /v1/c", 405, drogue},
         {"PATCH /v1/c", 405, drogue},    {"GET /both", 405, put_too},
-        {"OPTIONS /v1/c", 204, drogue}, /* 9.3.7 */
-        {"OPTIONS /both", 204, put_too}, {"OPTIONS *", 204, put_too},
         {"OPTIONS /nothing", 404, NULL}, {"GET /", 404, NULL},
         {"POST /nothing", 404, NULL},    {"TRACE /nothing", 404, NULL},
         {"POS /v1/c", 501, NULL},  /* 9.1: not the start of one */
@@ -91,18 +113,31 @@ static void test_methods(void **state)
     };
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
-        struct dialect_refusal refusal;
-        assert_null(find(cases[i].line, "", &refusal));
-        if (refusal.status != cases[i].status) {
-            fail_msg("%s: %d", cases[i].line, refusal.status);
+        struct target target;
+        assert_int_equal(find(cases[i].line, "", &target), TARGET_REFUSED);
+        if (target.refusal.status != cases[i].status) {
+            fail_msg("%s: %d", cases[i].line, target.refusal.status);
         }
         if (cases[i].headers == NULL) {
-            assert_null(refusal.headers);
+            assert_null(target.refusal.headers);
         } else {
-            assert_string_equal(refusal.headers, cases[i].headers);
+            assert_string_equal(target.refusal.headers, cases[i].headers);
         }
-        assert_true((refusal.detail[0] == '\0') == (refusal.status == 204));
+        assert_true(target.refusal.detail[0] != '\0');
     }
+}
+
+/* RFC 9110 14.5; in a POST it means nothing (14.2, 14.4). */
+static void test_a_part_is_not_put(void **state)
+{
+    static const char range[] = "Content-Range: bytes 0-1/5\r\n";
+    struct target target;
+    (void)state;
+    assert_int_equal(find("PUT /both", range, &target), TARGET_REFUSED);
+    assert_int_equal(target.refusal.status, 400);
+    assert_non_null(strstr(target.refusal.detail, "Content-Range"));
+    assert_int_equal(find("PUT /both", "", &target), TARGET_FOUND);
+    assert_int_equal(find("POST /v1/c", range, &target), TARGET_FOUND);
 }
 
 static void test_codings(void **state)
@@ -123,16 +158,16 @@ static void test_codings(void **state)
         "Content-Encoding: , identity\t, identity,\r\n",
         "Accept-Encoding: gzip\r\n",
     };
-    struct dialect_refusal refusal;
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(refused); i++) {
-        assert_null(find("POST /v1/c", refused[i], &refusal));
-        assert_int_equal(refusal.status, 415);
-        assert_string_equal(refusal.headers, "Accept-Encoding: identity\r\n");
-        assert_non_null(strstr(refusal.detail, "Content-Encoding"));
+        struct target target;
+        assert_int_equal(find("POST /v1/c", refused[i], &target), TARGET_REFUSED);
+        assert_int_equal(target.refusal.status, 415);
+        assert_string_equal(target.refusal.headers, "Accept-Encoding: identity\r\n");
+        assert_non_null(strstr(target.refusal.detail, "Content-Encoding"));
     }
     for (size_t i = 0; i < MR_COUNT_OF(taken); i++) {
-        assert_ptr_equal(find("POST /v1/c", taken[i], &refusal), &dialect_drogue);
+        assert_found("POST /v1/c", taken[i], &dialect_drogue);
     }
 }
 
@@ -140,7 +175,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_dialect_is_found),
+        cmocka_unit_test(test_options),
         cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_a_part_is_not_put),
         cmocka_unit_test(test_codings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -232,6 +232,36 @@ static void test_keys_that_do_not_fit(void **state)
     assert_refused(&config, TLS_FILE_KEY, "protected by a pass phrase: give a key without one");
 }
 
+static void test_all_that_is_wrong_is_told_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct tls_context_config config = f->config;
+    struct mr_error errors[TLS_FILES];
+    char text[CERT_PATH_BYTES], missing[CERT_PATH_BYTES];
+    keep_path(f, text, "text");
+    keep_path(f, missing, "missing");
+    cert_write_text(text, "nothing of the sort\n");
+    config.client = TLS_CLIENT_OPTIONAL;
+    config.files[TLS_FILE_CLIENT_CA] = f->ca_file;
+    assert_int_equal(tls_context_check(&config, errors, NULL), 0);
+    for (int i = 0; i < TLS_FILES; i++) {
+        assert_int_equal(errors[i].code, 0);
+    }
+    config.files[TLS_FILE_CERTIFICATE] = missing;
+    assert_int_equal(tls_context_check(&config, errors, NULL), 0);
+    assert_int_equal(errors[TLS_FILE_CERTIFICATE].code, MR_ECONFIG);
+    assert_int_equal(errors[TLS_FILE_KEY].code, 0); /* whether it belongs to it isn't known */
+    config.files[TLS_FILE_KEY] = text;
+    config.files[TLS_FILE_CLIENT_CA] = missing;
+    config.files[TLS_FILE_CLIENT_CRL] = text;
+    assert_int_equal(tls_context_check(&config, errors, NULL), 0);
+    assert_non_null(strstr(errors[TLS_FILE_CERTIFICATE].text, "missing: No such file"));
+    assert_non_null(strstr(errors[TLS_FILE_KEY].text, "text: no private key in it"));
+    assert_non_null(strstr(errors[TLS_FILE_CLIENT_CA].text, "missing: No such file"));
+    assert_non_null(strstr(errors[TLS_FILE_CLIENT_CRL].text, "text: no list of revoked"));
+    assert_int_equal(ERR_peek_error(), 0);
+}
+
 static void test_a_weak_key_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -307,9 +337,12 @@ static void test_out_of_memory(void **state)
     struct fixture *f = *state;
     struct tls_context *context;
     struct mr_error err;
+    struct mr_error errors[TLS_FILES];
     enum tls_file file;
     heap_fail_at(1);
     assert_int_equal(tls_context_new(&f->config, &context, &file, &err), MR_ENOMEM);
+    heap_fail_at(1);
+    assert_int_equal(tls_context_check(&f->config, errors, &err), MR_ENOMEM);
     assert_int_equal(heap_alive(), 0);
     heap_restore();
 }
@@ -323,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_files_without_what_they_should_have),
         cmocka_unit_test(test_broken_pem_is_refused_and_not_shown),
         cmocka_unit_test(test_keys_that_do_not_fit),
+        cmocka_unit_test(test_all_that_is_wrong_is_told_at_once),
         cmocka_unit_test(test_a_weak_key_is_refused),
         cmocka_unit_test(test_a_file_or_chain_that_is_too_long),
         cmocka_unit_test(test_an_outdated_certificate_is_taken_and_told),

@@ -48,6 +48,31 @@ static void test_old_versions_and_suites_are_refused(void **state)
     }
 }
 
+/* The client's order doesn't count: the cheapest that both have is taken. But who puts ChaCha first
+ * has no AES in its processor. */
+static void test_the_server_chooses_the_suite(void **state)
+{
+    static const struct {
+        const char *offer;
+        const char *chosen;
+    } cases[] = {
+        {"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-"
+         "SHA256",
+         "ECDHE-ECDSA-AES128-GCM-SHA256"},
+        {"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256",
+         "ECDHE-ECDSA-CHACHA20-POLY1305"},
+    };
+    struct tls_fixture *f = *state;
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        struct tls_pair pair;
+        pair_make(&pair, f->context, TLS1_2_VERSION);
+        assert_int_equal(SSL_set_cipher_list(pair.client, cases[i].offer), 1);
+        assert_int_equal(pair_shake_hands(f, &pair), 1);
+        assert_string_equal(SSL_get_cipher_name(pair.client), cases[i].chosen);
+        pair_done(&pair);
+    }
+}
+
 /* RFC 7301 3.2; 120 is no_application_protocol. */
 static void test_alpn(void **state)
 {
@@ -84,6 +109,53 @@ static void test_alpn(void **state)
         } else {
             assert_int_not_equal(rc, 1);
             assert_int_equal(tls_stream_outcome(pair.stream), TLS_MISMATCH);
+        }
+        pair_done(&pair);
+    }
+}
+
+/* Half a megabyte is announced, in a record of its own as RFC 8446 4 and 5.1 have it. */
+static const char long_hello[] = {0x16, 3, 3, 0, 4, 1, 8, 0, 0};
+
+/* 47 is illegal_parameter. OpenSSL would make room for 128 KiB. */
+static void test_a_long_hello_is_not_waited_for(void **state)
+{
+    struct tls_fixture *f = *state;
+    struct tls_pair pair;
+    pair_make(&pair, f->context, TLS1_3_VERSION);
+    (void)SSL_do_handshake(pair.client);
+    pair_feed(f, &pair, long_hello, sizeof long_hello);
+    assert_int_equal(tls_stream_state(pair.stream), TLS_STREAM_FAILED);
+    assert_int_equal(tls_stream_outcome(pair.stream), TLS_ERROR);
+    pair_carry_to_client(&pair);
+    (void)SSL_do_handshake(pair.client);
+    assert_int_equal(ERR_GET_REASON(ERR_peek_last_error()), SSL_AD_REASON_OFFSET + 47);
+    pair_done(&pair);
+}
+
+/* A client whose first key share isn't ours is asked for another hello (RFC 8446 4.1.4). */
+static void test_a_second_hello(void **state)
+{
+    struct tls_fixture *f = *state;
+    struct tls_pair pair;
+    for (int is_long = 0; is_long < 2; is_long++) {
+        pair_make(&pair, f->context, TLS1_3_VERSION);
+        pair.piece = 7;
+        assert_int_equal(SSL_set1_groups_list(pair.client, "P-521:X25519"), 1);
+        (void)SSL_do_handshake(pair.client);
+        ERR_clear_error();
+        pair_carry_to_server(f, &pair);
+        assert_int_equal(tls_stream_state(pair.stream), TLS_STREAM_HANDSHAKING);
+        assert_true(tls_stream_out(pair.stream)->len > 0);
+        if (is_long) {
+            pair_feed(f, &pair, long_hello, sizeof long_hello);
+            assert_int_equal(tls_stream_state(pair.stream), TLS_STREAM_FAILED);
+            assert_string_equal(tls_stream_reason(pair.stream),
+                                "a ClientHello of more than 16 KiB is announced");
+        } else {
+            pair_carry_to_client(&pair);
+            assert_int_equal(pair_shake_hands(f, &pair), 1);
+            assert_int_equal(tls_stream_state(pair.stream), TLS_STREAM_OPEN);
         }
         pair_done(&pair);
     }
@@ -255,7 +327,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_old_versions_and_suites_are_refused),
+        cmocka_unit_test(test_the_server_chooses_the_suite),
         cmocka_unit_test(test_alpn),
+        cmocka_unit_test(test_a_long_hello_is_not_waited_for),
+        cmocka_unit_test(test_a_second_hello),
         cmocka_unit_test(test_renegotiation_is_refused),
         cmocka_unit_test(test_the_subject_of_the_client),
         cmocka_unit_test(test_certificates_that_are_not_accepted),

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bridge/http/dialects/draft.h"
+#include "bridge/http/identity/speaks_for.h"
 #include "event/format_avro.h"
 #include "event/format_json.h"
 #include "kit/ascii.h"
@@ -35,7 +36,9 @@ static int set_sender(struct draft *draft)
     if (!identity_is_known(identity)) {
         return 0;
     }
-    (void)identity_sender_of(identity, mr_event_string(draft->event, "device"), &sender);
+    if (!speaks_for_sender(identity, mr_event_string(draft->event, "device"), false, &sender)) {
+        return draft_refuse(draft, 403, DRAFT_MAY_NOT_SPEAK, "device");
+    }
     if (sender.gateway.ptr == NULL && has_gateway) {
         sender.gateway = identity->device; /* it has spoken for itself */
     }
@@ -47,27 +50,6 @@ static int set_sender(struct draft *draft)
 }
 
 /* --- binary mode --- */
-
-/* A quoted string (RFC 7230 3.2.6), appended to draft->text without quotes and backslashes. */
-static int unquote(struct draft *draft, const char *what, struct mr_slice quoted,
-                   struct draft_span *ret_span)
-{
-    size_t begin = draft->text.len;
-    size_t i = 1;
-    while (i < quoted.len && quoted.ptr[i] != '"') {
-        i += quoted.ptr[i] == '\\' && i + 1 < quoted.len ? 1 : 0;
-        (void)buf_add_char(&draft->text, quoted.ptr[i]);
-        i++;
-    }
-    if (draft->text.failed != 0) {
-        return draft_refuse(draft, 503, "out of memory");
-    }
-    if (i + 1 != quoted.len) {
-        return draft_refuse(draft, 400, "%s: a malformed quoted string", what);
-    }
-    *ret_span = (struct draft_span){.begin = begin, .len = draft->text.len - begin, .is_set = true};
-    return 0;
-}
 
 /* ["3.1.3.2. HTTP Header Values"] First quotes, then percent-encoding, each undone once. The result
  * lives until the next value. */
@@ -86,7 +68,7 @@ static int decode_value(struct draft *draft, const char *what, struct mr_slice r
         if (buf_reserve(&draft->text, 2 * raw.len) != 0) {
             return draft_refuse(draft, 503, "out of memory");
         }
-        if (unquote(draft, what, raw, &span) != 0) {
+        if (draft_unquote(draft, what, raw, true, &span) != 0) {
             return -1;
         }
         value = draft_slice(draft, span);
@@ -258,14 +240,9 @@ static bool is_mine(struct mr_slice path)
 }
 
 static int read_request(const struct dialect_request *request, struct mr_event *event,
-                        struct dialect_refusal *ret_refusal)
+                        struct refusal *ret_refusal)
 {
-    struct draft draft;
-    int rc;
-    draft_init(&draft, request, event, ret_refusal, TEXT_BYTES_MAX);
-    rc = fill(&draft);
-    draft_done(&draft);
-    return rc;
+    return draft_run(request, event, ret_refusal, TEXT_BYTES_MAX, fill);
 }
 
 static bool is_batch(const struct dialect_request *request)
@@ -276,7 +253,7 @@ static bool is_batch(const struct dialect_request *request)
 }
 
 static int read_next(const struct dialect_request *request, struct dialect_cursor *cursor,
-                     struct mr_event *event, struct dialect_refusal *ret_refusal)
+                     struct mr_event *event, struct refusal *ret_refusal)
 {
     struct draft draft;
     int rc;

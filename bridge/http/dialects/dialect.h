@@ -12,10 +12,10 @@
 #include <millrace/slice.h>
 
 #include "bridge/http/identity/identity.h"
+#include "bridge/http/refusal.h"
 #include "event/format_json_batch.h"
 
-/* DIALECT_NAME_BYTES_MAX: of an id, an application and a device, each. */
-enum { DIALECT_DETAIL_BYTES = 512, DIALECT_NAME_BYTES_MAX = 1024 };
+enum { DIALECT_ID_BYTES_MAX = 1024 /* of an event, when a dialect makes it */ };
 
 #define DIALECT_ALLOW_POST     "Allow: POST, OPTIONS\r\n"
 #define DIALECT_ALLOW_POST_PUT "Allow: POST, PUT, OPTIONS\r\n"
@@ -31,12 +31,6 @@ struct dialect_request {
                       struct mr_slice *ret_value);
     const void *from;
     struct identity identity;
-};
-
-struct dialect_refusal {
-    int status;
-    const char *headers; /* further lines, each ended by CRLF, or NULL */
-    char detail[DIALECT_DETAIL_BYTES];
 };
 
 /* Where one is in a batch. Zeroed: at its beginning. */
@@ -64,7 +58,7 @@ struct dialect {
      * Returns one of enum dialect_result; with DIALECT_REFUSED the refusal is filled.
      * mr_event_complete adds the rest to an event then. */
     int (*read)(const struct dialect_request *request, struct mr_event *event,
-                struct dialect_refusal *ret_refusal);
+                struct refusal *ret_refusal);
 
     /* NULL: the dialect has no batches. True: the request holds any number of events, which
      * read_next gives one by one, as often as they are asked for. */
@@ -72,7 +66,7 @@ struct dialect {
 
     /* The next event, as `read` does it, or DIALECT_END; never DIALECT_NOT_STORED. */
     int (*read_next)(const struct dialect_request *request, struct dialect_cursor *cursor,
-                     struct mr_event *event, struct dialect_refusal *ret_refusal);
+                     struct mr_event *event, struct refusal *ret_refusal);
 };
 
 extern const struct dialect dialect_drogue;

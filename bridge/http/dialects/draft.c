@@ -5,22 +5,36 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bridge/http/identity/speaks_for.h"
 #include "event/check.h"
 #include "event/json_scan.h"
 #include "event/percent.h"
 #include "event/timestamp.h"
+#include "kit/slice.h"
 
 void draft_init(struct draft *draft, const struct dialect_request *request, struct mr_event *event,
-                struct dialect_refusal *refusal, size_t text_bytes_max)
+                struct refusal *refusal, size_t text_bytes_max)
 {
     *draft = (struct draft){.request = request, .event = event, .refusal = refusal};
     refusal->headers = NULL;
+    refusal->retry_after_ms = 0;
     buf_init(&draft->text, text_bytes_max);
 }
 
 void draft_done(struct draft *draft)
 {
     buf_done(&draft->text);
+}
+
+int draft_run(const struct dialect_request *request, struct mr_event *event,
+              struct refusal *refusal, size_t text_bytes_max, int (*fill)(struct draft *draft))
+{
+    struct draft draft;
+    int rc;
+    draft_init(&draft, request, event, refusal, text_bytes_max);
+    rc = fill(&draft);
+    draft_done(&draft);
+    return rc;
 }
 
 int draft_refuse(struct draft *draft, int status, const char *format, ...)
@@ -77,6 +91,32 @@ int draft_decode(struct draft *draft, const char *what, struct mr_slice raw, boo
         return draft_refuse_error(draft, what, &err);
     }
     *ret_span = (struct draft_span){.begin = begin, .len = draft->text.len - begin, .is_set = true};
+    return 0;
+}
+
+int draft_unquote(struct draft *draft, const char *what, struct mr_slice quoted, bool any_escape,
+                  struct draft_span *ret_span)
+{
+    struct mr_buf *text = &draft->text;
+    size_t begin = text->len;
+    size_t i = 1;
+    while (i < quoted.len && quoted.ptr[i] != '"') {
+        if (quoted.ptr[i] == '\\') {
+            i++;
+            if (i == quoted.len || (!any_escape && quoted.ptr[i] != '"' && quoted.ptr[i] != '\\')) {
+                return draft_refuse(draft, 400, "%s: a malformed quoted string", what);
+            }
+        }
+        (void)buf_add_char(text, quoted.ptr[i]);
+        i++;
+    }
+    if (text->failed != 0) {
+        return draft_refuse(draft, 503, "out of memory");
+    }
+    if (i + 1 != quoted.len) {
+        return draft_refuse(draft, 400, "%s: a malformed quoted string", what);
+    }
+    *ret_span = (struct draft_span){.begin = begin, .len = text->len - begin, .is_set = true};
     return 0;
 }
 
@@ -148,17 +188,11 @@ int draft_read_query(struct draft *draft, struct draft_parameter *parameters, si
 {
     struct mr_slice left = draft->request->query;
     while (left.len > 0) {
-        const char *end = memchr(left.ptr, '&', left.len);
-        size_t len = end == NULL ? left.len : (size_t)(end - left.ptr);
-        const char *sign = len > 0 ? memchr(left.ptr, '=', len) : NULL;
-        size_t name_len = sign == NULL ? len : (size_t)(sign - left.ptr);
-        size_t value_begin = sign == NULL ? len : name_len + 1;
-        if (read_parameter(draft, parameters, count, mr_slice(left.ptr, name_len),
-                           mr_slice(left.ptr + value_begin, len - value_begin)) != 0) {
+        struct mr_slice value = slice_cut(&left, '&');
+        struct mr_slice name = slice_cut(&value, '=');
+        if (read_parameter(draft, parameters, count, name, value) != 0) {
             return -1;
         }
-        len += end != NULL;
-        left = mr_slice(left.ptr + len, left.len - len);
     }
     return 0;
 }
@@ -189,21 +223,31 @@ static int resolve_open(struct draft *draft, const struct draft_sender *sender,
 static int resolve_known(struct draft *draft, const struct draft_sender *sender,
                          struct identity_sender *ret_names)
 {
-    struct mr_slice device = sender->as.ptr != NULL ? sender->as : sender->device;
-    if (!identity_sender_of(&draft->request->identity, device, ret_names) &&
-        sender->as.ptr != NULL) {
-        return draft_refuse(draft, 403, "%s: this device may not speak for that one",
-                            sender->as_what != NULL ? sender->as_what : "as");
+    bool is_asked = sender->as.ptr != NULL;
+    struct mr_slice device = is_asked ? sender->as : sender->device;
+    const char *what = !is_asked ? "device" : sender->as_what != NULL ? sender->as_what : "as";
+    if (!speaks_for_sender(&draft->request->identity, device, is_asked, ret_names)) {
+        return draft_refuse(draft, 403, DRAFT_MAY_NOT_SPEAK, what);
+    }
+    return 0;
+}
+
+int draft_check_application(struct draft *draft, const char *what, struct mr_slice application)
+{
+    const struct identity *identity = &draft->request->identity;
+    if (identity_is_known(identity) && !mr_slice_is(application, identity->application)) {
+        return draft_refuse(draft, 403, "%s: not the one that is authenticated", what);
     }
     return 0;
 }
 
 static int check_names(struct draft *draft, const struct identity_sender *names)
 {
-    if (names->application.len > DIALECT_NAME_BYTES_MAX ||
-        names->device.len > DIALECT_NAME_BYTES_MAX || names->gateway.len > DIALECT_NAME_BYTES_MAX) {
+    if (names->application.len > IDENTITY_NAME_BYTES_MAX ||
+        names->device.len > IDENTITY_NAME_BYTES_MAX ||
+        names->gateway.len > IDENTITY_NAME_BYTES_MAX) {
         return draft_refuse(draft, 400, "application and device: at most %d bytes each",
-                            DIALECT_NAME_BYTES_MAX);
+                            IDENTITY_NAME_BYTES_MAX);
     }
     return 0;
 }
@@ -226,32 +270,6 @@ int draft_set_sender(struct draft *draft, const struct draft_sender *sender)
 
 /* --- id, time and content --- */
 
-/* A structured-field string (RFC 8941 3.3.3) if it begins with a quote: appends what it says. */
-static int unquote(struct draft *draft, struct mr_slice quoted, struct draft_span *ret_span)
-{
-    struct mr_buf *text = &draft->text;
-    size_t begin = text->len;
-    size_t i = 1;
-    while (i < quoted.len && quoted.ptr[i] != '"') {
-        if (quoted.ptr[i] == '\\') {
-            i++;
-            if (i == quoted.len || (quoted.ptr[i] != '"' && quoted.ptr[i] != '\\')) {
-                break;
-            }
-        }
-        (void)buf_add_char(text, quoted.ptr[i]);
-        i++;
-    }
-    if (text->failed != 0) {
-        return draft_refuse(draft, 503, "out of memory");
-    }
-    if (i + 1 != quoted.len) {
-        return draft_refuse(draft, 400, "Idempotency-Key: a malformed quoted string");
-    }
-    *ret_span = (struct draft_span){.begin = begin, .len = text->len - begin, .is_set = true};
-    return 0;
-}
-
 int draft_set_id(struct draft *draft)
 {
     struct mr_slice id;
@@ -262,12 +280,12 @@ int draft_set_id(struct draft *draft)
     if (id.ptr == NULL) {
         return 0; /* it gets a new one */
     }
-    if (id.len > DIALECT_NAME_BYTES_MAX) {
+    if (id.len > DIALECT_ID_BYTES_MAX) {
         return draft_refuse(draft, 400, "Idempotency-Key: more than %d bytes",
-                            DIALECT_NAME_BYTES_MAX);
+                            DIALECT_ID_BYTES_MAX);
     }
     if (id.len > 0 && id.ptr[0] == '"') {
-        if (unquote(draft, id, &plain) != 0) {
+        if (draft_unquote(draft, "Idempotency-Key", id, false, &plain) != 0) {
             return -1;
         }
         id = draft_slice(draft, plain);
@@ -334,4 +352,24 @@ int draft_set_content(struct draft *draft)
     }
     mr_event_set_data(draft->event, body);
     return draft_set(draft, "Content-Type", "datacontenttype", type);
+}
+
+int draft_fill_plain(struct draft *draft, const char *own,
+                     int (*set_sender)(struct draft *draft,
+                                       const struct draft_parameter *parameters))
+{
+    struct draft_parameter parameters[DRAFT_PARAMETERS] = {
+        [DRAFT_APPLICATION] = {.name = "application"},
+        [DRAFT_AS] = {.name = "as"},
+        [DRAFT_DATA_SCHEMA] = {.name = "data_schema"},
+        [DRAFT_TIME] = {.name = "time"},
+        [DRAFT_OWN] = {.name = own},
+    };
+    if (draft_read_query(draft, parameters, DRAFT_PARAMETERS) != 0 ||
+        set_sender(draft, parameters) != 0 || draft_set_id(draft) != 0 ||
+        draft_set_time(draft, draft_slice(draft, parameters[DRAFT_TIME].value)) != 0 ||
+        draft_set_content(draft) != 0) {
+        return -1;
+    }
+    return draft_set_schema(draft, draft_slice(draft, parameters[DRAFT_DATA_SCHEMA].value));
 }

@@ -14,7 +14,7 @@
 struct draft {
     const struct dialect_request *request;
     struct mr_event *event;
-    struct dialect_refusal *refusal;
+    struct refusal *refusal;
     struct mr_buf text; /* decoded and composed values, each at its place */
 };
 
@@ -42,8 +42,12 @@ struct draft_sender {
 
 /* `text_bytes_max` bounds what is decoded and composed. */
 void draft_init(struct draft *draft, const struct dialect_request *request, struct mr_event *event,
-                struct dialect_refusal *refusal, size_t text_bytes_max);
+                struct refusal *refusal, size_t text_bytes_max);
 void draft_done(struct draft *draft);
+
+/* dialect->read by `fill`, which returns what `read` does: 0 is DIALECT_EVENT. */
+int draft_run(const struct dialect_request *request, struct mr_event *event,
+              struct refusal *refusal, size_t text_bytes_max, int (*fill)(struct draft *draft));
 
 /* Always -1. */
 int draft_refuse(struct draft *draft, int status, const char *format, ...) MR_PRINTF(3, 4);
@@ -52,6 +56,12 @@ int draft_refuse_error(struct draft *draft, const char *what, const struct mr_er
 /* Percent-decode `raw` onto the end of draft->text; "+" is a space with `plus_is_space`. */
 int draft_decode(struct draft *draft, const char *what, struct mr_slice raw, bool plus_is_space,
                  struct draft_span *ret_span);
+
+/* Append what a quoted string says; `quoted` begins with a quote. A backslash stands before any
+ * character (RFC 7230 3.2.6) or, without `any_escape`, only before a quote and a backslash (RFC
+ * 8941 3.3.3). */
+int draft_unquote(struct draft *draft, const char *what, struct mr_slice quoted, bool any_escape,
+                  struct draft_span *ret_span);
 
 /* Absent if the span isn't set. Valid until something is decoded. */
 struct mr_slice draft_slice(const struct draft *draft, struct draft_span span);
@@ -73,9 +83,17 @@ int draft_set(struct draft *draft, const char *what, const char *name, struct mr
 int draft_set_integer(struct draft *draft, const char *what, const char *name, int32_t value);
 int draft_set_boolean(struct draft *draft, const char *what, const char *name, bool value);
 
+/* Of a 403, with the name of what names the device. */
+#define DRAFT_MAY_NOT_SPEAK "%s: this device may not speak for that one"
+
+/* Nobody speaks for another application than its own: if one is authenticated, `application` must
+ * be that one's, else 403. */
+int draft_check_application(struct draft *draft, const char *what, struct mr_slice application);
+
 /* application, device, gateway, source and subject. What is authenticated wins: a device's own name
  * counts, whatever the request says; one that may speak for others (identity.h) is `gateway` of the
- * device that the request names. `as` another without being allowed to is refused with 403. */
+ * device that the request names. 403: a device asks for another with `as`, or one that may speak
+ * for others names one that isn't among them, by whatever way. */
 int draft_set_sender(struct draft *draft, const struct draft_sender *sender);
 
 /* `id` from the header Idempotency-Key, a string of RFC 8941 or plain; without it nothing is set.
@@ -95,5 +113,21 @@ int draft_set_schema(struct draft *draft, struct mr_slice schema);
 /* The content is the data, byte for byte. datacontenttype: Content-Type; without it
  * application/json if it is JSON, else application/octet-stream. */
 int draft_set_content(struct draft *draft);
+
+/* The query of a dialect whose content is anything; DRAFT_OWN is the parameter that it alone has.
+ */
+enum draft_plain {
+    DRAFT_APPLICATION,
+    DRAFT_AS,
+    DRAFT_DATA_SCHEMA,
+    DRAFT_TIME,
+    DRAFT_OWN,
+    DRAFT_PARAMETERS
+};
+
+/* An event of such a dialect; `set_sender` sets what its path says. */
+int draft_fill_plain(struct draft *draft, const char *own,
+                     int (*set_sender)(struct draft *draft,
+                                       const struct draft_parameter *parameters));
 
 #endif

@@ -9,8 +9,6 @@
 
 #define PREFIX "/v1/"
 
-enum parameter { APPLICATION, DEVICE, AS, DATA_SCHEMA, TIME, PARAMETERS };
-
 static int set_sender(struct draft *draft, const struct draft_parameter *parameters)
 {
     struct mr_slice path = draft->request->path;
@@ -25,29 +23,16 @@ static int set_sender(struct draft *draft, const struct draft_parameter *paramet
         draft_check_text(draft, "channel", draft_slice(draft, channel)) != 0) {
         return -1;
     }
-    sender.application = draft_slice(draft, parameters[APPLICATION].value);
-    sender.device = draft_slice(draft, parameters[DEVICE].value);
-    sender.as = draft_slice(draft, parameters[AS].value);
+    sender.application = draft_slice(draft, parameters[DRAFT_APPLICATION].value);
+    sender.device = draft_slice(draft, parameters[DRAFT_OWN].value);
+    sender.as = draft_slice(draft, parameters[DRAFT_AS].value);
     sender.channel = draft_slice(draft, channel);
     return draft_set_sender(draft, &sender);
 }
 
 static int fill(struct draft *draft)
 {
-    struct draft_parameter parameters[PARAMETERS] = {
-        [APPLICATION] = {.name = "application"},
-        [DEVICE] = {.name = "device"},
-        [AS] = {.name = "as"},
-        [DATA_SCHEMA] = {.name = "data_schema"},
-        [TIME] = {.name = "time"},
-    };
-    int rc = draft_read_query(draft, parameters, PARAMETERS);
-    rc = rc == 0 ? set_sender(draft, parameters) : rc;
-    rc = rc == 0 ? draft_set_id(draft) : rc;
-    rc = rc == 0 ? draft_set_time(draft, draft_slice(draft, parameters[TIME].value)) : rc;
-    rc = rc == 0 ? draft_set_content(draft) : rc;
-    return rc == 0 ? draft_set_schema(draft, draft_slice(draft, parameters[DATA_SCHEMA].value))
-                   : rc;
+    return draft_fill_plain(draft, "device", set_sender);
 }
 
 static bool is_mine(struct mr_slice path)
@@ -56,16 +41,11 @@ static bool is_mine(struct mr_slice path)
 }
 
 static int read_request(const struct dialect_request *request, struct mr_event *event,
-                        struct dialect_refusal *ret_refusal)
+                        struct refusal *ret_refusal)
 {
-    struct draft draft;
-    int rc;
     /* Decoding never makes longer; names, values, path and a quoted id are each decoded once. */
-    draft_init(&draft, request, event, ret_refusal,
-               request->path.len + request->query.len + DIALECT_NAME_BYTES_MAX + 1);
-    rc = fill(&draft);
-    draft_done(&draft);
-    return rc;
+    return draft_run(request, event, ret_refusal,
+                     request->path.len + request->query.len + DIALECT_ID_BYTES_MAX + 1, fill);
 }
 
 const struct dialect dialect_drogue = {

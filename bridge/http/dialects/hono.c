@@ -33,16 +33,6 @@ static int refuse_path(struct draft *draft, struct mr_slice endpoint)
     return draft_refuse(draft, 404, "expected /%.*s/{tenant}/{device}", MR_SLICE_ARG(endpoint));
 }
 
-/* Hono answers 403 as well if the device belongs to another tenant than who speaks for it. */
-static int check_tenant(struct draft *draft, struct mr_slice tenant)
-{
-    const struct identity *identity = &draft->request->identity;
-    if (identity_is_known(identity) && !mr_slice_is(tenant, identity->application)) {
-        return draft_refuse(draft, 403, "tenant: not the one that is authenticated");
-    }
-    return 0;
-}
-
 /* The path names another than the authenticated device only if that is allowed. */
 static int read_names(struct draft *draft, struct mr_slice tenant, struct draft_sender *sender)
 {
@@ -64,7 +54,8 @@ static int read_names(struct draft *draft, struct mr_slice tenant, struct draft_
         draft_check_text(draft, "device", sender->as) != 0) {
         return -1;
     }
-    return check_tenant(draft, sender->application);
+    /* Hono answers 403 as well if the device belongs to another tenant than who speaks for it. */
+    return draft_check_application(draft, "tenant", sender->application);
 }
 
 static int set_sender(struct draft *draft, struct mr_slice endpoint, struct mr_slice rest)
@@ -104,15 +95,16 @@ static int set_ttl(struct draft *draft)
     return draft_set_integer(draft, TTL_HEADER, "honottl", (int32_t)seconds);
 }
 
-static int fill(struct draft *draft, struct mr_slice endpoint, struct mr_slice rest)
+static int fill(struct draft *draft)
 {
-    int rc = set_sender(draft, endpoint, rest);
-    if (rc == 0 && mr_slice_is(endpoint, MR_SLICE("event"))) {
-        rc = set_ttl(draft);
+    struct mr_slice rest;
+    struct mr_slice endpoint = endpoint_of(draft->request->path, &rest);
+    if (set_sender(draft, endpoint, rest) != 0 ||
+        (mr_slice_is(endpoint, MR_SLICE("event")) && set_ttl(draft) != 0) ||
+        draft_set_id(draft) != 0 || draft_set_time(draft, mr_slice(NULL, 0)) != 0) {
+        return -1;
     }
-    rc = rc == 0 ? draft_set_id(draft) : rc;
-    rc = rc == 0 ? draft_set_time(draft, mr_slice(NULL, 0)) : rc;
-    return rc == 0 ? draft_set_content(draft) : rc;
+    return draft_set_content(draft);
 }
 
 static bool is_mine(struct mr_slice path)
@@ -130,17 +122,11 @@ static const char *allow(struct mr_slice path)
 }
 
 static int read_request(const struct dialect_request *request, struct mr_event *event,
-                        struct dialect_refusal *ret_refusal)
+                        struct refusal *ret_refusal)
 {
-    struct draft draft;
-    struct mr_slice rest;
-    struct mr_slice endpoint = endpoint_of(request->path, &rest);
-    int rc;
     /* Decoding never makes longer; the path and a quoted id are each decoded once. */
-    draft_init(&draft, request, event, ret_refusal, request->path.len + DIALECT_NAME_BYTES_MAX + 1);
-    rc = fill(&draft, endpoint, rest);
-    draft_done(&draft);
-    return rc;
+    return draft_run(request, event, ret_refusal, request->path.len + DIALECT_ID_BYTES_MAX + 1,
+                     fill);
 }
 
 const struct dialect dialect_hono = {

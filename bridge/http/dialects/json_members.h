@@ -36,6 +36,32 @@ struct json_shape {
     unsigned count;
 };
 
+/* Initialisers of a member and a shape. */
+#define JSON_STRING_AT(at, name_, path_)                                     \
+    {                                                                        \
+        .name = (name_), .path = (path_), .kind = JSON_STRING, .value = (at) \
+    }
+#define JSON_INTEGER_AT(at, name_, path_, max_)                                              \
+    {                                                                                        \
+        .name = (name_), .path = (path_), .kind = JSON_INTEGER, .value = (at), .max = (max_) \
+    }
+#define JSON_NUMBER_AT(at, name_, path_)                                     \
+    {                                                                        \
+        .name = (name_), .path = (path_), .kind = JSON_NUMBER, .value = (at) \
+    }
+#define JSON_BOOLEAN_AT(at, name_, path_)                                     \
+    {                                                                         \
+        .name = (name_), .path = (path_), .kind = JSON_BOOLEAN, .value = (at) \
+    }
+#define JSON_NESTED_AT(at, kind_, name_, path_, inside_)                                      \
+    {                                                                                         \
+        .name = (name_), .path = (path_), .kind = (kind_), .value = (at), .inside = (inside_) \
+    }
+#define JSON_SHAPE(members_)              \
+    {                                     \
+        (members_), MR_COUNT_OF(members_) \
+    }
+
 struct json_value {
     bool is_set;
     bool boolean;

@@ -41,10 +41,20 @@ void lorawan_data_rate(int64_t spreading_factor, int64_t bandwidth_hz,
     }
 }
 
-/* The webhook speaks for the device: one that is authenticated must be allowed to. */
+int lorawan_check_names(struct draft *draft, const struct lorawan_uplink *uplink)
+{
+    return draft_check_text(draft, uplink->application_what, uplink->application) != 0
+               ? -1
+               : draft_check_text(draft, uplink->device_what, uplink->device);
+}
+
+/* The webhook speaks for the device: one that is authenticated must be allowed to. Devices of equal
+ * names in two applications of the network stay apart: neither may come as the other. */
 static int set_sender(struct draft *draft, const struct lorawan_uplink *uplink,
                       struct mr_slice application)
 {
+    const char *application_what =
+        application.ptr != NULL ? "application" : uplink->application_what;
     const struct draft_sender sender = {
         .application = application.ptr != NULL ? application : uplink->application,
         .as = uplink->device,
@@ -52,8 +62,7 @@ static int set_sender(struct draft *draft, const struct lorawan_uplink *uplink,
         .channel = MR_SLICE(CHANNEL),
         .missing = uplink->device_what,
     };
-    if (draft_check_text(draft, uplink->application_what, uplink->application) != 0 ||
-        draft_check_text(draft, uplink->device_what, uplink->device) != 0) {
+    if (draft_check_application(draft, application_what, sender.application) != 0) {
         return -1;
     }
     return draft_set_sender(draft, &sender);
@@ -71,23 +80,21 @@ static int set_if_known(struct draft *draft, const char *what, const char *name,
 
 static int set_radio(struct draft *draft, const struct lorawan_uplink *uplink)
 {
-    int rc = draft_set_integer(draft, "port", "lorawanport", uplink->port);
-    if (rc == 0 && uplink->has_counter && uplink->counter <= INT32_MAX) {
-        rc = draft_set_integer(draft, "counter", "lorawancounter", (int32_t)uplink->counter);
+    bool has_counter = uplink->has_counter && uplink->counter <= INT32_MAX;
+    if (draft_set_integer(draft, "port", "lorawanport", uplink->port) != 0 ||
+        (has_counter &&
+         draft_set_integer(draft, "counter", "lorawancounter", (int32_t)uplink->counter) != 0) ||
+        set_if_known(draft, uplink->device_eui_what, "lorawandeveui", uplink->device_eui) != 0 ||
+        set_if_known(draft, uplink->data_rate_what, "lorawandatarate", uplink->data_rate) != 0 ||
+        set_if_known(draft, "rssi", "lorawanrssi", uplink->signal.rssi) != 0 ||
+        set_if_known(draft, "snr", "lorawansnr", uplink->signal.snr) != 0) {
+        return -1;
     }
-    rc = rc == 0 ? set_if_known(draft, uplink->device_eui_what, "lorawandeveui", uplink->device_eui)
-                 : rc;
-    rc = rc == 0 ? set_if_known(draft, uplink->data_rate_what, "lorawandatarate", uplink->data_rate)
-                 : rc;
-    rc = rc == 0 ? set_if_known(draft, "rssi", "lorawanrssi", uplink->signal.rssi) : rc;
-    rc = rc == 0 ? set_if_known(draft, "snr", "lorawansnr", uplink->signal.snr) : rc;
-    if (rc == 0 && uplink->is_confirmed) {
-        rc = draft_set_boolean(draft, "confirmed", "lorawanconfirmed", true);
+    if (uplink->is_confirmed &&
+        draft_set_boolean(draft, "confirmed", "lorawanconfirmed", true) != 0) {
+        return -1;
     }
-    if (rc == 0 && uplink->is_retry) {
-        rc = draft_set_boolean(draft, "is_retry", "lorawanretry", true);
-    }
-    return rc;
+    return uplink->is_retry ? draft_set_boolean(draft, "is_retry", "lorawanretry", true) : 0;
 }
 
 static bool is_usable(struct mr_slice time)
@@ -125,14 +132,14 @@ static int set_time(struct draft *draft, const struct lorawan_uplink *uplink)
 int lorawan_fill(struct draft *draft, const struct lorawan_uplink *uplink,
                  const struct draft_parameter parameters[LORAWAN_PARAMETERS])
 {
-    int rc = set_sender(draft, uplink, draft_slice(draft, parameters[LORAWAN_APPLICATION].value));
-    rc = rc == 0 ? set_radio(draft, uplink) : rc;
-    rc = rc == 0 ? set_id(draft, uplink) : rc;
-    rc = rc == 0 ? set_time(draft, uplink) : rc;
-    rc = rc == 0 ? draft_set_model(draft, draft_slice(draft, parameters[LORAWAN_MODEL].value)) : rc;
-    rc = rc == 0
-             ? draft_set_schema(draft, draft_slice(draft, parameters[LORAWAN_DATA_SCHEMA].value))
-             : rc;
-    rc = rc == 0 ? draft_set_content(draft) : rc;
-    return rc == 0 ? draft_set_id(draft) : rc; /* last: it decodes, which moves the slices */
+    struct mr_slice application = draft_slice(draft, parameters[LORAWAN_APPLICATION].value);
+    struct mr_slice model = draft_slice(draft, parameters[LORAWAN_MODEL].value);
+    struct mr_slice schema = draft_slice(draft, parameters[LORAWAN_DATA_SCHEMA].value);
+    if (set_sender(draft, uplink, application) != 0 || set_radio(draft, uplink) != 0 ||
+        set_id(draft, uplink) != 0 || set_time(draft, uplink) != 0 ||
+        draft_set_model(draft, model) != 0 || draft_set_schema(draft, schema) != 0 ||
+        draft_set_content(draft) != 0) {
+        return -1;
+    }
+    return draft_set_id(draft); /* last: it decodes, which moves the slices */
 }

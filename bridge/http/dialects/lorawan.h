@@ -24,7 +24,7 @@ struct lorawan_signal {
 };
 
 struct lorawan_uplink {
-    struct mr_slice application; /* must be there, like the device */
+    struct mr_slice application;
     struct mr_slice device;
     struct mr_slice device_eui; /* absent or empty if it isn't known, like the data rate */
     struct mr_slice data_rate;
@@ -60,7 +60,10 @@ void lorawan_hear(struct lorawan_signal *best, struct mr_slice rssi, double rssi
 void lorawan_data_rate(int64_t spreading_factor, int64_t bandwidth_hz,
                        char ret_text[LORAWAN_DATA_RATE_BYTES]);
 
-/* The whole event, whose data is the request's content. */
+/* The application and the device are there. */
+int lorawan_check_names(struct draft *draft, const struct lorawan_uplink *uplink);
+
+/* The whole event, whose data is the request's content. The names are checked. */
 int lorawan_fill(struct draft *draft, const struct lorawan_uplink *uplink,
                  const struct draft_parameter parameters[LORAWAN_PARAMETERS]);
 

@@ -9,8 +9,6 @@
 #define PREFIX   "/publish/"
 #define EXPECTED "POST /publish/{device}/{channel}"
 
-enum parameter { MODEL, APPLICATION, AS, DATA_SCHEMA, TIME, PARAMETERS };
-
 static int set_sender(struct draft *draft, const struct draft_parameter *parameters)
 {
     struct mr_slice path = draft->request->path;
@@ -29,9 +27,9 @@ static int set_sender(struct draft *draft, const struct draft_parameter *paramet
         draft_decode(draft, "channel", channel, false, &spans[1]) != 0) {
         return -1;
     }
-    sender.application = draft_slice(draft, parameters[APPLICATION].value);
+    sender.application = draft_slice(draft, parameters[DRAFT_APPLICATION].value);
     sender.device = draft_slice(draft, spans[0]);
-    sender.as = draft_slice(draft, parameters[AS].value);
+    sender.as = draft_slice(draft, parameters[DRAFT_AS].value);
     sender.channel = draft_slice(draft, spans[1]);
     if (draft_check_text(draft, "device", sender.device) != 0 ||
         draft_check_text(draft, "channel", sender.channel) != 0) {
@@ -40,21 +38,16 @@ static int set_sender(struct draft *draft, const struct draft_parameter *paramet
     return draft_set_sender(draft, &sender);
 }
 
+static int set_sender_and_model(struct draft *draft, const struct draft_parameter *parameters)
+{
+    return set_sender(draft, parameters) == 0
+               ? draft_set_model(draft, draft_slice(draft, parameters[DRAFT_OWN].value))
+               : -1;
+}
+
 static int fill(struct draft *draft)
 {
-    struct draft_parameter parameters[PARAMETERS] = {
-        [MODEL] = {.name = "model_id"}, [APPLICATION] = {.name = "application"},
-        [AS] = {.name = "as"},          [DATA_SCHEMA] = {.name = "data_schema"},
-        [TIME] = {.name = "time"},
-    };
-    int rc = draft_read_query(draft, parameters, PARAMETERS);
-    rc = rc == 0 ? set_sender(draft, parameters) : rc;
-    rc = rc == 0 ? draft_set_model(draft, draft_slice(draft, parameters[MODEL].value)) : rc;
-    rc = rc == 0 ? draft_set_id(draft) : rc;
-    rc = rc == 0 ? draft_set_time(draft, draft_slice(draft, parameters[TIME].value)) : rc;
-    rc = rc == 0 ? draft_set_content(draft) : rc;
-    return rc == 0 ? draft_set_schema(draft, draft_slice(draft, parameters[DATA_SCHEMA].value))
-                   : rc;
+    return draft_fill_plain(draft, "model_id", set_sender_and_model);
 }
 
 static bool is_mine(struct mr_slice path)
@@ -63,16 +56,11 @@ static bool is_mine(struct mr_slice path)
 }
 
 static int read_request(const struct dialect_request *request, struct mr_event *event,
-                        struct dialect_refusal *ret_refusal)
+                        struct refusal *ret_refusal)
 {
-    struct draft draft;
-    int rc;
     /* Decoding never makes longer; names, values, path and a quoted id are each decoded once. */
-    draft_init(&draft, request, event, ret_refusal,
-               request->path.len + request->query.len + DIALECT_NAME_BYTES_MAX + 1);
-    rc = fill(&draft);
-    draft_done(&draft);
-    return rc;
+    return draft_run(request, event, ret_refusal,
+                     request->path.len + request->query.len + DIALECT_ID_BYTES_MAX + 1, fill);
 }
 
 const struct dialect dialect_publish = {

@@ -41,90 +41,67 @@ enum value {
     VALUES
 };
 
-#define STRING(at, name_, path_)                                             \
-    {                                                                        \
-        .name = (name_), .path = (path_), .kind = JSON_STRING, .value = (at) \
-    }
-#define INTEGER(at, name_, path_, max_)                                                      \
-    {                                                                                        \
-        .name = (name_), .path = (path_), .kind = JSON_INTEGER, .value = (at), .max = (max_) \
-    }
-#define NUMBER(at, name_, path_)                                             \
-    {                                                                        \
-        .name = (name_), .path = (path_), .kind = JSON_NUMBER, .value = (at) \
-    }
-#define BOOLEAN(at, name_, path_)                                             \
-    {                                                                         \
-        .name = (name_), .path = (path_), .kind = JSON_BOOLEAN, .value = (at) \
-    }
-#define NESTED(at, kind_, name_, path_, inside_)                                              \
-    {                                                                                         \
-        .name = (name_), .path = (path_), .kind = (kind_), .value = (at), .inside = (inside_) \
-    }
-#define SHAPE(members_)                   \
-    {                                     \
-        (members_), MR_COUNT_OF(members_) \
-    }
-
 static const struct json_member application_members[] = {
-    STRING(APPLICATION, "application_id", APPLICATION_ID),
+    JSON_STRING_AT(APPLICATION, "application_id", APPLICATION_ID),
 };
-static const struct json_shape application_shape = SHAPE(application_members);
+static const struct json_shape application_shape = JSON_SHAPE(application_members);
 
 static const struct json_member device_members[] = {
-    STRING(DEVICE, "device_id", DEVICE_ID),
-    STRING(DEV_EUI, "dev_eui", DEVICE_EUI),
-    NESTED(APPLICATION_IDS, JSON_OBJECT, "application_ids", "end_device_ids.application_ids",
-           &application_shape),
+    JSON_STRING_AT(DEVICE, "device_id", DEVICE_ID),
+    JSON_STRING_AT(DEV_EUI, "dev_eui", DEVICE_EUI),
+    JSON_NESTED_AT(APPLICATION_IDS, JSON_OBJECT, "application_ids",
+                   "end_device_ids.application_ids", &application_shape),
 };
-static const struct json_shape device_shape = SHAPE(device_members);
+static const struct json_shape device_shape = JSON_SHAPE(device_members);
 
 static const struct json_member gateway_members[] = {
-    NUMBER(RSSI, "rssi", "uplink_message.rx_metadata[].rssi"),
-    NUMBER(SNR, "snr", "uplink_message.rx_metadata[].snr"),
+    JSON_NUMBER_AT(RSSI, "rssi", "uplink_message.rx_metadata[].rssi"),
+    JSON_NUMBER_AT(SNR, "snr", "uplink_message.rx_metadata[].snr"),
 };
-static const struct json_shape gateway_shape = SHAPE(gateway_members);
+static const struct json_shape gateway_shape = JSON_SHAPE(gateway_members);
 
 static const struct json_member lora_members[] = {
-    INTEGER(BANDWIDTH, "bandwidth", LORA_PATH ".bandwidth", UINT32_MAX),
-    INTEGER(SPREADING_FACTOR, "spreading_factor", LORA_PATH ".spreading_factor", UINT32_MAX),
+    JSON_INTEGER_AT(BANDWIDTH, "bandwidth", LORA_PATH ".bandwidth", UINT32_MAX),
+    JSON_INTEGER_AT(SPREADING_FACTOR, "spreading_factor", LORA_PATH ".spreading_factor",
+                    UINT32_MAX),
 };
-static const struct json_shape lora_shape = SHAPE(lora_members);
+static const struct json_shape lora_shape = JSON_SHAPE(lora_members);
 
 static const struct json_member data_rate_members[] = {
-    NESTED(LORA, JSON_OBJECT, "lora", LORA_PATH, &lora_shape),
+    JSON_NESTED_AT(LORA, JSON_OBJECT, "lora", LORA_PATH, &lora_shape),
 };
-static const struct json_shape data_rate_shape = SHAPE(data_rate_members);
+static const struct json_shape data_rate_shape = JSON_SHAPE(data_rate_members);
 
 static const struct json_member settings_members[] = {
-    NESTED(DATA_RATE, JSON_OBJECT, "data_rate", "uplink_message.settings.data_rate",
-           &data_rate_shape),
+    JSON_NESTED_AT(DATA_RATE, JSON_OBJECT, "data_rate", "uplink_message.settings.data_rate",
+                   &data_rate_shape),
 };
-static const struct json_shape settings_shape = SHAPE(settings_members);
+static const struct json_shape settings_shape = JSON_SHAPE(settings_members);
 
 static const struct json_member uplink_members[] = {
-    INTEGER(F_PORT, "f_port", "uplink_message.f_port", LORAWAN_PORT_MAX),
-    INTEGER(F_CNT, "f_cnt", "uplink_message.f_cnt", LORAWAN_COUNTER_MAX),
-    BOOLEAN(CONFIRMED, "confirmed", "uplink_message.confirmed"),
-    STRING(UPLINK_RECEIVED_AT, "received_at", "uplink_message.received_at"),
-    NESTED(RX_METADATA, JSON_OBJECTS, "rx_metadata", "uplink_message.rx_metadata", &gateway_shape),
-    NESTED(SETTINGS, JSON_OBJECT, "settings", "uplink_message.settings", &settings_shape),
+    JSON_INTEGER_AT(F_PORT, "f_port", "uplink_message.f_port", LORAWAN_PORT_MAX),
+    JSON_INTEGER_AT(F_CNT, "f_cnt", "uplink_message.f_cnt", LORAWAN_COUNTER_MAX),
+    JSON_BOOLEAN_AT(CONFIRMED, "confirmed", "uplink_message.confirmed"),
+    JSON_STRING_AT(UPLINK_RECEIVED_AT, "received_at", "uplink_message.received_at"),
+    JSON_NESTED_AT(RX_METADATA, JSON_OBJECTS, "rx_metadata", "uplink_message.rx_metadata",
+                   &gateway_shape),
+    JSON_NESTED_AT(SETTINGS, JSON_OBJECT, "settings", "uplink_message.settings", &settings_shape),
 };
-static const struct json_shape uplink_shape = SHAPE(uplink_members);
+static const struct json_shape uplink_shape = JSON_SHAPE(uplink_members);
 
 static const struct json_member members[] = {
-    NESTED(END_DEVICE_IDS, JSON_OBJECT, "end_device_ids", "end_device_ids", &device_shape),
-    NESTED(CORRELATION_IDS, JSON_STRINGS, "correlation_ids", "correlation_ids", NULL),
-    STRING(RECEIVED_AT, "received_at", "received_at"),
-    BOOLEAN(SIMULATED, "simulated", "simulated"),
-    NESTED(UPLINK, JSON_OBJECT, "uplink_message", "uplink_message", &uplink_shape),
+    JSON_NESTED_AT(END_DEVICE_IDS, JSON_OBJECT, "end_device_ids", "end_device_ids", &device_shape),
+    JSON_NESTED_AT(CORRELATION_IDS, JSON_STRINGS, "correlation_ids", "correlation_ids", NULL),
+    JSON_STRING_AT(RECEIVED_AT, "received_at", "received_at"),
+    JSON_BOOLEAN_AT(SIMULATED, "simulated", "simulated"),
+    JSON_NESTED_AT(UPLINK, JSON_OBJECT, "uplink_message", "uplink_message", &uplink_shape),
 };
-static const struct json_shape message_shape = SHAPE(members);
+static const struct json_shape message_shape = JSON_SHAPE(members);
 
 static bool is_up_id(struct mr_slice id)
 {
     size_t len = sizeof UP_ID - 1;
-    return id.len > len && id.len <= DIALECT_NAME_BYTES_MAX && memcmp(id.ptr, UP_ID, len) == 0;
+    return id.len > len && id.len <= DIALECT_ID_BYTES_MAX && memcmp(id.ptr, UP_ID, len) == 0;
 }
 
 static void take_item(void *user, unsigned of, const struct json_value *values)
@@ -172,8 +149,7 @@ static int fill(struct draft *draft)
     }
     uplink.application = json_string_of(draft, &values[APPLICATION]);
     uplink.device = json_string_of(draft, &values[DEVICE]);
-    if (draft_check_text(draft, APPLICATION_ID, uplink.application) != 0 ||
-        draft_check_text(draft, DEVICE_ID, uplink.device) != 0) {
+    if (lorawan_check_names(draft, &uplink) != 0) {
         return DIALECT_REFUSED;
     }
     if (!values[UPLINK].is_set || values[SIMULATED].boolean) {
@@ -188,16 +164,11 @@ static bool is_mine(struct mr_slice path)
 }
 
 static int read_request(const struct dialect_request *request, struct mr_event *event,
-                        struct dialect_refusal *ret_refusal)
+                        struct refusal *ret_refusal)
 {
-    struct draft draft;
-    int rc;
     /* Query, content and a quoted id are each decoded once, which never makes longer. */
-    draft_init(&draft, request, event, ret_refusal,
-               request->query.len + request->body.len + DIALECT_NAME_BYTES_MAX + 1);
-    rc = fill(&draft);
-    draft_done(&draft);
-    return rc;
+    return draft_run(request, event, ret_refusal,
+                     request->query.len + request->body.len + DIALECT_ID_BYTES_MAX + 1, fill);
 }
 
 const struct dialect dialect_things_stack = {

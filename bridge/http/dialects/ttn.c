@@ -23,44 +23,29 @@ enum value {
 };
 
 static const struct json_member gateway_members[] = {
-    {.name = "rssi", .path = "metadata.gateways[].rssi", .kind = JSON_NUMBER, .value = RSSI},
-    {.name = "snr", .path = "metadata.gateways[].snr", .kind = JSON_NUMBER, .value = SNR},
+    JSON_NUMBER_AT(RSSI, "rssi", "metadata.gateways[].rssi"),
+    JSON_NUMBER_AT(SNR, "snr", "metadata.gateways[].snr"),
 };
-static const struct json_shape gateway = {gateway_members, MR_COUNT_OF(gateway_members)};
+static const struct json_shape gateway_shape = JSON_SHAPE(gateway_members);
 
 static const struct json_member metadata_members[] = {
-    {.name = "time", .path = "metadata.time", .kind = JSON_STRING, .value = TIME},
-    {.name = "data_rate", .path = "metadata.data_rate", .kind = JSON_STRING, .value = DATA_RATE},
-    {.name = "gateways",
-     .path = "metadata.gateways",
-     .kind = JSON_OBJECTS,
-     .value = GATEWAYS,
-     .inside = &gateway},
+    JSON_STRING_AT(TIME, "time", "metadata.time"),
+    JSON_STRING_AT(DATA_RATE, "data_rate", "metadata.data_rate"),
+    JSON_NESTED_AT(GATEWAYS, JSON_OBJECTS, "gateways", "metadata.gateways", &gateway_shape),
 };
-static const struct json_shape metadata = {metadata_members, MR_COUNT_OF(metadata_members)};
+static const struct json_shape metadata_shape = JSON_SHAPE(metadata_members);
 
 static const struct json_member members[] = {
-    {.name = "app_id", .path = "app_id", .kind = JSON_STRING, .value = APP_ID},
-    {.name = "dev_id", .path = "dev_id", .kind = JSON_STRING, .value = DEV_ID},
-    {.name = "hardware_serial",
-     .path = "hardware_serial",
-     .kind = JSON_STRING,
-     .value = HARDWARE_SERIAL},
-    {.name = "port", .path = "port", .kind = JSON_INTEGER, .value = PORT, .max = LORAWAN_PORT_MAX},
-    {.name = "counter",
-     .path = "counter",
-     .kind = JSON_INTEGER,
-     .value = COUNTER,
-     .max = LORAWAN_COUNTER_MAX},
-    {.name = "is_retry", .path = "is_retry", .kind = JSON_BOOLEAN, .value = IS_RETRY},
-    {.name = "confirmed", .path = "confirmed", .kind = JSON_BOOLEAN, .value = CONFIRMED},
-    {.name = "metadata",
-     .path = "metadata",
-     .kind = JSON_OBJECT,
-     .value = METADATA,
-     .inside = &metadata},
+    JSON_STRING_AT(APP_ID, "app_id", "app_id"),
+    JSON_STRING_AT(DEV_ID, "dev_id", "dev_id"),
+    JSON_STRING_AT(HARDWARE_SERIAL, "hardware_serial", "hardware_serial"),
+    JSON_INTEGER_AT(PORT, "port", "port", LORAWAN_PORT_MAX),
+    JSON_INTEGER_AT(COUNTER, "counter", "counter", LORAWAN_COUNTER_MAX),
+    JSON_BOOLEAN_AT(IS_RETRY, "is_retry", "is_retry"),
+    JSON_BOOLEAN_AT(CONFIRMED, "confirmed", "confirmed"),
+    JSON_NESTED_AT(METADATA, JSON_OBJECT, "metadata", "metadata", &metadata_shape),
 };
-static const struct json_shape uplink_shape = {members, MR_COUNT_OF(members)};
+static const struct json_shape uplink_shape = JSON_SHAPE(members);
 
 static void hear(void *user, unsigned of, const struct json_value *values)
 {
@@ -94,7 +79,7 @@ static int fill(struct draft *draft)
     uplink.port = (uint8_t)values[PORT].integer;
     uplink.is_confirmed = values[CONFIRMED].boolean;
     uplink.is_retry = values[IS_RETRY].boolean;
-    return lorawan_fill(draft, &uplink, parameters);
+    return lorawan_check_names(draft, &uplink) != 0 ? -1 : lorawan_fill(draft, &uplink, parameters);
 }
 
 static bool is_mine(struct mr_slice path)
@@ -103,16 +88,11 @@ static bool is_mine(struct mr_slice path)
 }
 
 static int read_request(const struct dialect_request *request, struct mr_event *event,
-                        struct dialect_refusal *ret_refusal)
+                        struct refusal *ret_refusal)
 {
-    struct draft draft;
-    int rc;
     /* Query, content and a quoted id are each decoded once, which never makes longer. */
-    draft_init(&draft, request, event, ret_refusal,
-               request->query.len + request->body.len + DIALECT_NAME_BYTES_MAX + 1);
-    rc = fill(&draft);
-    draft_done(&draft);
-    return rc;
+    return draft_run(request, event, ret_refusal,
+                     request->query.len + request->body.len + DIALECT_ID_BYTES_MAX + 1, fill);
 }
 
 const struct dialect dialect_ttn = {

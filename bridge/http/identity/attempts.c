@@ -2,11 +2,11 @@
 #include "bridge/http/identity/attempts.h"
 
 #include <string.h>
-#include <sys/random.h>
 #include <uv.h>
 
 #include "kit/magic.h"
 #include "kit/mem.h"
+#include "kit/random.h"
 #include "net/deadlines.h"
 
 enum { BUCKETS = 16384 /* a power of two */ };
@@ -55,7 +55,7 @@ struct attempts *attempts_new(int64_t failures_max, int64_t time_ms)
     }
     attempts->failures_max = failures_max;
     attempts->ends.after_ms = (uint64_t)time_ms;
-    (void)!getrandom(&attempts->seed, sizeof attempts->seed, GRND_NONBLOCK);
+    attempts->seed = random_seed();
     return attempts;
 }
 

@@ -12,10 +12,12 @@
 #include <stdatomic.h>
 
 #include "bridge/http/bridge_options.h"
-#include "bridge/http/dialects/dialect.h"
 #include "bridge/http/identity/attempts.h"
 #include "bridge/http/identity/authentication_metrics.h"
 #include "bridge/http/identity/devices.h"
+#include "bridge/http/identity/password_rooms.h"
+#include "bridge/http/identity/verified_shared.h"
+#include "bridge/http/refusal.h"
 #include "net/http_server.h"
 
 struct authenticator;
@@ -25,13 +27,15 @@ enum authenticated { AUTHENTICATED_YES, AUTHENTICATED_NO, AUTHENTICATED_LATER };
 /* What AUTHENTICATED_LATER has come to, on the loop: `identity`, which lives during the call, or
  * NULL and the refusal. The request's answer must be given. */
 typedef void (*authenticated_cb)(struct http_request *request, const struct identity *identity,
-                                 const struct dialect_refusal *refusal, void *user);
+                                 const struct refusal *refusal, void *user);
 
 struct authenticator_config {
     uv_loop_t *loop;
     const struct bridge_options *options;
     struct devices *devices;   /* one more owner */
-    struct attempts *attempts; /* all loops'; must outlive it */
+    struct attempts *attempts; /* all loops', like the two below; must outlive it */
+    struct password_rooms *rooms;
+    struct verified_shared *verified; /* NULL: there is one loop */
     const struct authentication_metrics *metrics;
     authenticated_cb on_decided;
     void *user;
@@ -53,12 +57,13 @@ void authenticator_close(struct authenticator *authenticator, void (*closed)(voi
 void authenticator_offer(struct authenticator *authenticator, struct devices *devices);
 void authenticator_renew(struct authenticator *authenticator);
 
-/* Whether the head has any that could be right; false: `authenticate` will say NO. */
-bool authenticator_finds_credentials(const struct authenticator *authenticator,
-                                     const struct http_request *request);
+/* What the head says before the rest is here, without a check or a trace. False: as things stand
+ * `authenticate` will say NO. */
+bool authenticator_may_let_in(struct authenticator *authenticator,
+                              const struct http_request *request);
 
 /* YES: `ret_identity`, which lives until the loop goes on. NO: `ret_refusal`, as long. */
 enum authenticated authenticate(struct authenticator *authenticator, struct http_request *request,
-                                struct identity *ret_identity, struct dialect_refusal *ret_refusal);
+                                struct identity *ret_identity, struct refusal *ret_refusal);
 
 #endif

@@ -33,21 +33,17 @@ static bool has_controls(const char *bytes, size_t len)
 static int split_user(struct basic_credentials *credentials, struct mr_slice user,
                       struct mr_error *err)
 {
-    const char *at = user.len > 0 ? memrchr(user.ptr, '@', user.len) : NULL;
-    credentials->device = user;
-    credentials->application = MR_SLICE("default");
-    if (at != NULL) {
-        size_t device_len = (size_t)(at - user.ptr);
-        credentials->device = mr_slice(user.ptr, device_len);
-        credentials->application = mr_slice(at + 1, user.len - device_len - 1);
+    identity_split(user, &credentials->device, &credentials->application);
+    if (credentials->application.ptr == NULL) {
+        credentials->application = MR_SLICE("default");
     }
     if (credentials->device.len == 0 || credentials->application.len == 0) {
         return mr_error_set(err, MR_EFORMAT, "expected device@application before the ':'");
     }
-    if (credentials->device.len > DIALECT_NAME_BYTES_MAX ||
-        credentials->application.len > DIALECT_NAME_BYTES_MAX) {
+    if (credentials->device.len > IDENTITY_NAME_BYTES_MAX ||
+        credentials->application.len > IDENTITY_NAME_BYTES_MAX) {
         return mr_error_set(err, MR_EFORMAT, "device and application: at most %d bytes each",
-                            DIALECT_NAME_BYTES_MAX);
+                            IDENTITY_NAME_BYTES_MAX);
     }
     return 0;
 }

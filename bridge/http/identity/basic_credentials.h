@@ -9,11 +9,11 @@
 #include <millrace/error.h>
 #include <millrace/slice.h>
 
-#include "bridge/http/dialects/dialect.h"
+#include "bridge/http/identity/identity.h"
 
 enum {
     BASIC_PASSWORD_BYTES_MAX = 511, /* crypt(3)'s limit (CRYPT_MAX_PASSPHRASE_SIZE) */
-    BASIC_USER_BYTES_MAX = 2 * DIALECT_NAME_BYTES_MAX + 1,
+    BASIC_USER_BYTES_MAX = 2 * IDENTITY_NAME_BYTES_MAX + 1,
     BASIC_BYTES_MAX = BASIC_USER_BYTES_MAX + 1 + BASIC_PASSWORD_BYTES_MAX,
 };
 

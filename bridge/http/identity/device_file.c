@@ -13,10 +13,10 @@
 
 #include "base/options.h"
 #include "base/options_text.h"
-#include "bridge/http/dialects/dialect.h"
 #include "bridge/http/identity/password_hash.h"
 #include "event/check.h"
 #include "kit/mem.h"
+#include "kit/slice.h"
 
 enum {
     LINE_BYTES_MAX = 16 * 1024,
@@ -101,9 +101,9 @@ static bool is_name(struct reader *reader, const char *what, struct mr_slice tex
     if (text.len == 0) {
         problem_at(reader, reader->line,
                    "the %s's name is empty; expected [device NAME@APPLICATION]", what);
-    } else if (text.len > DIALECT_NAME_BYTES_MAX) {
+    } else if (text.len > IDENTITY_NAME_BYTES_MAX) {
         problem_at(reader, reader->line, "the %s's name has more than %d bytes", what,
-                   DIALECT_NAME_BYTES_MAX);
+                   IDENTITY_NAME_BYTES_MAX);
     } else if (!check_string(text)) {
         problem_at(reader, reader->line, "the %s's name must be UTF-8 without control characters",
                    what);
@@ -115,15 +115,10 @@ static bool is_name(struct reader *reader, const char *what, struct mr_slice tex
 
 static void begin_device(struct reader *reader, struct mr_slice name)
 {
-    const char *at = name.len > 0 ? memrchr(name.ptr, '@', name.len) : NULL;
-    struct mr_slice device = name;
-    struct mr_slice application = mr_slice(NULL, 0);
-    if (at != NULL) {
-        device.len = (size_t)(at - name.ptr);
-        application = mr_slice(at + 1, name.len - device.len - 1);
-    }
+    struct mr_slice device, application;
+    identity_split(name, &device, &application);
     if (!is_name(reader, "device", device) ||
-        (at != NULL && !is_name(reader, "application", application))) {
+        (application.ptr != NULL && !is_name(reader, "application", application))) {
         return;
     }
     if (reader->devices->count == DEVICES_MAX) {
@@ -134,7 +129,8 @@ static void begin_device(struct reader *reader, struct mr_slice name)
     if (reader->entry != NULL) {
         reader->entry->device_at = offset_of(reader, device);
         reader->entry->device_len = (uint16_t)device.len;
-        reader->entry->application_at = at == NULL ? 0 : offset_of(reader, application);
+        reader->entry->application_at =
+            application.ptr == NULL ? 0 : offset_of(reader, application);
         reader->entry->application_len = (uint16_t)application.len;
     }
 }
@@ -153,14 +149,14 @@ static void read_section(struct reader *reader, struct mr_slice line)
         return;
     }
     inside = mr_slice(line.ptr + 1, (size_t)(end - line.ptr) - 1);
-    rest = options_trim(mr_slice(end + 1, line.len - inside.len - 2));
+    rest = slice_trim(mr_slice(end + 1, line.len - inside.len - 2));
     if (rest.len > 0 && rest.ptr[0] != ';' && rest.ptr[0] != '#') {
         problem_at(reader, reader->line, "expected nothing after ']'");
     } else if (inside.len <= word.len || memcmp(inside.ptr, word.ptr, word.len) != 0 ||
-               !options_is_blank(inside.ptr[word.len])) {
+               !slice_is_blank(inside.ptr[word.len])) {
         problem_at(reader, reader->line, "expected [device NAME@APPLICATION]");
     } else {
-        begin_device(reader, options_trim(mr_slice(inside.ptr + word.len, inside.len - word.len)));
+        begin_device(reader, slice_trim(mr_slice(inside.ptr + word.len, inside.len - word.len)));
     }
 }
 
@@ -179,7 +175,7 @@ static void read_speaks_for(struct reader *reader, struct mr_slice value)
 {
     char *own = reader->devices->bytes + offset_of(reader, value);
     for (size_t i = 0; i < value.len; i++) {
-        own[i] = options_is_blank(own[i]) ? ' ' : own[i];
+        own[i] = slice_is_blank(own[i]) ? ' ' : own[i];
     }
     if (value.len == 0 || !check_string(value)) {
         problem_at(reader, reader->line,
@@ -236,7 +232,7 @@ static void read_line(struct reader *reader, struct mr_slice raw)
     if (raw.len > 0 && raw.ptr[raw.len - 1] == '\r') {
         raw.len--;
     }
-    line = options_trim(raw);
+    line = slice_trim(raw);
     if (line.len == 0 || line.ptr[0] == '#' || line.ptr[0] == ';') {
         return;
     }
@@ -257,21 +253,19 @@ static void read_line(struct reader *reader, struct mr_slice raw)
         problem_at(reader, reader->line, "a key before the first [device NAME@APPLICATION]");
     } else {
         size_t key_len = (size_t)(equals - line.ptr);
-        struct mr_slice value = options_trim(mr_slice(equals + 1, line.len - key_len - 1));
-        take_value(reader, options_trim(mr_slice(line.ptr, key_len)), options_cut_comment(value));
+        struct mr_slice value = slice_trim(mr_slice(equals + 1, line.len - key_len - 1));
+        take_value(reader, slice_trim(mr_slice(line.ptr, key_len)), options_cut_comment(value));
     }
 }
 
 static void read_lines(struct reader *reader, struct mr_slice bytes)
 {
-    size_t at = bytes.len >= 3 && memcmp(bytes.ptr, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
-    while (at < bytes.len && !reader->is_out_of_memory) {
-        const char *begin = bytes.ptr + at;
-        const char *end = memchr(begin, '\n', bytes.len - at);
-        size_t len = end == NULL ? bytes.len - at : (size_t)(end - begin);
+    if (bytes.len >= 3 && memcmp(bytes.ptr, "\xEF\xBB\xBF", 3) == 0) {
+        bytes = mr_slice(bytes.ptr + 3, bytes.len - 3);
+    }
+    while (bytes.len > 0 && !reader->is_out_of_memory) {
         reader->line++;
-        read_line(reader, mr_slice(begin, len));
-        at += len + 1;
+        read_line(reader, slice_cut(&bytes, '\n'));
     }
 }
 

@@ -2,21 +2,30 @@
 #include "bridge/http/identity/devices.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "bridge/http/identity/password_hash.h"
 #include "kit/mem.h"
+#include "kit/random.h"
+
+static uint64_t process_seed;
+
+static void draw_seed(void)
+{
+    process_seed = random_seed();
+}
 
 struct devices *devices_new(void)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct devices *devices = mem_zalloc(sizeof *devices);
     if (devices == NULL) {
         return NULL;
     }
     atomic_init(&devices->owners, 1);
-    /* Without it the choice could be foreseen; nothing worse. */
-    (void)!getrandom(&devices->seed, sizeof devices->seed, GRND_NONBLOCK);
+    (void)pthread_once(&once, draw_seed);
+    devices->seed = process_seed;
     return devices;
 }
 
@@ -37,7 +46,6 @@ void devices_disown(struct devices *devices)
     mem_free(devices->bytes);
     mem_free(devices->entries);
     mem_free(devices->index);
-    mem_free(devices->passwords);
     mem_free(devices);
 }
 
@@ -112,31 +120,59 @@ static int make_index(struct devices *devices)
     return 0;
 }
 
-static int list_passwords(struct devices *devices)
+static struct mr_slice hash_at(const struct devices *devices, uint32_t entry)
 {
-    uint32_t found = 0;
-    for (uint32_t i = 0; i < devices->count; i++) {
-        devices->with_password += devices->entries[i].hash_len > 0;
-    }
-    if (devices->with_password == 0) {
-        return 0;
-    }
-    devices->passwords = mem_alloc(devices->with_password * sizeof *devices->passwords);
-    if (devices->passwords == NULL) {
-        return MR_ENOMEM;
-    }
-    for (uint32_t i = 0; i < devices->count; i++) {
-        if (devices->entries[i].hash_len > 0) {
-            devices->passwords[found++] = i;
+    const struct device_entry *of = &devices->entries[entry];
+    return mr_slice(devices->bytes + of->hash_at, of->hash_len);
+}
+
+static int compare(struct mr_slice a, struct mr_slice b)
+{
+    int order = memcmp(a.ptr, b.ptr, a.len < b.len ? a.len : b.len);
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* Where the kind is, or belongs: in the order of the names, whatever the file's is. */
+static uint32_t place_of_kind(const struct devices *devices, struct mr_slice kind,
+                              bool *ret_is_there)
+{
+    uint32_t at = 0;
+    int order = 1;
+    while (at < devices->kind_count) {
+        order = compare(password_hash_kind(hash_at(devices, devices->kinds[at].entry)), kind);
+        if (order >= 0) {
+            break;
         }
+        at++;
     }
-    return 0;
+    *ret_is_there = at < devices->kind_count && order == 0;
+    return at;
+}
+
+/* Those beyond the bound are left out: who has so many has no time that stands out. */
+static void count_kind(struct devices *devices, uint32_t entry)
+{
+    bool is_there;
+    uint32_t at = place_of_kind(devices, password_hash_kind(hash_at(devices, entry)), &is_there);
+    if (is_there) {
+        devices->kinds[at].count++;
+    } else if (devices->kind_count < DEVICES_KINDS_MAX) {
+        memmove(&devices->kinds[at + 1], &devices->kinds[at],
+                (devices->kind_count - at) * sizeof devices->kinds[0]);
+        devices->kinds[at] = (struct devices_kind){.entry = entry, .count = 1};
+        devices->kind_count++;
+    }
 }
 
 int devices_finish(struct devices *devices)
 {
     int rc = make_index(devices);
-    return rc == 0 ? list_passwords(devices) : rc;
+    for (uint32_t i = 0; i < devices->count && rc == 0; i++) {
+        if (devices->entries[i].hash_len > 0) {
+            count_kind(devices, i);
+        }
+    }
+    return rc;
 }
 
 struct device devices_at(const struct devices *devices, uint32_t index)
@@ -171,13 +207,28 @@ bool devices_find(const struct devices *devices, struct mr_slice application,
     return index != DEVICES_NONE;
 }
 
+/* The power of two at or below. */
+static uint64_t weight_of(const struct devices_kind *kind)
+{
+    return 1ULL << (31 - __builtin_clz(kind->count));
+}
+
 struct mr_slice devices_hash_for_unknown(const struct devices *devices, struct mr_slice application,
                                          struct mr_slice device)
 {
+    uint64_t total = 0;
     uint64_t choice;
-    if (devices->with_password == 0) {
+    uint32_t at = 0;
+    if (devices->kind_count == 0) {
         return mr_slice_of(password_hash_of_nobody);
     }
-    choice = hash_of(devices, application, device) % devices->with_password;
-    return devices_at(devices, devices->passwords[choice]).hash;
+    for (uint32_t i = 0; i < devices->kind_count; i++) {
+        total += weight_of(&devices->kinds[i]);
+    }
+    choice = hash_of(devices, application, device) % total;
+    while (choice >= weight_of(&devices->kinds[at])) {
+        choice -= weight_of(&devices->kinds[at]);
+        at++;
+    }
+    return hash_at(devices, devices->kinds[at].entry);
 }

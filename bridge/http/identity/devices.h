@@ -11,7 +11,11 @@
 
 #include "bridge/http/identity/identity.h"
 
-enum { DEVICES_MAX = 1000000, DEVICES_FILE_BYTES_MAX = 256 * 1024 * 1024 };
+enum {
+    DEVICES_MAX = 1000000,
+    DEVICES_FILE_BYTES_MAX = 256 * 1024 * 1024,
+    DEVICES_KINDS_MAX = 16, /* of hashes that unknown names are checked against */
+};
 
 /* A device in the file's bytes: 32 bytes each, so that a hundred thousand are 3 MB. */
 struct device_entry {
@@ -27,6 +31,12 @@ struct device_entry {
     bool is_enabled;
 };
 
+/* Hashes whose check takes as long (password_hash_kind). */
+struct devices_kind {
+    uint32_t entry; /* one of them */
+    uint32_t count;
+};
+
 struct devices {
     atomic_uint owners;
     char *bytes; /* the file's; NULL: none */
@@ -36,9 +46,9 @@ struct devices {
     uint32_t capacity;
     uint32_t *index;         /* open addressing by name: entry + 1, or 0 */
     uint32_t index_capacity; /* a power of two, at least twice the count */
-    uint32_t with_password;  /* the first so many of `passwords` */
-    uint32_t *passwords;     /* the entries that have one */
-    uint64_t seed;           /* of both, so that nobody can choose names that collide */
+    uint64_t seed;           /* the process's, so that nobody can choose names that collide */
+    struct devices_kind kinds[DEVICES_KINDS_MAX]; /* in the order of their names */
+    uint32_t kind_count;
 };
 
 /* One device, borrowed from the devices. */
@@ -69,7 +79,9 @@ bool devices_find(const struct devices *devices, struct mr_slice application,
                   struct mr_slice device, struct device *ret_device);
 
 /* Whose hash a password of an unknown name is checked against, so that it takes as long as that of
- * a known one, whatever kinds of hashes the file has: always the same for a name. */
+ * a known one, whatever kinds of hashes the file has, and each kind about as often as the file has
+ * it. Always of one kind for a name, also when the file is read anew, as long as its kinds and the
+ * powers of two of their numbers stay: a name whose time changes would be known for unknown. */
 struct mr_slice devices_hash_for_unknown(const struct devices *devices, struct mr_slice application,
                                          struct mr_slice device);
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bridge/http/identity/devices_source.h"
 
-#include <string.h>
-
 #include <millrace/log.h>
 
 #include "kit/magic.h"
+#include "kit/slice.h"
 
 enum { SOURCE_MAGIC = 0x44565352 };
 
@@ -13,11 +12,7 @@ static void log_problems(const struct device_problems *problems)
 {
     struct mr_slice left = buf_slice(&problems->text);
     while (left.len > 0) {
-        const char *end = memchr(left.ptr, '\n', left.len);
-        size_t len = end == NULL ? left.len : (size_t)(end - left.ptr);
-        mr_log(MR_LOG_ERROR, "devices file", MR_SLICE_FIELD("problem", mr_slice(left.ptr, len)));
-        len += end != NULL;
-        left = mr_slice(left.ptr + len, left.len - len);
+        mr_log(MR_LOG_ERROR, "devices file", MR_SLICE_FIELD("problem", slice_cut(&left, '\n')));
     }
 }
 
@@ -139,7 +134,7 @@ int devices_source_open(struct devices_source *source, uv_loop_t *loop, const ch
                                       .user = user,
                                       .loop = loop};
     source->work.data = source;
-    if (path != NULL) { /* before the file is read: no change is missed */
+    if (path != NULL) { /* before the file is read: file_watch.h says what is seen of changes */
         source->is_watching = true;
         rc = file_watch_open(&source->watch, loop, &path, 1, on_change, source, err);
     }

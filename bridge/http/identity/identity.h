@@ -8,6 +8,8 @@
 
 #include <millrace/slice.h>
 
+enum { IDENTITY_NAME_BYTES_MAX = 1024 /* of an application and a device, each */ };
+
 struct identity {
     struct mr_slice application;
     struct mr_slice device; /* absent (ptr NULL): nobody was asked (auth = none) */
@@ -17,7 +19,10 @@ struct identity {
 };
 
 bool identity_is_known(const struct identity *identity);
-bool identity_may_speak_for(const struct identity *identity, struct mr_slice device);
+
+/* device@application, at its last @; without one the application is absent. */
+void identity_split(struct mr_slice name, struct mr_slice *ret_device,
+                    struct mr_slice *ret_application);
 
 /* Who an event comes from. */
 struct identity_sender {
@@ -25,10 +30,5 @@ struct identity_sender {
     struct mr_slice device;
     struct mr_slice gateway; /* who spoke for the device; absent: the device itself */
 };
-
-/* The sender of an event that a known identity hands over, saying that it is from `device` (absent:
- * not said). False: it may not speak for that one, and the event counts as its own. */
-bool identity_sender_of(const struct identity *identity, struct mr_slice device,
-                        struct identity_sender *ret_sender);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Happy path: a claim is added -> it waits for a place -> a thread of libuv's pool runs crypt(3)
- * -> its end is told on the loop -> the next one gets the place. */
+/* Happy path: a claim is added -> it waits for a room -> a thread of libuv's pool runs crypt(3)
+ * -> its end is told on the loop -> the next one, of whichever loop, gets the room. */
 #include "bridge/http/identity/password_check.h"
 
 #include <assert.h>
@@ -17,7 +17,7 @@ struct slot {
     unsigned magic;
     struct password_checks *owner;
     struct password_check *check; /* NULL: free */
-    struct password_room *room;
+    struct password_room *room;   /* while it runs */
     uv_work_t work;
 };
 
@@ -29,37 +29,50 @@ struct password_checks {
     bool is_closing;
     void (*closed)(void *user);
     void *closed_user;
-    struct slot slots[PASSWORD_RUNNING_MAX];
+    bool is_wake_closed;
+    uv_async_t wake; /* there is a room */
+    struct password_guest guest;
+    struct slot slots[PASSWORD_ROOMS];
 };
 
-static void destroy(struct password_checks *checks)
+/* On the thread of whoever gave a room back. */
+static void wake(void *user)
 {
-    for (size_t i = 0; i < PASSWORD_RUNNING_MAX; i++) {
-        password_room_free(checks->slots[i].room);
-    }
-    checks->magic = 0;
-    mem_free(checks);
+    struct password_checks *checks;
+    MAGIC_CAST(checks, user, CHECKS_MAGIC);
+    (void)uv_async_send(&checks->wake);
 }
 
-struct password_checks *password_checks_new(const struct password_checks_config *config)
+static void on_woken(uv_async_t *handle)
+{
+    struct password_checks *checks;
+    MAGIC_CAST(checks, handle->data, CHECKS_MAGIC);
+    password_checks_start(checks);
+}
+
+int password_checks_new(const struct password_checks_config *config,
+                        struct password_checks **ret_checks, struct mr_error *err)
 {
     struct password_checks *checks = mem_zalloc(sizeof *checks);
-    assert(config->running_max > 0 && config->running_max <= PASSWORD_RUNNING_MAX);
+    int rc;
     if (checks == NULL) {
-        return NULL;
+        return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
     checks->magic = CHECKS_MAGIC;
     checks->config = *config;
-    for (size_t i = 0; i < config->running_max; i++) {
-        struct slot *slot = &checks->slots[i];
-        *slot = (struct slot){.magic = SLOT_MAGIC, .owner = checks, .room = password_room_new()};
-        slot->work.data = slot;
-        if (slot->room == NULL) {
-            destroy(checks);
-            return NULL;
-        }
+    checks->guest = (struct password_guest){.wake = wake, .user = checks};
+    for (size_t i = 0; i < MR_COUNT_OF(checks->slots); i++) {
+        checks->slots[i] = (struct slot){.magic = SLOT_MAGIC, .owner = checks};
+        checks->slots[i].work.data = &checks->slots[i];
     }
-    return checks;
+    rc = uv_async_init(config->loop, &checks->wake, on_woken);
+    if (rc != 0) {
+        mem_free(checks);
+        return mr_error_set(err, MR_EIO, "event loop: %s", uv_strerror(rc));
+    }
+    checks->wake.data = checks;
+    *ret_checks = checks;
+    return 0;
 }
 
 struct password_check *password_checks_first(const struct password_checks *checks)
@@ -82,7 +95,7 @@ bool password_checks_are_full(const struct password_checks *checks, struct attem
 {
     size_t share = (checks->config.waiting_max + 3) / 4;
     size_t its_own = 0;
-    if (checks->count >= checks->config.waiting_max + checks->config.running_max) {
+    if (checks->count >= checks->config.waiting_max + PASSWORD_ROOMS) {
         return true;
     }
     for (const struct password_check *check = checks->first; check != NULL; check = check->next) {
@@ -124,8 +137,6 @@ static struct password_check *take_next(struct password_checks *checks)
     return NULL;
 }
 
-static void start_some(struct password_checks *checks);
-
 static void on_work(uv_work_t *work)
 {
     struct slot *slot;
@@ -141,8 +152,9 @@ static void finish_close(struct password_checks *checks)
 {
     void (*closed)(void *) = checks->closed;
     void *user = checks->closed_user;
-    if (checks->is_closing && checks->first == NULL) {
-        destroy(checks);
+    if (checks->is_wake_closed && checks->first == NULL) {
+        checks->magic = 0;
+        mem_free(checks);
         closed(user);
     }
 }
@@ -158,14 +170,18 @@ static void on_worked(uv_work_t *work, int status)
     MAGIC_CHECK(checks, CHECKS_MAGIC);
     check = slot->check;
     slot->check = NULL;
+    password_rooms_give_back(checks->config.rooms, slot->room);
     end_check(checks, check);
-    start_some(checks);
+    password_checks_start(checks);
     finish_close(checks);
 }
 
-void password_checks_start(struct password_checks *checks)
+static void on_wake_closed(uv_handle_t *handle)
 {
-    start_some(checks);
+    struct password_checks *checks;
+    MAGIC_CAST(checks, handle->data, CHECKS_MAGIC);
+    checks->is_wake_closed = true;
+    finish_close(checks);
 }
 
 void password_checks_close(struct password_checks *checks, void (*closed)(void *user), void *user)
@@ -175,23 +191,36 @@ void password_checks_close(struct password_checks *checks, void (*closed)(void *
     checks->closed = closed;
     checks->closed_user = user;
     (void)take_next(checks);
-    finish_close(checks);
+    password_rooms_leave(checks->config.rooms, &checks->guest);
+    uv_close((uv_handle_t *)&checks->wake, on_wake_closed);
 }
 
-static void start_some(struct password_checks *checks)
+static struct slot *free_slot(struct password_checks *checks)
 {
-    for (size_t i = 0; i < checks->config.running_max; i++) {
-        struct slot *slot = &checks->slots[i];
-        slot->check = slot->check == NULL ? take_next(checks) : slot->check;
-        if (slot->check == NULL) {
-            return;
-        }
-        if (!slot->check->is_running) {
-            slot->check->is_running = true;
-            mr_count(checks->config.checks_total, 1);
-            (void)uv_queue_work(checks->config.loop, &slot->work, on_work, on_worked);
+    for (size_t i = 0; i < MR_COUNT_OF(checks->slots); i++) {
+        if (checks->slots[i].check == NULL) {
+            return &checks->slots[i];
         }
     }
+    return NULL;
+}
+
+void password_checks_start(struct password_checks *checks)
+{
+    struct slot *slot = free_slot(checks);
+    struct password_check *check = NULL;
+    while (slot != NULL && (check = take_next(checks)) != NULL) {
+        slot->room = password_rooms_take(checks->config.rooms, &checks->guest);
+        if (slot->room == NULL) {
+            return; /* it is woken when there is one */
+        }
+        slot->check = check;
+        check->is_running = true;
+        mr_count(checks->config.checks_total, 1);
+        (void)uv_queue_work(checks->config.loop, &slot->work, on_work, on_worked);
+        slot = free_slot(checks);
+    }
+    password_rooms_leave(checks->config.rooms, &checks->guest); /* it needs no more */
 }
 
 static struct mr_slice copy(char **to, struct mr_slice from)

@@ -3,8 +3,8 @@
 #define IDENTITY_PASSWORD_CHECK_H
 
 /* Passwords of one loop that wait to be checked by crypt(3), which takes from milliseconds to a
- * second. It is done in libuv's thread pool, few at a time: Kafka's metadata come through the same
- * pool. Bounded: `waiting_max`; who would add more is told to come again. */
+ * second. It is done in libuv's thread pool, few at a time: who runs has one of the program's rooms
+ * (password_rooms.h). Bounded: `waiting_max`; who would add more is told to come again. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,9 +15,8 @@
 #include <millrace/slice.h>
 
 #include "bridge/http/identity/attempts.h"
+#include "bridge/http/identity/password_rooms.h"
 #include "bridge/http/identity/verified_cache.h"
-
-enum { PASSWORD_RUNNING_MAX = 2 /* of one loop at a time */ };
 
 struct password_checks;
 
@@ -35,9 +34,9 @@ struct password_claim {
 };
 
 struct password_check {
-    struct password_check *next;    /* in the order of coming; the first ones run */
-    struct password_claim claim;    /* borrows from `text` */
-    struct password_waiter *waiter; /* its user's */
+    struct password_check *next; /* in the order of coming; the first ones run */
+    struct password_claim claim; /* borrows from `text` */
+    void *user;                  /* NULL at first */
     enum password_verdict verdict;
     bool is_running;
     size_t text_bytes;
@@ -46,7 +45,7 @@ struct password_check {
 
 struct password_checks_config {
     uv_loop_t *loop;
-    size_t running_max; /* up to PASSWORD_RUNNING_MAX */
+    struct password_rooms *rooms; /* all loops'; must outlive it */
     size_t waiting_max;
     struct mr_series *checks_total;  /* crypt(3) was called */
     struct mr_series *waiting_gauge; /* they wait or run */
@@ -57,12 +56,12 @@ struct password_checks_config {
     void *user;
 };
 
-/* Errors: NULL when out of memory. */
-struct password_checks *password_checks_new(const struct password_checks_config *config);
+/* Errors: MR_ENOMEM, MR_EIO. */
+int password_checks_new(const struct password_checks_config *config,
+                        struct password_checks **ret_checks, struct mr_error *err);
 
 /* Those that don't run yet end now, with PASSWORD_NOT_CHECKED; nothing may be added any more.
- * `closed` is called on the loop when the last one has ended and the memory is gone; it may be
- * before this returns. */
+ * `closed` is called on the loop when the last one has ended and the memory is gone. */
 void password_checks_close(struct password_checks *checks, void (*closed)(void *user), void *user);
 
 /* The one that runs or waits with this digest, or NULL. */

@@ -195,6 +195,16 @@ int password_hash_check(struct mr_slice hash, struct mr_error *err)
     return refuse_kind(hash, err);
 }
 
+struct mr_slice password_hash_kind(struct mr_slice hash)
+{
+    struct mr_slice left = hash;
+    int parts = begins_with(hash, "$6$") && !begins_with(hash, "$6$rounds=") ? 2 : 3;
+    for (int i = 0; i < parts; i++) {
+        (void)next_part(&left); /* what stands before the first '$' is empty */
+    }
+    return mr_slice(hash.ptr, hash.len - left.len);
+}
+
 bool password_verify(struct password_room *room, const char *password, const char *hash)
 {
     size_t len = strlen(hash);

@@ -19,6 +19,10 @@ void password_room_free(struct password_room *room);
  */
 int password_hash_check(struct mr_slice hash, struct mr_error *err);
 
+/* How costly a check is, as the hash says it: its beginning up to the salt. All hashes that have it
+ * take as long. */
+struct mr_slice password_hash_kind(struct mr_slice hash);
+
 /* Whether the password belongs to the hash. Both are terminated. Takes as long as the hash wants it
  * to. Pure but for the room, which is wiped. */
 bool password_verify(struct password_room *room, const char *password, const char *hash);

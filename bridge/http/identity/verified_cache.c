@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bridge/http/identity/verified_cache.h"
 
+#include <assert.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -61,6 +62,12 @@ void verified_cache_free(struct verified_cache *cache)
     mem_free(cache->entries);
     mem_free(cache->buckets);
     mem_free(cache);
+}
+
+void verified_cache_take_key(struct verified_cache *cache, const struct verified_cache *other)
+{
+    assert(cache->count == 0);
+    memcpy(cache->key, other->key, sizeof cache->key);
 }
 
 bool verified_cache_digest(struct verified_cache *cache, const struct mr_slice *parts, size_t count,

@@ -26,6 +26,9 @@ struct verified_cache;
 int verified_cache_new(size_t count_max, struct verified_cache **ret_cache, struct mr_error *err);
 void verified_cache_free(struct verified_cache *cache); /* takes NULL */
 
+/* Digests are those of the other from now on; none may have been added. */
+void verified_cache_take_key(struct verified_cache *cache, const struct verified_cache *other);
+
 /* Of all the parts, each with its length. False if OpenSSL can't (out of memory). */
 bool verified_cache_digest(struct verified_cache *cache, const struct mr_slice *parts, size_t count,
                            struct verified_digest *ret_digest);

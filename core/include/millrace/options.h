@@ -116,6 +116,11 @@ MR_API void mr_check_problem_at(struct mr_check *check, const char *place, const
  * compares two options asks for the one that it doesn't name in mr_check_problem. */
 MR_API bool mr_check_is_right(const struct mr_check *check, const char *section, const char *key);
 
+/* False, and a problem that doesn't show it, if `name`, the value of an option that names a file,
+ * is what stands in a file: people give `X.file` where `X` is a name already. NULL is right. */
+MR_API bool mr_check_file_name(struct mr_check *check, const char *section, const char *key,
+                               const char *name);
+
 /* Whether the user gave the option, by whichever source: a default may be right for some only. */
 MR_API bool mr_check_is_given(const struct mr_check *check, const char *section, const char *key);
 

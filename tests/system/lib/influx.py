@@ -193,7 +193,8 @@ class Influx2:
         query = urllib.parse.urlencode({"org": self.ORG, "name": bucket})
         with self._open("GET", f"/api/v2/buckets?{query}", None, {}) as answer:
             id_ = json.load(answer)["buckets"][0]["id"]
-        self._call("PATCH", f"/api/v2/buckets/{id_}", {"retentionRules": []})
+        self._call("PATCH", f"/api/v2/buckets/{id_}", {
+            "retentionRules": [{"type": "expire", "everySeconds": 0}]})  # [] changes nothing
 
     def write(self, bucket, lines):
         query = urllib.parse.urlencode({"org": self.ORG, "bucket": bucket, "precision": "ns"})
