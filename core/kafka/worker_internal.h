@@ -51,7 +51,7 @@ enum {
     WORKER_WAIT_MIN_MS = 10,           /* of mr_wait: no spinning */
     WORKER_WAIT_MAX_MS = 24 * 60 * 60 * 1000,
     WORKER_RETRY_BUCKETS = 64, /* a hash table of the keys that have a record to be tried again */
-    WORKER_RECALL_TIMEOUT_MS = 5000,
+    WORKER_RECALL_TIMEOUT_MS = 3000,
     WORKER_RECALL_AGAIN_MS = 500,    /* before it is asked again */
     WORKER_EVENTS_SPARE_MAX = 10000, /* struct mr_event kept for the next batch */
     WORKER_NET_MS = 1000,            /* a run at least so often, whatever else happens */
@@ -298,7 +298,11 @@ struct mr_worker {
     } commit;
 
     struct {
+        uv_work_t work;
         bool under_way;
+        bool as_member;                        /* the other way has failed just now */
+        rd_kafka_topic_partition_list_t *list; /* the pool's thread's; NULL: it has none */
+        rd_kafka_resp_err_t error;             /* the same */
         int64_t due_ms;
     } recall;
 

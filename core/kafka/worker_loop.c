@@ -109,7 +109,7 @@ static void run_ending(struct mr_worker *worker)
     bool topics_are_stopped = worker_topics_stop(worker);
     bool producer_is_closed = dead_stop(worker);
     if (!topics_are_stopped || !producer_is_closed || worker->probe.under_way ||
-        worker->offsets.under_way || worker->stop.destroying) {
+        worker->offsets.under_way || worker->recall.list != NULL || worker->stop.destroying) {
         return; /* each of them asks for a run when it is over */
     }
     worker->stop.destroying = true;

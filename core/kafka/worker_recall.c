@@ -21,7 +21,7 @@ static rd_kafka_topic_partition_list_t *take_needed(struct mr_worker *worker)
     return list;
 }
 
-static void ask(struct mr_worker *worker, const rd_kafka_topic_partition_list_t *list)
+static void ask_coordinator(struct mr_worker *worker, const rd_kafka_topic_partition_list_t *list)
 {
     rd_kafka_AdminOptions_t *options =
         rd_kafka_AdminOptions_new(worker->rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
@@ -33,7 +33,35 @@ static void ask(struct mr_worker *worker, const rd_kafka_topic_partition_list_t 
     rd_kafka_ListConsumerGroupOffsets(worker->rk, &request, 1, options, worker->answers);
     rd_kafka_ListConsumerGroupOffsets_destroy(request);
     rd_kafka_AdminOptions_destroy(options);
+}
+
+/* In libuv's thread pool, and so only if need be: a stop has to wait for it. */
+static void ask_as_member(uv_work_t *work)
+{
+    struct mr_worker *worker;
+    MAGIC_CAST(worker, work->data, WORKER_MAGIC);
+    worker->recall.error =
+        rd_kafka_committed(worker->rk, worker->recall.list, WORKER_RECALL_TIMEOUT_MS);
+}
+
+static void after_ask(uv_work_t *work, int status);
+
+/* ListConsumerGroupOffsets asks the coordinator that it once found again and again, also when that
+ * is frozen and the group has moved to another. The consumer knows better, but blocks. */
+static void begin(struct mr_worker *worker, rd_kafka_topic_partition_list_t *list)
+{
     worker->recall.under_way = true;
+    if (!worker->recall.as_member) {
+        ask_coordinator(worker, list);
+        rd_kafka_topic_partition_list_destroy(list);
+        return;
+    }
+    worker->recall.list = list;
+    worker->recall.work.data = worker;
+    if (uv_queue_work(worker->loop, &worker->recall.work, ask_as_member, after_ask) != 0) {
+        worker->recall.error = RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
+        after_ask(&worker->recall.work, 0);
+    }
 }
 
 void recall_run(struct mr_worker *worker)
@@ -48,8 +76,7 @@ void recall_run(struct mr_worker *worker)
     }
     list = take_needed(worker);
     if (list != NULL) {
-        ask(worker, list);
-        rd_kafka_topic_partition_list_destroy(list);
+        begin(worker, list);
     }
 }
 
@@ -108,13 +135,12 @@ static const char *take_groups(struct mr_worker *worker, rd_kafka_event_t *answe
     return reason;
 }
 
-void recall_answered(struct mr_worker *worker, rd_kafka_event_t *answer)
+/* `reason` if not all is known. */
+static void end(struct mr_worker *worker, const char *reason)
 {
-    const char *reason = rd_kafka_event_error(answer) != RD_KAFKA_RESP_ERR_NO_ERROR
-                             ? rd_kafka_event_error_string(answer)
-                             : take_groups(worker, answer);
     worker->recall.under_way = false;
     worker->recall.due_ms = 0;
+    worker->recall.as_member = reason != NULL;
     for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
         if (p->recall == RECALL_ASKED) {
             p->recall = RECALL_NEEDED;
@@ -127,4 +153,25 @@ void recall_answered(struct mr_worker *worker, rd_kafka_event_t *answer)
                        MR_STR("reason", reason == NULL ? "no answer" : reason));
     }
     worker_soon(worker);
+}
+
+void recall_answered(struct mr_worker *worker, rd_kafka_event_t *answer)
+{
+    end(worker, rd_kafka_event_error(answer) != RD_KAFKA_RESP_ERR_NO_ERROR
+                    ? rd_kafka_event_error_string(answer)
+                    : take_groups(worker, answer));
+}
+
+static void after_ask(uv_work_t *work, int status)
+{
+    struct mr_worker *worker;
+    rd_kafka_topic_partition_list_t *list;
+    (void)status; /* never cancelled */
+    MAGIC_CAST(worker, work->data, WORKER_MAGIC);
+    list = worker->recall.list;
+    worker->recall.list = NULL;
+    end(worker, worker->recall.error != RD_KAFKA_RESP_ERR_NO_ERROR
+                    ? rd_kafka_err2str(worker->recall.error)
+                    : take_rows(worker, list));
+    rd_kafka_topic_partition_list_destroy(list);
 }
