@@ -51,7 +51,8 @@ int job_tools_init(struct job_tools *tools, const struct influx_options *options
     tools->over_names = mr_series_get(&over_limit_total, name);
     tools->salvage_requests = mr_series_get(&salvage_requests_total, NULL);
     series_guard_init(&tools->guard, (size_t)options->tag_limit, (size_t)options->name_limit,
-                      options->over_limit == INFLUX_OVER_DROP_TAG, (uint64_t)clock_wall_ns());
+                      options->over_limit == INFLUX_OVER_DROP_TAG, siphash_key_random());
+    tools->hints.types.key = siphash_key_random();
     buf_init(&tools->lines,
              (size_t)options->request_bytes_max + (size_t)MAPPING_LINE_BYTES_MAX + 1);
     buf_init(&tools->guarded, MAPPING_LINE_BYTES_MAX);
@@ -280,6 +281,7 @@ int job_make(struct job *job)
         rc = take_event(job, &full);
     }
     tools->hints.watch -= rc == 0 && tools->hints.watch > 0;
+    job->made_bytes = tools->lines.len;
     return rc;
 }
 

@@ -54,6 +54,7 @@ struct job {
     struct salvage_unit *units; /* the lines of each delivery */
     size_t unit_count;
     size_t unit_capacity;
+    size_t made_bytes; /* of lines, by the last job_make */
     bool has_suspects;
     bool wants_salvage; /* was refused, or has suspects: begins when there is room for its lines */
     size_t salvage_bytes; /* how many they are */

@@ -13,6 +13,8 @@
 
 #include <millrace/slice.h>
 
+#include "kit/siphash.h"
+
 enum line_type {
     LINE_TYPE_NONE,
     LINE_TYPE_FLOAT,
@@ -45,7 +47,8 @@ int64_t line_scan_end(struct line_scan *scan);
 /* "float", as InfluxDB calls it in its answers. LINE_TYPE_NONE: another word. */
 enum line_type line_type_of(struct mr_slice word);
 
-/* Hash of a name without its escapes, so that what InfluxDB quotes has the same one. */
-uint64_t line_hash(uint64_t seed, struct mr_slice name);
+/* Hash of `seed` and of a name without its escapes, so that what InfluxDB quotes has the same one.
+ * SipHash-1-3: devices choose names, but must not choose what collides. */
+uint64_t line_hash(struct siphash_key key, uint64_t seed, struct mr_slice name);
 
 #endif

@@ -87,12 +87,12 @@ static int add(struct guard_set *set, uint64_t member, bool has_counts, uint32_t
 }
 
 void series_guard_init(struct series_guard *guard, size_t tag_values_max, size_t names_max,
-                       bool drop_tag, uint64_t seed)
+                       bool drop_tag, struct siphash_key key)
 {
     *guard = (struct series_guard){.tag_values_max = tag_values_max,
                                    .names_max = names_max,
                                    .drop_tag = drop_tag,
-                                   .seed = seed,
+                                   .key = key,
                                    .groups = {.count_max = GUARD_GROUPS_MAX},
                                    .names = {.count_max = GUARD_NAMES_MAX}};
 }
@@ -103,9 +103,10 @@ void series_guard_done(struct series_guard *guard)
     set_done(&guard->names);
 }
 
-static uint64_t hash(uint64_t seed, enum kind kind, struct mr_slice name)
+static uint64_t hash(const struct series_guard *guard, uint64_t seed, enum kind kind,
+                     struct mr_slice name)
 {
-    uint64_t value = line_hash(seed + (uint64_t)kind, name);
+    uint64_t value = line_hash(guard->key, seed + (uint64_t)kind, name);
     return value == 0 ? 1 : value;
 }
 
@@ -164,10 +165,11 @@ static int check_tags(struct check *check, struct line_scan *scan, uint64_t meas
     struct mr_slice value;
     const char *begin = scan->at;
     for (; line_scan_tag(scan, &key, &value); begin = scan->at) {
-        uint64_t tag = hash(measurement, KIND_TAG, key);
-        int rc = guard->tag_values_max == 0
-                     ? 0
-                     : admit(guard, tag, hash(tag, KIND_TAG_VALUE, value), guard->tag_values_max);
+        uint64_t tag = hash(guard, measurement, KIND_TAG, key);
+        int rc =
+            guard->tag_values_max == 0
+                ? 0
+                : admit(guard, tag, hash(guard, tag, KIND_TAG_VALUE, value), guard->tag_values_max);
         if (rc == MR_ELIMIT && guard->drop_tag) {
             check->changed = true;
             continue;
@@ -186,10 +188,10 @@ static int check_fields(struct check *check, struct line_scan *scan, uint64_t me
     struct mr_slice name;
     enum line_type type;
     while (line_scan_field(scan, &name, &type)) {
-        int rc =
-            guard->names_max == 0
-                ? 0
-                : admit(guard, measurement, hash(measurement, KIND_FIELD, name), guard->names_max);
+        int rc = guard->names_max == 0
+                     ? 0
+                     : admit(guard, measurement, hash(guard, measurement, KIND_FIELD, name),
+                             guard->names_max);
         if (rc != 0) {
             return over(check->err, rc, "the field", name, "name.limit", guard->names_max);
         }
@@ -197,14 +199,13 @@ static int check_fields(struct check *check, struct line_scan *scan, uint64_t me
     return 0;
 }
 
-/* All measurements are one group, of the key `seed`. */
+/* All measurements are one group, of the key 0. */
 static int check_measurement(struct check *check, struct mr_slice name, uint64_t measurement)
 {
     struct series_guard *guard = check->guard;
-    int rc = guard->names_max == 0
-                 ? 0
-                 : admit(guard, hash(guard->seed, KIND_MEASUREMENT, mr_slice("", 0)), measurement,
-                         guard->names_max);
+    int rc = guard->names_max == 0 ? 0
+                                   : admit(guard, hash(guard, 0, KIND_MEASUREMENT, mr_slice("", 0)),
+                                           measurement, guard->names_max);
     return rc == 0 ? 0
                    : over(check->err, rc, "the measurement", name, "name.limit", guard->names_max);
 }
@@ -232,7 +233,8 @@ static int check_series(struct check *check, struct line_scan *scan, struct mr_s
     int rc;
     while (line_scan_tag(&ahead, &key, &value)) {
     }
-    whole = hash(measurement, KIND_TAG, mr_slice(scan->at, (size_t)(ahead.at - scan->at)));
+    whole = hash(check->guard, measurement, KIND_TAG,
+                 mr_slice(scan->at, (size_t)(ahead.at - scan->at)));
     if (has_passed(check->guard, whole)) {
         keep(check, name.ptr, ahead.at);
         *scan = ahead;
@@ -260,7 +262,7 @@ static int check_field_set(struct check *check, struct line_scan *scan, uint64_t
     uint64_t whole = measurement;
     int rc;
     while (line_scan_field(&ahead, &name, &type)) {
-        whole = hash(whole, KIND_FIELD, name);
+        whole = hash(check->guard, whole, KIND_FIELD, name);
     }
     if (has_passed(check->guard, whole)) {
         *scan = ahead;
@@ -280,7 +282,7 @@ static int check_line(struct check *check, struct line_scan *scan)
     uint64_t measurement;
     int rc;
     line_scan_begin(scan, mr_slice(scan->at, (size_t)(scan->end - scan->at)), &name);
-    measurement = hash(check->guard->seed, KIND_MEASUREMENT, name);
+    measurement = hash(check->guard, 0, KIND_MEASUREMENT, name);
     rc = check_series(check, scan, name, measurement);
     if (rc != 0) {
         return rc;

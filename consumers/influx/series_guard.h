@@ -20,6 +20,7 @@
 #include <millrace/slice.h>
 
 #include "kit/buf.h"
+#include "kit/siphash.h"
 
 enum {
     GUARD_NAMES_MAX = 1024 * 1024, /* of 8 bytes, in a table at most half full */
@@ -39,7 +40,7 @@ struct series_guard {
     size_t tag_values_max; /* 0: no limit */
     size_t names_max;      /* 0: no limit */
     bool drop_tag;         /* a tag over its limit is left out; else the event is refused */
-    uint64_t seed;
+    struct siphash_key key;
     size_t measurements;
     struct guard_set groups; /* how many members each has */
     struct guard_set names;
@@ -47,7 +48,7 @@ struct series_guard {
 };
 
 void series_guard_init(struct series_guard *guard, size_t tag_values_max, size_t names_max,
-                       bool drop_tag, uint64_t seed);
+                       bool drop_tag, struct siphash_key key);
 void series_guard_done(struct series_guard *guard);
 
 enum guard_verdict {

@@ -113,6 +113,11 @@ static void only_influxdbs_own_refusals_are_about_the_points(void **state)
 {
     static const int away[] = {200, 301, 401, 403, 404, 429, 500, 503};
     static const char partial[] = "{\"error\":\"partial write: x dropped=1\"}";
+    static const char *const others[] = {
+        "{\"message\":\"Bad Request\"}", "{\"error\":\"gzip: invalid checksum\"}",
+        "{\"error\":\"timeout\"}", "{\"error\":\"no: partial write: x dropped=1\"}",
+        "{\"code\":\"invalid\",\"message\":\"unable to read data\"}"};
+    struct influx_refusal refusal;
     struct mr_buf words;
     (void)state;
     buf_init(&words, INFLUX_ANSWER_BYTES_MAX);
@@ -121,14 +126,31 @@ static void only_influxdbs_own_refusals_are_about_the_points(void **state)
     assert_int_equal(verdict(400, partial, false, &words), INFLUX_REFUSED);
     assert_true(mr_slice_is(buf_slice(&words), MR_SLICE("partial write: x dropped=1")));
     assert_int_equal(
-        verdict(422, "{\"code\":\"unprocessable entity\",\"message\":\"no\"}", false, &words),
+        verdict(422,
+                "{\"code\":\"unprocessable entity\",\"message\":\"failure writing points to "
+                "database: partial write: y\"}",
+                false, &words),
         INFLUX_REFUSED);
-    assert_true(mr_slice_is(buf_slice(&words), MR_SLICE("no")));
+    assert_true(mr_slice_is(buf_slice(&words),
+                            MR_SLICE("failure writing points to database: partial write: y")));
+    assert_int_equal(
+        verdict(400, "{\"code\":\"invalid\",\"message\":\"unable to parse 'm f=': missing\"}",
+                false, &words),
+        INFLUX_REFUSED);
     assert_int_equal(verdict(413, "<html>", false, &words), INFLUX_REFUSED);
     assert_int_equal(verdict(400, "<html>Bad Request</html>", false, &words), INFLUX_AWAY);
     assert_int_equal(verdict(400, "{\"error\":\"unexpected EOF\"}\n", false, &words), INFLUX_AWAY);
-    assert_int_equal(verdict(400, "{\"error\":\"one\\ntwo\\nthr", true, &words), INFLUX_REFUSED);
-    assert_true(mr_slice_is(buf_slice(&words), MR_SLICE("one\ntwo")));
+    assert_int_equal(
+        verdict(400, "{\"error\":\"partial write: one\\ntwo dropped=21\\nthr", true, &words),
+        INFLUX_REFUSED);
+    /* Where an answer was cut no count stands at its end. */
+    assert_true(mr_slice_is(buf_slice(&words), MR_SLICE("partial write: one\ntwo dropped=21\n")));
+    influx_refusal_read(400, buf_slice(&words), &refusal);
+    assert_int_equal(refusal.dropped, 0);
+    for (size_t i = 0; i < MR_COUNT_OF(others); i++) {
+        assert_int_equal(verdict(400, others[i], false, &words), INFLUX_AWAY);
+        assert_int_equal(verdict(422, others[i], false, &words), INFLUX_AWAY);
+    }
     for (size_t i = 0; i < MR_COUNT_OF(away); i++) {
         assert_int_equal(verdict(away[i], partial, false, &words), INFLUX_AWAY);
     }

@@ -27,7 +27,10 @@ struct run {
     int shards;  /* that the points spread over; conflicts are counted in the first that has one */
     size_t body_max; /* 0: no limit */
     size_t count;
+    size_t points; /* that the units write; 0: each its own */
     enum illness ills[UNITS_MAX];
+    size_t point_of[UNITS_MAX];
+    size_t winners[UNITS_MAX]; /* of points: who was stored last */
     bool stored[UNITS_MAX];
     enum fate fates[UNITS_MAX];
     struct salvage_unit units[UNITS_MAX];
@@ -65,7 +68,7 @@ static size_t age_of(size_t unit)
 
 static int shard_of(size_t unit)
 {
-    return (int)(age_of(unit) * (size_t)run.shards / UNITS_MAX);
+    return (int)(age_of(run.point_of[unit]) * (size_t)run.shards / UNITS_MAX);
 }
 
 static void add_lines(size_t unit, enum illness ill)
@@ -73,9 +76,11 @@ static void add_lines(size_t unit, enum illness ill)
     static const char *const fields[] = {"temp=21.5,ok=true", "ok=false,temp=\"warm\"",
                                          "temp=1,ok=\"\\\"yes, dropped=9\"", "temp=3", "temp="};
     size_t begin = run.text.len;
-    int64_t ns = (ill == LATE ? OLDEST_NS - DAY_NS : NOW_NS) - (int64_t)age_of(unit);
+    size_t point = run.points == 0 ? unit : next_random() % run.points;
+    int64_t ns = (ill == LATE ? OLDEST_NS - DAY_NS : NOW_NS) - (int64_t)age_of(point);
     run.ills[unit] = ill;
-    (void)buf_addf(&run.text, "climate,device=d\\ %u %s %lld\n", (unsigned)(unit % 7), fields[ill],
+    run.point_of[unit] = point;
+    (void)buf_addf(&run.text, "climate,device=d\\ %u %s %lld\n", (unsigned)(point % 7), fields[ill],
                    (long long)ns);
     run.units[unit] = (struct salvage_unit){(uint32_t)begin, (uint32_t)(run.text.len - begin), 1,
                                             SALVAGE_UNKNOWN};
@@ -181,7 +186,10 @@ static int serve(const uint32_t *part, size_t count)
         return refuse_unparsable(part, count, counts[UNPARSABLE]);
     }
     for (size_t i = 0; i < count; i++) {
-        run.stored[part[i]] = run.stored[part[i]] || run.ills[part[i]] == WELL;
+        if (run.ills[part[i]] == WELL) {
+            run.stored[part[i]] = true;
+            run.winners[run.point_of[part[i]]] = part[i];
+        }
     }
     status = refuse_conflicts(part, count);
     if (status != 0) {
@@ -235,13 +243,23 @@ static int salvage_all(struct salvage_hints *hints)
     return 0;
 }
 
-/* Every good one is stored, every bad one proven. */
+/* Every good one is stored, every bad one proven, and of one point the last good one was stored
+ * last. */
 static void expect_right(void)
 {
+    static size_t last[UNITS_MAX];
+    for (size_t i = 0; i < run.count; i++) {
+        if (run.ills[i] == WELL) {
+            last[run.point_of[i]] = i;
+        }
+    }
     for (size_t i = 0; i < run.count; i++) {
         bool is_well = run.ills[i] == WELL;
         assert_int_equal(run.fates[i], is_well ? FATE_GOOD : FATE_DEAD);
         assert_int_equal(run.stored[i], is_well);
+        if (is_well) {
+            assert_int_equal(run.winners[run.point_of[i]], last[run.point_of[i]]);
+        }
     }
 }
 
@@ -354,6 +372,7 @@ static void any_set_of_bad_ones_is_right_and_bounded(void **state)
         random_state = seed;
         run.shards = 1 + (int)(next_random() % 3);
         run.body_max = next_random() % 4 == 0 ? 300 : 0;
+        run.points = next_random() % 3 == 0 ? 1 + next_random() % count : 0;
         if (round % 50 == 0) {
             memset(hints, 0, sizeof *hints);
         }
@@ -434,7 +453,8 @@ static void a_belief_that_is_wrong_is_given_up(void **state)
     struct salvage_hints *hints = new_hints();
     (void)state;
     begin(1, 300);
-    field_types_told(&hints->types, field_types_key(MR_SLICE("climate"), MR_SLICE("temp")),
+    field_types_told(&hints->types,
+                     field_types_key(&hints->types, MR_SLICE("climate"), MR_SLICE("temp")),
                      LINE_TYPE_STRING);
     for (size_t i = 0; i < 300; i++) {
         add_lines(i, WELL);
