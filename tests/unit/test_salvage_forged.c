@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include <millrace/macros.h>
+
 #include "consumers/influx/salvage.h"
 
 enum { TEXT_BYTES = 64 * 1024, UNITS_MAX = 40 };
@@ -169,6 +171,30 @@ static void what_follows_a_suspect_stays_behind_it(void **state)
     free(hints);
 }
 
+/* Conflicts are sorted by time; an event's oldest line says nothing of those it shares. */
+static void sorting_keeps_the_order_of_a_point(void **state)
+{
+    static const char *const lines[] = {"m t=1 5\n", "m t=1 1\nm t=2 5\n"};
+    struct salvage_hints *hints = calloc(1, sizeof *hints);
+    struct salvage salvage;
+    struct influx_refusal refusal;
+    size_t count;
+    (void)state;
+    assert_non_null(hints);
+    buf_clear(&text);
+    for (size_t i = 0; i < MR_COUNT_OF(lines); i++) {
+        units[i] = (struct salvage_unit){(uint32_t)text.len, (uint32_t)strlen(lines[i]),
+                                         (uint32_t)i + 1, SALVAGE_UNKNOWN};
+        (void)buf_add_str(&text, lines[i]);
+    }
+    influx_refusal_read(400, MR_SLICE("partial write: field type conflict: x dropped=1"), &refusal);
+    assert_int_equal(salvage_begin(&salvage, hints, buf_slice(&text), units, 2), 0);
+    assert_false(salvage_refused(&salvage, &refusal));
+    assert_int_equal(*salvage_part(&salvage, &count), 0);
+    salvage_done(&salvage);
+    free(hints);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -190,6 +216,7 @@ int main(void)
         cmocka_unit_test(a_quote_in_a_string_is_no_quote),
         cmocka_unit_test(a_forged_quote_of_a_true_line_is_no_quote),
         cmocka_unit_test(what_follows_a_suspect_stays_behind_it),
+        cmocka_unit_test(sorting_keeps_the_order_of_a_point),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
