@@ -32,12 +32,12 @@ typedef void (*field_fn)(struct field_types *types, uint64_t field, enum line_ty
 
 static void each_field(struct field_types *types, struct mr_slice lines, field_fn function)
 {
-    struct line_scan scan = {lines.ptr, lines.ptr + lines.len, false};
-    while (scan.at < scan.end) {
-        struct mr_slice measurement;
+    struct line_scan scan;
+    struct mr_slice measurement;
+    line_scan_lines(&scan, lines);
+    while (line_scan_next(&scan, &measurement)) {
         struct mr_slice name;
         enum line_type type;
-        line_scan_begin(&scan, mr_slice(scan.at, (size_t)(scan.end - scan.at)), &measurement);
         while (line_scan_field(&scan, &name, &type)) {
             if (type != LINE_TYPE_NONE) {
                 function(types, field_types_key(measurement, name), type);
@@ -50,15 +50,15 @@ static void each_field(struct field_types *types, struct mr_slice lines, field_f
 /* Of the oldest line. `ret_conflict` (may be NULL): a field has another type than it should. */
 static int64_t look_at(const struct field_types *types, struct mr_slice lines, bool *ret_conflict)
 {
-    struct line_scan scan = {lines.ptr, lines.ptr + lines.len, false};
+    struct line_scan scan;
+    struct mr_slice measurement;
     int64_t oldest_ns = INT64_MAX;
     bool conflict = false;
-    while (scan.at < scan.end) {
-        struct mr_slice measurement;
+    line_scan_lines(&scan, lines);
+    while (line_scan_next(&scan, &measurement)) {
         struct mr_slice name;
         enum line_type type;
         int64_t ns;
-        line_scan_begin(&scan, mr_slice(scan.at, (size_t)(scan.end - scan.at)), &measurement);
         while (line_scan_field(&scan, &name, &type)) {
             enum line_type known = LINE_TYPE_NONE;
             if (ret_conflict != NULL && !conflict && type != LINE_TYPE_NONE) {
@@ -275,17 +275,18 @@ static struct timed *by_time(const struct salvage *salvage, const struct salvage
     return sorted;
 }
 
-/* Units of which a line is among the `dropped` oldest. All of the same time are late together.
- * Without memory nothing is marked. */
+/* The `dropped` units with the oldest lines: the server counts lines, so with several lines a unit
+ * this may suspect too many. All of the same time are late together. Without memory nothing is
+ * marked. */
 static uint32_t mark_late(struct salvage *salvage, const struct salvage_part *part,
                           uint64_t dropped)
 {
     struct timed *sorted = dropped == 0 ? NULL : by_time(salvage, part);
     uint32_t marked = 0;
     for (uint32_t i = 0; sorted != NULL && i < part->count; i++) {
-        bool is_late = i < dropped || sorted[i].ns == sorted[i - 1].ns;
-        salvage->marks[sorted[i].unit] = is_late && marked == i;
-        marked += is_late && marked == i;
+        bool is_suspect = marked == i && (i < dropped || sorted[i].ns == sorted[i - 1].ns);
+        salvage->marks[sorted[i].unit] = is_suspect;
+        marked += is_suspect;
     }
     mem_free(sorted);
     return marked;
@@ -301,15 +302,26 @@ static void sort_by_time(struct salvage *salvage, const struct salvage_part *par
     mem_free(sorted);
 }
 
-/* "unable to parse 'LINE': why", a line each, in the order in which they were sent. Lines are
- * looked for only where a quote begins, so that nothing in a line is taken for one. `ret_lines`:
- * how many were found. */
+/* "unable to parse 'LINE': why", a line each, in the order in which they were sent. */
+static const char unparsable_quote[] = "unable to parse '";
+
+/* Where the next quote begins in the words up to `end`, after what is quoted up to `at`; NULL:
+ * there is none. Only the beginning of a line is one, so that nothing in a line is taken for it. */
+static const char *next_quote(const char *at, const char *end)
+{
+    const char *line = memchr(at, '\n', (size_t)(end - at));
+    return line != NULL && (size_t)(end - line) >= sizeof unparsable_quote &&
+                   memcmp(line + 1, unparsable_quote, sizeof unparsable_quote - 1) == 0
+               ? line + 1
+               : NULL;
+}
+
+/* The units of which a line is quoted. `ret_lines`: how many lines are. */
 static uint32_t mark_unparsable(struct salvage *salvage, const struct salvage_part *part,
                                 struct mr_slice words, uint64_t *ret_lines)
 {
-    static const char quote[] = "unable to parse '";
     const char *end = words.ptr + words.len;
-    const char *at = memmem(words.ptr, words.len, quote, sizeof quote - 1);
+    const char *at = memmem(words.ptr, words.len, unparsable_quote, sizeof unparsable_quote - 1);
     uint32_t marked = 0;
     for (uint32_t i = 0; i < part->count; i++) {
         uint32_t unit = salvage->order[part->begin + i];
@@ -320,17 +332,13 @@ static uint32_t mark_unparsable(struct salvage *salvage, const struct salvage_pa
             const char *begin = scan.at;
             const char *line_end = memchr(begin, '\n', (size_t)(scan.end - begin));
             size_t len = (size_t)((line_end == NULL ? scan.end : line_end) - begin);
-            const char *quoted = at + sizeof quote - 1;
+            const char *quoted = at + sizeof unparsable_quote - 1;
             scan.at = begin + len + 1;
             if ((size_t)(end - quoted) > len + 1 && memcmp(quoted, begin, len) == 0 &&
                 memcmp(quoted + len, "':", 2) == 0) {
                 salvage->marks[unit] = 1;
                 (*ret_lines)++;
-                at = memchr(quoted + len, '\n', (size_t)(end - quoted) - len);
-                at = at == NULL || (size_t)(end - at) < sizeof quote ||
-                             memcmp(at + 1, quote, sizeof quote - 1) != 0
-                         ? NULL
-                         : at + 1;
+                at = next_quote(quoted + len, end);
             }
         }
         marked += salvage->marks[unit];

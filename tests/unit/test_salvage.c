@@ -481,6 +481,35 @@ static void a_unit_of_two_lines_is_dead_with_one_of_them(void **state)
     free(hints);
 }
 
+/* Answers count lines: as many as there are units prove nothing, as many as there are lines do. */
+static void dropped_lines_are_not_units(void **state)
+{
+    static const char text[] = "a f=1 5\na f=2 6\na f=\"x\" 7\na f=\"y\" 8\n";
+    static const char *const words[] = {
+        "partial write: field type conflict: input field \"f\" on measurement \"a\" is type "
+        "string, "
+        "already exists as type float",
+        "partial write: points beyond retention policy"};
+    static const struct salvage_unit units[] = {{0, 16, 2, SALVAGE_UNKNOWN},
+                                                {16, 20, 2, SALVAGE_UNKNOWN}};
+    (void)state;
+    for (size_t i = 0; i < 2 * MR_COUNT_OF(words); i++) {
+        bool is_all = i % 2 == 1;
+        struct salvage_hints *hints = new_hints();
+        struct salvage salvage;
+        struct influx_refusal refusal;
+        (void)snprintf(run.words, sizeof run.words, "%s dropped=%d", words[i / 2], is_all ? 4 : 2);
+        influx_refusal_read(400, mr_slice_of(run.words), &refusal);
+        assert_int_equal(refusal.dropped, is_all ? 4 : 2);
+        hints->now_ns = NOW_NS;
+        assert_int_equal(salvage_begin(&salvage, hints, mr_slice(text, sizeof text - 1), units, 2),
+                         0);
+        assert_int_equal(salvage_refused(&salvage, &refusal), is_all);
+        salvage_done(&salvage);
+        free(hints);
+    }
+}
+
 /* dropped= in a name, or a quote in a string, proves nothing. */
 static void words_of_devices_are_no_proof(void **state)
 {
@@ -552,6 +581,7 @@ int main(void)
         cmocka_unit_test(an_oversized_line_is_found_by_bytes),
         cmocka_unit_test(a_belief_that_is_wrong_is_given_up),
         cmocka_unit_test(a_unit_of_two_lines_is_dead_with_one_of_them),
+        cmocka_unit_test(dropped_lines_are_not_units),
         cmocka_unit_test(words_of_devices_are_no_proof),
         cmocka_unit_test(every_allocation_may_fail),
     };
