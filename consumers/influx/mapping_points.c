@@ -7,6 +7,7 @@
 #include <assert.h>
 
 #include "consumers/influx/line_protocol.h"
+#include "consumers/influx/line_scan.h"
 #include "consumers/influx/mapping_values.h"
 #include "kit/mem.h"
 
@@ -270,29 +271,20 @@ static int reserve_points(struct mapping_points *points, size_t count, struct mr
     return 0;
 }
 
-/* FNV-1a. Names made for collisions cost JSON_SELECT_ELEMENTS_MAX comparisons of hashes each. */
-static uint64_t hash_of(struct mr_slice series, int64_t ns)
-{
-    uint64_t hash = UINT64_C(14695981039346656037) ^ (uint64_t)ns;
-    for (size_t i = 0; i < series.len; i++) {
-        hash = (hash ^ (unsigned char)series.ptr[i]) * UINT64_C(1099511628211);
-    }
-    return hash ^ hash >> 32;
-}
-
 static struct mr_slice series_of(const struct mapping_point *point, const struct mr_buf *lines)
 {
     return mr_slice(lines->ptr + point->series_at, point->series_len);
 }
 
-/* Two points of one series and time would be one to InfluxDB, and it is not said which wins. */
+/* Two points of one series and time would be one to InfluxDB, and it is not said which wins. Names
+ * made for collisions cost JSON_SELECT_ELEMENTS_MAX comparisons of hashes each. */
 static int note_point(struct maker *maker, size_t index)
 {
     struct mapping_points *points = maker->points;
     struct mapping_point *point = &points->points[index];
     size_t mask = points->slot_capacity - 1;
     size_t slot;
-    point->hash = hash_of(series_of(point, maker->lines), point->ns);
+    point->hash = line_hash((uint64_t)point->ns, series_of(point, maker->lines));
     for (slot = point->hash & mask; points->slots[slot] != 0; slot = (slot + 1) & mask) {
         const struct mapping_point *other = &points->points[points->slots[slot] - 1];
         if (other->hash == point->hash && other->ns == point->ns &&
