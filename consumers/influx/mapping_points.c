@@ -8,6 +8,7 @@
 
 #include "consumers/influx/line_protocol.h"
 #include "consumers/influx/line_scan.h"
+#include "consumers/influx/mapping_event.h"
 #include "consumers/influx/mapping_values.h"
 #include "kit/mem.h"
 
@@ -77,7 +78,7 @@ static int take_values(struct maker *maker)
     if (rc != 0 || !rule->reads_data) {
         return rc;
     }
-    rc = mapping_check_data(maker->event, maker->err);
+    rc = mapping_event_check_data(maker->event, maker->err);
     return rc != 0 ? rc
                    : json_select_run(&rule->select, mr_event_data(maker->event),
                                      &maker->points->selection, maker->err);

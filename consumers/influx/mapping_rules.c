@@ -40,19 +40,11 @@ static bool out_of_memory(struct rule_builder *builder)
 
 /* ---- words ---- */
 
-static struct mr_slice without_blanks(struct mr_slice text)
-{
-    while (text.len > 0 && slice_is_blank(text.ptr[0])) {
-        text = mr_slice(text.ptr + 1, text.len - 1);
-    }
-    return text;
-}
-
 /* The next word of `rest`, which goes on behind it. False: there is none. */
 static bool next_word(struct mr_slice *rest, struct mr_slice *ret_word)
 {
     size_t len = 0;
-    *rest = without_blanks(*rest);
+    *rest = slice_trim(*rest);
     while (len < rest->len && !slice_is_blank(rest->ptr[len])) {
         len++;
     }
@@ -129,7 +121,7 @@ static bool read_source(struct rule_builder *builder, struct mr_slice *rest,
     struct json_path path;
     struct mr_slice word;
     struct mr_error err;
-    *rest = without_blanks(*rest);
+    *rest = slice_trim(*rest);
     if (rest->len == 0 || (rest->ptr[0] != '$' && rest->ptr[0] != '@')) {
         (void)next_word(rest, &word);
         return rule_take_attribute(builder, word, ret_source);

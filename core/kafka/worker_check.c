@@ -19,12 +19,6 @@ void worker_loop_check(const struct worker_loop_spec *spec, struct mr_check *che
         mr_check_problem(check, NULL, "group",
                          "must not be empty; the group is the program's name if it is not given");
     }
-    if (spec->options->retry_delay_ms > spec->options->retry_delay_max_ms &&
-        mr_check_is_right(check, NULL, "retry.delay.max")) {
-        mr_check_problem(
-            check, NULL, "retry.delay", "%lld ms is more than retry.delay.max, %lld ms",
-            (long long)spec->options->retry_delay_ms, (long long)spec->options->retry_delay_max_ms);
-    }
     if (spec->conf != NULL) {
         consumer_check(spec, check);
         check_dead_letters(spec, check);
