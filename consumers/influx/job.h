@@ -32,6 +32,7 @@ struct job_tools {
     struct mr_series *late;
     struct mr_series *over_tags;
     struct mr_series *over_names;
+    struct mr_series *over_memory; /* the guard's */
     struct mr_series *salvage_requests;
 };
 

@@ -35,8 +35,23 @@ static bool pass(struct line_scan *scan, char c)
 
 void line_scan_begin(struct line_scan *scan, struct mr_slice text, struct mr_slice *ret_measurement)
 {
-    *scan = (struct line_scan){text.ptr, text.ptr + text.len, false};
+    line_scan_lines(scan, text);
     *ret_measurement = take_name(scan, ',', ' ');
+}
+
+void line_scan_lines(struct line_scan *scan, struct mr_slice text)
+{
+    *scan = (struct line_scan){text.ptr, text.ptr + text.len, false};
+}
+
+bool line_scan_next(struct line_scan *scan, struct mr_slice *ret_measurement)
+{
+    if (scan->at == scan->end) {
+        return false;
+    }
+    scan->in_fields = false;
+    *ret_measurement = take_name(scan, ',', ' ');
+    return true;
 }
 
 bool line_scan_tag(struct line_scan *scan, struct mr_slice *ret_key, struct mr_slice *ret_value)

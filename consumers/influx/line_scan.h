@@ -6,7 +6,7 @@
  * is not such a line is read to some end within its bytes, without a meaning.
  *
  *     line_scan_begin -> line_scan_tag until false -> line_scan_field until false -> line_scan_end
- */
+ *     line_scan_lines -> for each line: line_scan_next, and the same from line_scan_tag on */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,6 +34,10 @@ struct line_scan {
  * names below are as they stand, with their escapes. */
 void line_scan_begin(struct line_scan *scan, struct mr_slice text,
                      struct mr_slice *ret_measurement);
+
+/* All the lines of a text. line_scan_next begins one; false: there are no more. */
+void line_scan_lines(struct line_scan *scan, struct mr_slice text);
+bool line_scan_next(struct line_scan *scan, struct mr_slice *ret_measurement);
 
 bool line_scan_tag(struct line_scan *scan, struct mr_slice *ret_key, struct mr_slice *ret_value);
 

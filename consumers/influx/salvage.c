@@ -33,12 +33,12 @@ typedef void (*field_fn)(struct field_types *types, uint64_t field, enum line_ty
 
 static void each_field(struct field_types *types, struct mr_slice lines, field_fn function)
 {
-    struct line_scan scan = {lines.ptr, lines.ptr + lines.len, false};
-    while (scan.at < scan.end) {
-        struct mr_slice measurement;
+    struct line_scan scan;
+    struct mr_slice measurement;
+    line_scan_lines(&scan, lines);
+    while (line_scan_next(&scan, &measurement)) {
         struct mr_slice name;
         enum line_type type;
-        line_scan_begin(&scan, mr_slice(scan.at, (size_t)(scan.end - scan.at)), &measurement);
         while (line_scan_field(&scan, &name, &type)) {
             if (type != LINE_TYPE_NONE) {
                 function(types, field_types_key(types, measurement, name), type);
@@ -51,15 +51,15 @@ static void each_field(struct field_types *types, struct mr_slice lines, field_f
 /* Of the oldest line. `ret_conflict` (may be NULL): a field has another type than it should. */
 static int64_t look_at(const struct field_types *types, struct mr_slice lines, bool *ret_conflict)
 {
-    struct line_scan scan = {lines.ptr, lines.ptr + lines.len, false};
+    struct line_scan scan;
+    struct mr_slice measurement;
     int64_t oldest_ns = INT64_MAX;
     bool conflict = false;
-    while (scan.at < scan.end) {
-        struct mr_slice measurement;
+    line_scan_lines(&scan, lines);
+    while (line_scan_next(&scan, &measurement)) {
         struct mr_slice name;
         enum line_type type;
         int64_t ns;
-        line_scan_begin(&scan, mr_slice(scan.at, (size_t)(scan.end - scan.at)), &measurement);
         while (line_scan_field(&scan, &name, &type)) {
             enum line_type known = LINE_TYPE_NONE;
             if (ret_conflict != NULL && !conflict && type != LINE_TYPE_NONE) {
@@ -334,17 +334,18 @@ static struct timed *by_time(const struct salvage *salvage, const struct salvage
     return sorted;
 }
 
-/* Units of which a line is among the `dropped` oldest. All of the same time are late together.
- * Without memory nothing is marked. */
+/* The `dropped` units with the oldest lines: the server counts lines, so with several lines a unit
+ * this may suspect too many. All of the same time are late together. Without memory nothing is
+ * marked. */
 static uint32_t mark_late(struct salvage *salvage, const struct salvage_part *part,
                           uint64_t dropped)
 {
     struct timed *sorted = dropped == 0 ? NULL : by_time(salvage, part);
     uint32_t marked = 0;
     for (uint32_t i = 0; sorted != NULL && i < part->count; i++) {
-        bool is_late = i < dropped || sorted[i].ns == sorted[i - 1].ns;
-        salvage->marks[sorted[i].unit] = is_late && marked == i;
-        marked += is_late && marked == i;
+        bool is_suspect = marked == i && (i < dropped || sorted[i].ns == sorted[i - 1].ns);
+        salvage->marks[sorted[i].unit] = is_suspect;
+        marked += is_suspect;
     }
     mem_free(sorted);
     return marked;

@@ -9,8 +9,9 @@
  *   name.limit   distinct measurements, and distinct field names of one measurement
  *
  * What has been let through once is let through always; what is new over a limit is not. It keeps a
- * hash of each, in bounded memory: with GUARD_NAMES_MAX of them everything new is over the limit.
- * A restart forgets all of it. Pure. */
+ * hash of each, in bounded memory: with GUARD_NAMES_MAX of them, or GUARD_GROUPS_MAX groups, it is
+ * full, and nothing new is let through at all. Names count as they are read: those before the one
+ * for which an event is refused have used up room. A restart forgets all of it. Pure. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,7 +42,6 @@ struct series_guard {
     size_t names_max;      /* 0: no limit */
     bool drop_tag;         /* a tag over its limit is left out; else the event is refused */
     struct siphash_key key;
-    size_t measurements;
     struct guard_set groups; /* how many members each has */
     struct guard_set names;
     uint64_t passed[GUARD_PASSED]; /* what needs no second look: series, and sets of fields */
@@ -53,9 +53,12 @@ void series_guard_done(struct series_guard *guard);
 
 enum guard_verdict {
     GUARD_PASSES,
-    GUARD_CHANGED,  /* tags were left out: the lines are in `out` */
-    GUARD_OVER,     /* a limit is reached: `err` says which */
-    GUARD_NO_MEMORY /* says nothing of the lines; MR_ENOMEM in `err` */
+    GUARD_CUT_TAG,   /* tags over their limit were left out: the lines are in `out` */
+    GUARD_CUT_FULL,  /* the same, for one of them because the guard is full */
+    GUARD_OVER_TAG,  /* a tag value over tag.limit; `err` says which, also with the next two */
+    GUARD_OVER_NAME, /* a measurement or field over name.limit */
+    GUARD_OVER_FULL, /* new, and the guard is full */
+    GUARD_NO_MEMORY  /* says nothing of the lines; MR_ENOMEM in `err` */
 };
 
 /* `lines` as mapping_lines makes them. `out` is cleared first. */

@@ -9,10 +9,12 @@
 
 #include <cmocka.h>
 
+#include "base/metrics.h"
 #include "base/options.h"
 #include "consumers/influx/gzip.h"
 #include "consumers/influx/influx_answer.h"
 #include "consumers/influx/influx_options.h"
+#include "consumers/influx/job.h"
 #include "kit/mem.h"
 #include "lib/heap.h"
 
@@ -293,6 +295,44 @@ static void the_servers_words_are_found(void **state)
     expect_words(large, expected);
 }
 
+/* After a 413 requests are half of that one; each stored one lets the next grow by a part, up to
+ * request.bytes again. */
+static void requests_are_smaller_after_a_413_and_grow_again(void **state)
+{
+    struct influx_options options = {.request_bytes_max = 1 << 20};
+    struct salvage_unit units[] = {{.len = 300000}, {.len = 300000}};
+    struct job_tools tools;
+    struct job *job;
+    size_t before;
+    unsigned stored = 0;
+    (void)state;
+    assert_int_equal(job_tools_init(&tools, &options, NULL), 0);
+    job = job_new(&tools, NULL);
+    assert_non_null(job);
+    assert_int_equal(tools.bytes_max, 1 << 20);
+    job->units = units;
+    job->unit_count = 1;
+    job_tools_too_large(&tools, job); /* alone it is dead, and says nothing of the others */
+    assert_int_equal(tools.bytes_max, 1 << 20);
+    job->unit_count = 2;
+    job_tools_too_large(&tools, job);
+    assert_int_equal(tools.bytes_max, 300000);
+    job->units = NULL;
+    job->unit_count = 0;
+    for (; tools.bytes_max < 1 << 20 && stored < 1000; stored++) {
+        before = tools.bytes_max;
+        job_stored(job);
+        assert_true(tools.bytes_max > before && tools.bytes_max <= before + before / 50);
+    }
+    assert_int_equal(tools.bytes_max, 1 << 20);
+    assert_in_range(stored, 50, 200);
+    job_stored(job);
+    assert_int_equal(tools.bytes_max, 1 << 20);
+    job_free(job);
+    job_tools_done(&tools);
+    metrics_reset();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +344,7 @@ int main(void)
         cmocka_unit_test(only_influxdbs_own_refusals_are_about_the_points),
         cmocka_unit_test(bad_options_are_named_and_secrets_are_not),
         cmocka_unit_test(the_servers_words_are_found),
+        cmocka_unit_test(requests_are_smaller_after_a_413_and_grow_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -507,27 +507,33 @@ static void a_unit_of_two_lines_is_dead_with_one_of_them(void **state)
     free(hints);
 }
 
-/* dropped= in a name, or a quote in a string, proves nothing. */
-static void words_of_devices_are_no_proof(void **state)
+/* Answers count lines: as many as there are units prove nothing, as many as there are lines do. */
+static void dropped_lines_are_not_units(void **state)
 {
-    struct influx_refusal refusal;
+    static const char text[] = "a f=1 5\na f=2 6\na f=\"x\" 7\na f=\"y\" 8\n";
+    static const char *const words[] = {
+        "partial write: field type conflict: input field \"f\" on measurement \"a\" is type "
+        "string, "
+        "already exists as type float",
+        "partial write: points beyond retention policy"};
+    static const struct salvage_unit units[] = {{0, 16, 2, SALVAGE_UNKNOWN},
+                                                {16, 20, 2, SALVAGE_UNKNOWN}};
     (void)state;
-    influx_refusal_read(400,
-                        MR_SLICE("partial write: field type conflict: input field \"a dropped=4\" "
-                                 "on measurement \"m dropped=5\" is type string, already exists as "
-                                 "type float dropped=1"),
-                        &refusal);
-    assert_int_equal(refusal.kind, INFLUX_CONFLICT);
-    assert_int_equal(refusal.dropped, 1);
-    assert_true(mr_slice_is(refusal.field, MR_SLICE("a dropped=4")));
-    assert_true(mr_slice_is(refusal.measurement, MR_SLICE("m dropped=5")));
-    assert_int_equal(refusal.has, LINE_TYPE_FLOAT);
-    influx_refusal_read(400, MR_SLICE("unable to parse 'm f=\" dropped=3': bad dropped=3"),
-                        &refusal);
-    assert_int_equal(refusal.kind, INFLUX_UNPARSABLE);
-    assert_int_equal(refusal.dropped, 0);
-    influx_refusal_read(413, MR_SLICE("x dropped=1"), &refusal);
-    assert_int_equal(refusal.dropped, 0);
+    for (size_t i = 0; i < 2 * MR_COUNT_OF(words); i++) {
+        bool is_all = i % 2 == 1;
+        struct salvage_hints *hints = new_hints();
+        struct salvage salvage;
+        struct influx_refusal refusal;
+        (void)snprintf(run.words, sizeof run.words, "%s dropped=%d", words[i / 2], is_all ? 4 : 2);
+        influx_refusal_read(400, mr_slice_of(run.words), &refusal);
+        assert_int_equal(refusal.dropped, is_all ? 4 : 2);
+        hints->now_ns = NOW_NS;
+        assert_int_equal(salvage_begin(&salvage, hints, mr_slice(text, sizeof text - 1), units, 2),
+                         0);
+        assert_int_equal(salvage_refused(&salvage, &refusal), is_all);
+        salvage_done(&salvage);
+        free(hints);
+    }
 }
 
 static void every_allocation_may_fail(void **state)
@@ -578,7 +584,7 @@ int main(void)
         cmocka_unit_test(an_oversized_line_is_found_by_bytes),
         cmocka_unit_test(a_belief_that_is_wrong_is_given_up),
         cmocka_unit_test(a_unit_of_two_lines_is_dead_with_one_of_them),
-        cmocka_unit_test(words_of_devices_are_no_proof),
+        cmocka_unit_test(dropped_lines_are_not_units),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);

@@ -191,10 +191,17 @@ static void what_was_let_through_is_let_through_always(void **state)
             (void)snprintf(line, sizeof line, "m,application=a,device=d%d f=1 7", i);
             assert_int_equal(check(line), GUARD_PASSES);
         }
-        assert_int_equal(check("m,application=a,device=new f=1 7"), GUARD_OVER);
+        assert_int_equal(check("m,application=a,device=new f=1 7"), GUARD_OVER_TAG);
         assert_string_equal(err.text, "the tag value new is new, over tag.limit (1000)");
     }
     assert_int_equal(check("other,application=a,device=new f=1 7"), GUARD_PASSES);
+}
+
+static void becomes(const char *lines, const char *wanted)
+{
+    assert_int_equal(check(lines), GUARD_CUT_TAG);
+    assert_int_equal(out.len, strlen(wanted));
+    assert_memory_equal(out.ptr, wanted, out.len);
 }
 
 static void a_tag_over_its_limit_is_left_out(void **state)
@@ -202,9 +209,15 @@ static void a_tag_over_its_limit_is_left_out(void **state)
     (void)state;
     series_guard_init(&guard, 1, 0, true, KEY);
     assert_int_equal(check("m,a=1,d=1 f=\"x\ny\" 7"), GUARD_PASSES);
-    assert_int_equal(check("m,a=1,d=2 f=\"x\ny\" 7\nm,a=2,d=1 g=1 8"), GUARD_CHANGED);
-    assert_int_equal(out.len, strlen("m,a=1 f=\"x\ny\" 7\nm,d=1 g=1 8"));
-    assert_memory_equal(out.ptr, "m,a=1 f=\"x\ny\" 7\nm,d=1 g=1 8", out.len);
+    for (int round = 0; round < 2; round++) { /* what lost a tag has not passed as a whole */
+        becomes("m,a=1,d=2 f=\"x\ny\" 7\nm,a=2,d=1 g=1 8", "m,a=1 f=\"x\ny\" 7\nm,d=1 g=1 8");
+        becomes("m,a=3,d=3 f=1 7", "m f=1 7");
+    }
+    /* One line changes the event, before or behind others that don't: also those that the guard
+     * looks at for the first time. */
+    becomes("m,d=2 f=1 7\nm,d=1 f=2 8", "m f=1 7\nm,d=1 f=2 8");
+    becomes("m,d=2 f=1 7\nn,d=1 f=2 8", "m f=1 7\nn,d=1 f=2 8");
+    becomes("m,d=1 f=1 7\nm,d=2 f=2 8", "m,d=1 f=1 7\nm f=2 8");
 }
 
 static void names_are_counted(void **state)
@@ -212,10 +225,10 @@ static void names_are_counted(void **state)
     (void)state;
     series_guard_init(&guard, 0, 2, true, KEY);
     assert_int_equal(check("m,a=1 f=1,g=1 7"), GUARD_PASSES);
-    assert_int_equal(check("m,a=1 f=1,h=1 7"), GUARD_OVER);
+    assert_int_equal(check("m,a=1 f=1,h=1 7"), GUARD_OVER_NAME);
     assert_string_equal(err.text, "the field h is new, over name.limit (2)");
     assert_int_equal(check("n h=1,g=1 7"), GUARD_PASSES);
-    assert_int_equal(check("o h=1 7"), GUARD_OVER);
+    assert_int_equal(check("o h=1 7"), GUARD_OVER_NAME);
     assert_string_equal(err.text, "the measurement o is new, over name.limit (2)");
     series_guard_done(&guard);
     series_guard_init(&guard, 0, 0, true, KEY);
@@ -231,12 +244,44 @@ static void memory_is_bounded(void **state)
     series_guard_init(&guard, 1000000, 1000000, false, KEY);
     for (unsigned i = 0; i < GUARD_NAMES_MAX + 1000; i++) {
         (void)snprintf(line, sizeof line, "m%u,d=%u f=1 7", i % 7, i);
-        over += check(line) == GUARD_OVER;
+        over += check(line) == GUARD_OVER_FULL;
     }
     assert_in_range(over, 1000, 1100);
     assert_int_equal(guard.names.count, GUARD_NAMES_MAX);
     assert_true(guard.names.size <= 4 * (size_t)GUARD_NAMES_MAX);
     assert_int_equal(check("m0,d=0 f=1 7"), GUARD_PASSES);
+    assert_int_equal(check("m0,d=0 tag.limit=1 7"), GUARD_OVER_FULL);
+    assert_non_null(strstr(err.text,
+                           "the field tag.limit is new, and the memory for names is "
+                           "full (1048576 names of 1048576"));
+    guard.drop_tag = true;
+    assert_int_equal(check("m0,d=new f=1 7"), GUARD_CUT_FULL);
+    assert_int_equal(out.len, strlen("m0 f=1 7"));
+}
+
+/* Each measurement is a group for the values of its tag: that table is full first. */
+static void groups_are_bounded(void **state)
+{
+    char line[100];
+    unsigned over = 0;
+    (void)state;
+    series_guard_init(&guard, 10, 0, false, KEY);
+    for (unsigned i = 0; i < GUARD_GROUPS_MAX + 10; i++) {
+        (void)snprintf(line, sizeof line, "m%u,d=1 f=1 7", i);
+        over += check(line) == GUARD_OVER_FULL;
+    }
+    assert_int_equal(over, 10);
+    assert_non_null(strstr(err.text, "65536 tags and measurements of 65536"));
+}
+
+/* The device says what a name is; that doesn't choose the verdict. */
+static void a_name_is_no_verdict(void **state)
+{
+    (void)state;
+    series_guard_init(&guard, 1, 1, false, KEY);
+    assert_int_equal(check("m,d=1 f=1 7"), GUARD_PASSES);
+    assert_int_equal(check("m,d=1 tag.limit=1 7"), GUARD_OVER_NAME);
+    assert_int_equal(check("m,d=name.limit f=1 7"), GUARD_OVER_TAG);
 }
 
 static void every_allocation_may_fail(void **state)
@@ -254,7 +299,9 @@ static void every_allocation_may_fail(void **state)
                     failed++;
                     assert_int_equal(err.code, MR_ENOMEM);
                     break;
-                case GUARD_OVER:
+                case GUARD_OVER_TAG:
+                case GUARD_OVER_NAME:
+                case GUARD_OVER_FULL:
                     fail();
                     break;
                 default:
@@ -287,6 +334,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_tag_over_its_limit_is_left_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_are_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(memory_is_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(groups_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_name_is_no_verdict, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_allocation_may_fail, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
