@@ -113,6 +113,7 @@ void job_take(struct job *job, struct mr_batch *batch)
     job->count = mr_batch_count(batch);
     job->begin = 0;
     job->at = 0;
+    job->counted_cuts = 0;
     job->unit_count = 0;
     job->wants_salvage = false;
     job->next = NULL;
@@ -175,10 +176,14 @@ static int64_t newest_ns(struct mr_slice lines)
     return newest;
 }
 
-static bool take_cut(struct job_tools *tools, struct mr_series *over, struct mr_slice *ret_lines)
+/* Counted once, however often the event's lines are made. */
+static bool take_cut(struct job *job, struct mr_series *over, struct mr_slice *ret_lines)
 {
-    mr_count(over, 1);
-    *ret_lines = buf_slice(&tools->guarded);
+    if (job->at >= job->counted_cuts) {
+        mr_count(over, 1);
+        job->counted_cuts = job->at + 1;
+    }
+    *ret_lines = buf_slice(&job->tools->guarded);
     return true;
 }
 
@@ -209,9 +214,9 @@ static bool pass_rules(struct job *job, struct mr_delivery *delivery, struct mr_
         case GUARD_PASSES:
             return true;
         case GUARD_CUT_TAG:
-            return take_cut(tools, tools->over_tags, lines);
+            return take_cut(job, tools->over_tags, lines);
         case GUARD_CUT_FULL:
-            return take_cut(tools, tools->over_memory, lines);
+            return take_cut(job, tools->over_memory, lines);
         case GUARD_OVER_TAG:
             return end_over(job, delivery, tools->over_tags, err.text);
         case GUARD_OVER_NAME:

@@ -47,9 +47,10 @@ struct job {
     struct job_tools *tools;
     struct job *next;
     struct mr_batch *batch;
-    size_t begin; /* of the batch: the first in the present request */
-    size_t at;    /* the next to become lines */
-    size_t count; /* of the batch */
+    size_t begin;        /* of the batch: the first in the present request */
+    size_t at;           /* the next to become lines */
+    size_t count;        /* of the batch */
+    size_t counted_cuts; /* of the batch: those before it, whose lines may be made several times */
     /* Of the present request, or of what is being salvaged. */
     struct mr_delivery **deliveries;
     struct salvage_unit *units; /* the lines of each delivery */
