@@ -207,8 +207,8 @@ static void hang_on_parts(void *user, const struct script_request *request,
     handle(user, request, answer);
     if (bad == COUNT) {
         answer->bytes =
-            "HTTP/1.1 400 Bad Request\r\nContent-Length: 21\r\n\r\n"
-            "{\"error\":\"who knows\"}";
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: 36\r\n\r\n"
+            "{\"error\":\"partial write: who knows\"}";
         refused_count++;
     } else if (bad > 0) {
         answer->then = SCRIPT_HANG;
