@@ -507,29 +507,6 @@ static void a_unit_of_two_lines_is_dead_with_one_of_them(void **state)
     free(hints);
 }
 
-/* dropped= in a name, or a quote in a string, proves nothing. */
-static void words_of_devices_are_no_proof(void **state)
-{
-    struct influx_refusal refusal;
-    (void)state;
-    influx_refusal_read(400,
-                        MR_SLICE("partial write: field type conflict: input field \"a dropped=4\" "
-                                 "on measurement \"m dropped=5\" is type string, already exists as "
-                                 "type float dropped=1"),
-                        &refusal);
-    assert_int_equal(refusal.kind, INFLUX_CONFLICT);
-    assert_int_equal(refusal.dropped, 1);
-    assert_true(mr_slice_is(refusal.field, MR_SLICE("a dropped=4")));
-    assert_true(mr_slice_is(refusal.measurement, MR_SLICE("m dropped=5")));
-    assert_int_equal(refusal.has, LINE_TYPE_FLOAT);
-    influx_refusal_read(400, MR_SLICE("unable to parse 'm f=\" dropped=3': bad dropped=3"),
-                        &refusal);
-    assert_int_equal(refusal.kind, INFLUX_UNPARSABLE);
-    assert_int_equal(refusal.dropped, 0);
-    influx_refusal_read(413, MR_SLICE("x dropped=1"), &refusal);
-    assert_int_equal(refusal.dropped, 0);
-}
-
 static void every_allocation_may_fail(void **state)
 {
     struct salvage_hints *hints = new_hints();
@@ -578,7 +555,6 @@ int main(void)
         cmocka_unit_test(an_oversized_line_is_found_by_bytes),
         cmocka_unit_test(a_belief_that_is_wrong_is_given_up),
         cmocka_unit_test(a_unit_of_two_lines_is_dead_with_one_of_them),
-        cmocka_unit_test(words_of_devices_are_no_proof),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);

@@ -195,6 +195,29 @@ static void sorting_keeps_the_order_of_a_point(void **state)
     free(hints);
 }
 
+/* dropped= in a name, or a quote in a string, proves nothing. */
+static void words_of_devices_are_no_proof(void **state)
+{
+    struct influx_refusal refusal;
+    (void)state;
+    influx_refusal_read(400,
+                        MR_SLICE("partial write: field type conflict: input field \"a dropped=4\" "
+                                 "on measurement \"m dropped=5\" is type string, already exists as "
+                                 "type float dropped=1"),
+                        &refusal);
+    assert_int_equal(refusal.kind, INFLUX_CONFLICT);
+    assert_int_equal(refusal.dropped, 1);
+    assert_true(mr_slice_is(refusal.field, MR_SLICE("a dropped=4")));
+    assert_true(mr_slice_is(refusal.measurement, MR_SLICE("m dropped=5")));
+    assert_int_equal(refusal.has, LINE_TYPE_FLOAT);
+    influx_refusal_read(400, MR_SLICE("unable to parse 'm f=\" dropped=3': bad dropped=3"),
+                        &refusal);
+    assert_int_equal(refusal.kind, INFLUX_UNPARSABLE);
+    assert_int_equal(refusal.dropped, 0);
+    influx_refusal_read(413, MR_SLICE("x dropped=1"), &refusal);
+    assert_int_equal(refusal.dropped, 0);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -212,6 +235,7 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_of_devices_are_no_proof),
         cmocka_unit_test(a_name_is_no_count),
         cmocka_unit_test(a_quote_in_a_string_is_no_quote),
         cmocka_unit_test(a_forged_quote_of_a_true_line_is_no_quote),
