@@ -5,9 +5,10 @@
 
 enum { VOTES_MAX = 1000, VOTES_STORED = 10 /* what was stored counts more than what was not */ };
 
-uint64_t field_types_key(struct mr_slice measurement, struct mr_slice field)
+uint64_t field_types_key(const struct field_types *types, struct mr_slice measurement,
+                         struct mr_slice field)
 {
-    uint64_t key = line_hash(line_hash(0, measurement), field);
+    uint64_t key = line_hash(types->key, line_hash(types->key, 0, measurement), field);
     return key == 0 ? 1 : key;
 }
 

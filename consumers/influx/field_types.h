@@ -22,11 +22,13 @@ struct field_type {
 };
 
 struct field_types {
+    struct siphash_key key; /* the owner's to set, before anything else */
     struct field_type entries[FIELD_TYPES_SETS][FIELD_TYPES_WAYS];
 };
 
 /* The field's key. Names with or without escapes. */
-uint64_t field_types_key(struct mr_slice measurement, struct mr_slice field);
+uint64_t field_types_key(const struct field_types *types, struct mr_slice measurement,
+                         struct mr_slice field);
 
 /* LINE_TYPE_NONE: nothing is known. */
 enum line_type field_types_find(const struct field_types *types, uint64_t field);

@@ -13,12 +13,12 @@ enum { INFLUX_ANSWER_BYTES_MAX = 64 * 1024 }; /* of an answer's body that are ke
 
 enum influx_verdict {
     INFLUX_STORED,  /* 204 */
-    INFLUX_REFUSED, /* 400 and 422 in InfluxDB's own JSON, 413: it is there, but refuses points */
+    INFLUX_REFUSED, /* 400 and 422 in words that InfluxDB has for points, 413: it refuses points */
     INFLUX_AWAY,    /* everything else, and no answer at all (NULL) */
 };
 
 /* `words` becomes all that InfluxDB says of a refusal; it is to hold INFLUX_ANSWER_BYTES_MAX. Of an
- * answer that was cut it is what came before the last line break in them. Without memory for them:
+ * answer that was cut it is what came up to the last line break in them. Without memory for them:
  * INFLUX_AWAY. */
 enum influx_verdict influx_verdict(const struct mr_http_answer *answer, struct mr_buf *words);
 
@@ -33,12 +33,15 @@ enum influx_refusal_kind {
 struct influx_refusal {
     enum influx_refusal_kind kind;
     int status;
-    uint64_t dropped;      /* points refused, at least; 0: it isn't said */
-    struct mr_slice words; /* borrowed */
+    uint64_t dropped;       /* points refused, at least; 0: it isn't said where no name can stand */
+    struct mr_slice words;  /* borrowed */
+    struct mr_slice quotes; /* of INFLUX_UNPARSABLE: from the first quoted line on; borrowed */
     /* Of a conflict, one of maybe many: without escapes, borrowed of `words`; absent if they could
-     * not be made out. */
+     * not be made out. Devices choose names: believe them only if a line of the request has both.
+     */
     struct mr_slice measurement;
     struct mr_slice field;
+    enum line_type sent;
     enum line_type has; /* on the server */
 };
 

@@ -42,6 +42,7 @@ int job_tools_init(struct job_tools *tools, const struct influx_options *options
     int rc;
     const char *const tag[] = {"tag"};
     const char *const name[] = {"name"};
+    const char *const memory[] = {"memory"};
     memset(tools, 0, sizeof *tools);
     tools->options = options;
     tools->bytes_max = (size_t)options->request_bytes_max;
@@ -49,9 +50,11 @@ int job_tools_init(struct job_tools *tools, const struct influx_options *options
     tools->late = mr_series_get(&late_total, NULL);
     tools->over_tags = mr_series_get(&over_limit_total, tag);
     tools->over_names = mr_series_get(&over_limit_total, name);
+    tools->over_memory = mr_series_get(&over_limit_total, memory);
     tools->salvage_requests = mr_series_get(&salvage_requests_total, NULL);
     series_guard_init(&tools->guard, (size_t)options->tag_limit, (size_t)options->name_limit,
-                      options->over_limit == INFLUX_OVER_DROP_TAG, (uint64_t)clock_wall_ns());
+                      options->over_limit == INFLUX_OVER_DROP_TAG, siphash_key_random());
+    tools->hints.types.key = siphash_key_random();
     buf_init(&tools->lines,
              (size_t)options->request_bytes_max + (size_t)MAPPING_LINE_BYTES_MAX + 1);
     buf_init(&tools->guarded, MAPPING_LINE_BYTES_MAX);
@@ -110,6 +113,7 @@ void job_take(struct job *job, struct mr_batch *batch)
     job->count = mr_batch_count(batch);
     job->begin = 0;
     job->at = 0;
+    job->counted_cuts = 0;
     job->unit_count = 0;
     job->wants_salvage = false;
     job->next = NULL;
@@ -157,19 +161,38 @@ static void end_dead(struct job *job, struct mr_delivery *delivery, const char *
 
 static int64_t newest_ns(struct mr_slice lines)
 {
-    struct line_scan scan = {lines.ptr, lines.ptr + lines.len, false};
+    struct line_scan scan;
+    struct mr_slice name;
     int64_t newest = INT64_MIN;
-    while (scan.at < scan.end) {
-        struct mr_slice name;
+    line_scan_lines(&scan, lines);
+    while (line_scan_next(&scan, &name)) {
         enum line_type type;
         int64_t ns;
-        line_scan_begin(&scan, mr_slice(scan.at, (size_t)(scan.end - scan.at)), &name);
         while (line_scan_field(&scan, &name, &type)) {
         }
         ns = line_scan_end(&scan);
         newest = ns > newest ? ns : newest;
     }
     return newest;
+}
+
+/* Counted once, however often the event's lines are made. */
+static bool take_cut(struct job *job, struct mr_series *over, struct mr_slice *ret_lines)
+{
+    if (job->at >= job->counted_cuts) {
+        mr_count(over, 1);
+        job->counted_cuts = job->at + 1;
+    }
+    *ret_lines = buf_slice(&job->tools->guarded);
+    return true;
+}
+
+static bool end_over(struct job *job, struct mr_delivery *delivery, struct mr_series *over,
+                     const char *text)
+{
+    mr_count(over, 1);
+    end_dead(job, delivery, "over-limit", text);
+    return false;
 }
 
 /* The rules of the options. False: the event is over. Errors, in `ret_rc`: MR_ENOMEM. */
@@ -190,17 +213,18 @@ static bool pass_rules(struct job *job, struct mr_delivery *delivery, struct mr_
     switch (series_guard_check(&tools->guard, *lines, &tools->guarded, &err)) {
         case GUARD_PASSES:
             return true;
-        case GUARD_CHANGED:
-            mr_count(tools->over_tags, 1);
-            *lines = buf_slice(&tools->guarded);
-            return true;
-        case GUARD_NO_MEMORY:
-            *ret_rc = MR_ENOMEM;
-            return false;
+        case GUARD_CUT_TAG:
+            return take_cut(job, tools->over_tags, lines);
+        case GUARD_CUT_FULL:
+            return take_cut(job, tools->over_memory, lines);
+        case GUARD_OVER_TAG:
+            return end_over(job, delivery, tools->over_tags, err.text);
+        case GUARD_OVER_NAME:
+            return end_over(job, delivery, tools->over_names, err.text);
+        case GUARD_OVER_FULL:
+            return end_over(job, delivery, tools->over_memory, err.text);
         default:
-            mr_count(strstr(err.text, "tag.limit") != NULL ? tools->over_tags : tools->over_names,
-                     1);
-            end_dead(job, delivery, "over-limit", err.text);
+            *ret_rc = MR_ENOMEM;
             return false;
     }
 }
@@ -280,6 +304,7 @@ int job_make(struct job *job)
         rc = take_event(job, &full);
     }
     tools->hints.watch -= rc == 0 && tools->hints.watch > 0;
+    job->made_bytes = tools->lines.len;
     return rc;
 }
 

@@ -32,6 +32,7 @@ struct job_tools {
     struct mr_series *late;
     struct mr_series *over_tags;
     struct mr_series *over_names;
+    struct mr_series *over_memory; /* the guard's */
     struct mr_series *salvage_requests;
 };
 
@@ -46,14 +47,16 @@ struct job {
     struct job_tools *tools;
     struct job *next;
     struct mr_batch *batch;
-    size_t begin; /* of the batch: the first in the present request */
-    size_t at;    /* the next to become lines */
-    size_t count; /* of the batch */
+    size_t begin;        /* of the batch: the first in the present request */
+    size_t at;           /* the next to become lines */
+    size_t count;        /* of the batch */
+    size_t counted_cuts; /* of the batch: those before it, whose lines may be made several times */
     /* Of the present request, or of what is being salvaged. */
     struct mr_delivery **deliveries;
     struct salvage_unit *units; /* the lines of each delivery */
     size_t unit_count;
     size_t unit_capacity;
+    size_t made_bytes; /* of lines, by the last job_make */
     bool has_suspects;
     bool wants_salvage; /* was refused, or has suspects: begins when there is room for its lines */
     size_t salvage_bytes; /* how many they are */

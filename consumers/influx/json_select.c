@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "kit/hash.h"
 #include "kit/mem.h"
 
 enum {
@@ -57,13 +58,10 @@ static struct mr_slice node_name(const struct json_select *select, const struct 
     return mr_slice(select->text.ptr + node->name_at, node->name_len);
 }
 
-/* FNV-1a. The table holds what the configuration names, so that no payload can fill it. */
+/* The table holds what the configuration names, so that no payload can fill it. */
 static unsigned slot_of(const struct json_select *select, unsigned parent, struct mr_slice name)
 {
-    uint32_t hash = 2166136261u ^ parent;
-    for (size_t i = 0; i < name.len; i++) {
-        hash = (hash ^ (unsigned char)name.ptr[i]) * 16777619u;
-    }
+    uint32_t hash = hash_fnv1a(HASH_FNV1A_BASIS ^ parent, name);
     return (hash ^ hash >> 16) & (select->table_size - 1);
 }
 

@@ -6,8 +6,6 @@
 
 #include <millrace/macros.h>
 
-#define FACTOR UINT64_C(0x9e3779b97f4a7c15) /* odd, without a pattern */
-
 static bool is_escape(const char *at, const char *end)
 {
     return *at == '\\' && at + 1 < end && (at[1] == ',' || at[1] == '=' || at[1] == ' ');
@@ -37,8 +35,23 @@ static bool pass(struct line_scan *scan, char c)
 
 void line_scan_begin(struct line_scan *scan, struct mr_slice text, struct mr_slice *ret_measurement)
 {
-    *scan = (struct line_scan){text.ptr, text.ptr + text.len, false};
+    line_scan_lines(scan, text);
     *ret_measurement = take_name(scan, ',', ' ');
+}
+
+void line_scan_lines(struct line_scan *scan, struct mr_slice text)
+{
+    *scan = (struct line_scan){text.ptr, text.ptr + text.len, false};
+}
+
+bool line_scan_next(struct line_scan *scan, struct mr_slice *ret_measurement)
+{
+    if (scan->at == scan->end) {
+        return false;
+    }
+    scan->in_fields = false;
+    *ret_measurement = take_name(scan, ',', ' ');
+    return true;
 }
 
 bool line_scan_tag(struct line_scan *scan, struct mr_slice *ret_key, struct mr_slice *ret_value)
@@ -144,12 +157,6 @@ enum line_type line_type_of(struct mr_slice word)
     return LINE_TYPE_NONE;
 }
 
-static uint64_t absorb(uint64_t hash, uint64_t word)
-{
-    hash = (hash ^ word) * FACTOR;
-    return hash ^ (hash >> 29);
-}
-
 /* Fewer than eight bytes, without a copy of a length that the compiler doesn't know. */
 static uint64_t tail_word(const char *bytes, size_t len)
 {
@@ -171,10 +178,10 @@ static uint64_t tail_word(const char *bytes, size_t len)
 }
 
 /* Eight bytes at a time, as they are without their escapes. */
-static uint64_t hash_escaped(uint64_t hash, struct mr_slice name, size_t *ret_len)
+static uint64_t hash_escaped(struct siphash *hash, struct mr_slice name)
 {
     const char *end = name.ptr + name.len;
-    char bytes[8];
+    char bytes[sizeof(uint64_t)];
     size_t len = 0;
     for (const char *at = name.ptr; at < end; at++) {
         at += is_escape(at, end);
@@ -182,26 +189,26 @@ static uint64_t hash_escaped(uint64_t hash, struct mr_slice name, size_t *ret_le
         if (len % sizeof bytes == 0) {
             uint64_t word;
             memcpy(&word, bytes, sizeof word);
-            hash = absorb(hash, word);
+            siphash_word(hash, word);
         }
     }
-    *ret_len = len;
-    return absorb(hash, tail_word(bytes, len % sizeof bytes));
+    return siphash_end(hash, tail_word(bytes, len % sizeof bytes), sizeof(uint64_t) + len);
 }
 
-uint64_t line_hash(uint64_t seed, struct mr_slice name)
+uint64_t line_hash(struct siphash_key key, uint64_t seed, struct mr_slice name)
 {
-    uint64_t hash = absorb(FACTOR, seed);
-    uint64_t word;
+    struct siphash hash;
     size_t len = name.len;
+    siphash_begin(&hash, key);
+    siphash_word(&hash, seed);
     if (memchr(name.ptr, '\\', name.len) != NULL) {
-        hash = hash_escaped(hash, name, &len);
-        return absorb(absorb(hash, len), seed);
+        return hash_escaped(&hash, name);
     }
-    for (; name.len >= sizeof word; name.ptr += sizeof word, name.len -= sizeof word) {
+    for (; name.len >= sizeof(uint64_t);
+         name.ptr += sizeof(uint64_t), name.len -= sizeof(uint64_t)) {
+        uint64_t word;
         memcpy(&word, name.ptr, sizeof word);
-        hash = absorb(hash, word);
+        siphash_word(&hash, word);
     }
-    hash = absorb(hash, tail_word(name.ptr, name.len));
-    return absorb(absorb(hash, len), seed);
+    return siphash_end(&hash, tail_word(name.ptr, name.len), sizeof(uint64_t) + len);
 }

@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "consumers/influx/line_protocol.h"
+#include "consumers/influx/mapping_event.h"
 #include "consumers/influx/mapping_values.h"
 #include "kit/mem.h"
 
@@ -265,7 +266,7 @@ static int default_line(struct mapping *mapping, struct mr_event *event, int64_t
 {
     int64_t ns = 0;
     int rc;
-    if ((rc = mapping_check_data(event, err)) != 0 ||
+    if ((rc = mapping_event_check_data(event, err)) != 0 ||
         (rc = mapping_event_time(event, record_ms, &ns, err)) != 0 ||
         (rc = write_measurement(mapping, event, err)) != 0 ||
         (rc = write_tag(mapping, event, "application", err)) != 0 ||

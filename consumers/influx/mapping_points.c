@@ -7,6 +7,8 @@
 #include <assert.h>
 
 #include "consumers/influx/line_protocol.h"
+#include "consumers/influx/line_scan.h"
+#include "consumers/influx/mapping_event.h"
 #include "consumers/influx/mapping_values.h"
 #include "kit/mem.h"
 
@@ -25,7 +27,7 @@ struct maker {
 
 void mapping_points_init(struct mapping_points *points)
 {
-    *points = (struct mapping_points){0};
+    *points = (struct mapping_points){.key = siphash_key_random()};
     json_selection_init(&points->selection);
     buf_init(&points->text, TEXT_BYTES_MAX);
     buf_init(&points->clean, LINE_NAME_BYTES_MAX + 1);
@@ -76,7 +78,7 @@ static int take_values(struct maker *maker)
     if (rc != 0 || !rule->reads_data) {
         return rc;
     }
-    rc = mapping_check_data(maker->event, maker->err);
+    rc = mapping_event_check_data(maker->event, maker->err);
     return rc != 0 ? rc
                    : json_select_run(&rule->select, mr_event_data(maker->event),
                                      &maker->points->selection, maker->err);
@@ -270,16 +272,6 @@ static int reserve_points(struct mapping_points *points, size_t count, struct mr
     return 0;
 }
 
-/* FNV-1a. Names made for collisions cost JSON_SELECT_ELEMENTS_MAX comparisons of hashes each. */
-static uint64_t hash_of(struct mr_slice series, int64_t ns)
-{
-    uint64_t hash = UINT64_C(14695981039346656037) ^ (uint64_t)ns;
-    for (size_t i = 0; i < series.len; i++) {
-        hash = (hash ^ (unsigned char)series.ptr[i]) * UINT64_C(1099511628211);
-    }
-    return hash ^ hash >> 32;
-}
-
 static struct mr_slice series_of(const struct mapping_point *point, const struct mr_buf *lines)
 {
     return mr_slice(lines->ptr + point->series_at, point->series_len);
@@ -292,7 +284,7 @@ static int note_point(struct maker *maker, size_t index)
     struct mapping_point *point = &points->points[index];
     size_t mask = points->slot_capacity - 1;
     size_t slot;
-    point->hash = hash_of(series_of(point, maker->lines), point->ns);
+    point->hash = line_hash(points->key, (uint64_t)point->ns, series_of(point, maker->lines));
     for (slot = point->hash & mask; points->slots[slot] != 0; slot = (slot + 1) & mask) {
         const struct mapping_point *other = &points->points[points->slots[slot] - 1];
         if (other->hash == point->hash && other->ns == point->ns &&

@@ -11,6 +11,7 @@
 #include "consumers/influx/json_select.h"
 #include "consumers/influx/mapping_rules.h"
 #include "kit/buf.h"
+#include "kit/siphash.h"
 
 struct mapping_point {
     uint64_t hash;
@@ -27,6 +28,7 @@ struct mapping_points {
     size_t point_capacity;
     uint32_t *slots; /* open addressing: index into `points`, 1 more; 0: free */
     size_t slot_capacity;
+    struct siphash_key key; /* of the slots' hashes: devices choose what is hashed */
 };
 
 void mapping_points_init(struct mapping_points *points);

@@ -14,7 +14,7 @@
 #include "event/check.h"
 #include "kit/mem.h"
 
-enum { PROBLEM_BYTES = 700, WORD_SHOWN = 60 };
+enum { PROBLEM_BYTES = 700 };
 
 void rule_problem(struct rule_builder *builder, const char *format, ...)
 {
@@ -23,7 +23,13 @@ void rule_problem(struct rule_builder *builder, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    mr_check_problem_at(builder->check, builder->setting->place, "%s", text);
+    if (builder->setting == NULL && builder->place == NULL) {
+        mr_check_problem(builder->check, "influx", "table", "%s", text);
+    } else {
+        mr_check_problem_at(builder->check,
+                            builder->setting == NULL ? builder->place : builder->setting->place,
+                            "%s", text);
+    }
 }
 
 static bool out_of_memory(struct rule_builder *builder)
@@ -38,9 +44,7 @@ static bool out_of_memory(struct rule_builder *builder)
 static bool next_word(struct mr_slice *rest, struct mr_slice *ret_word)
 {
     size_t len = 0;
-    while (rest->len > 0 && slice_is_blank(rest->ptr[0])) {
-        *rest = mr_slice(rest->ptr + 1, rest->len - 1);
-    }
+    *rest = slice_trim(*rest);
     while (len < rest->len && !slice_is_blank(rest->ptr[len])) {
         len++;
     }
@@ -93,7 +97,7 @@ bool rule_take_attribute(struct rule_builder *builder, struct mr_slice name,
         rule_problem(builder,
                      "expected a path ($.a.b) or an attribute's name (small letters and digits); "
                      "got '%.*s'",
-                     (int)(name.len > WORD_SHOWN ? WORD_SHOWN : name.len), name.ptr);
+                     RULE_WORD_ARG(name));
         return false;
     }
     while (slot < rule->attribute_count && !mr_slice_is(rule->attributes[slot], name)) {
@@ -117,9 +121,7 @@ static bool read_source(struct rule_builder *builder, struct mr_slice *rest,
     struct json_path path;
     struct mr_slice word;
     struct mr_error err;
-    while (rest->len > 0 && slice_is_blank(rest->ptr[0])) {
-        *rest = mr_slice(rest->ptr + 1, rest->len - 1);
-    }
+    *rest = slice_trim(*rest);
     if (rest->len == 0 || (rest->ptr[0] != '$' && rest->ptr[0] != '@')) {
         (void)next_word(rest, &word);
         return rule_take_attribute(builder, word, ret_source);
@@ -136,7 +138,7 @@ static void unexpected_word(struct rule_builder *builder, struct mr_slice word,
                             const char *expected)
 {
     rule_problem(builder, "'%.*s' is not expected here: after the source may stand %s",
-                 (int)(word.len > WORD_SHOWN ? WORD_SHOWN : word.len), word.ptr, expected);
+                 RULE_WORD_ARG(word), expected);
 }
 
 /* ---- names ---- */
@@ -231,7 +233,7 @@ static void take_match(struct rule_builder *builder, struct mr_slice name, struc
         is_empty = false;
         if (colon == NULL || !check_name(mr_slice(word.ptr, len))) {
             rule_problem(builder, "expected attribute:pattern, such as subject:temp/*; got '%.*s'",
-                         (int)(word.len > WORD_SHOWN ? WORD_SHOWN : word.len), word.ptr);
+                         RULE_WORD_ARG(word));
         } else if (rule->condition_count == RULE_CONDITIONS_MAX) {
             rule_problem(builder, "more than %d conditions", RULE_CONDITIONS_MAX);
             return;
@@ -357,6 +359,7 @@ static void take_setting(struct rule_builder *builder, const struct mr_setting *
         {MR_SLICE_INIT("field."), take_field}, {MR_SLICE_INIT("tag."), take_tag},
     };
     struct mr_slice key = mr_slice_of(setting->key);
+    size_t problems = builder->check->count;
     builder->setting = setting;
     for (size_t i = is_each ? 0 : 1; i < (is_each ? 1 : MR_COUNT_OF(keys)); i++) {
         bool is_free = keys[i].key.ptr[keys[i].key.len - 1] == '.';
@@ -365,6 +368,10 @@ static void take_setting(struct rule_builder *builder, const struct mr_setting *
                     : mr_slice_is(key, keys[i].key)) {
             keys[i].take(builder, mr_slice(key.ptr + keys[i].key.len, key.len - keys[i].key.len),
                          mr_slice_of(setting->value));
+            if (builder->check->count > problems) {
+                builder->has_bad_field |= keys[i].take == take_field;
+                builder->has_bad_identity |= keys[i].take != take_field;
+            }
             return;
         }
     }
@@ -418,26 +425,24 @@ static bool differs_by_element(const struct rule *rule)
     return differs;
 }
 
-void rule_check(struct rule_builder *builder, const char *place)
+void rule_check(struct rule_builder *builder)
 {
     const struct rule *rule = builder->rule;
-    if (builder->check->count > 0) {
-        return; /* what was refused may be what is missing */
-    }
-    if (rule->fields.count == 0) {
-        mr_check_problem_at(builder->check, place, "expected at least one field");
+    builder->setting = NULL;
+    if (rule->fields.count == 0 && !builder->has_bad_field) {
+        rule_problem(builder, builder->place != NULL ? "expected at least one field"
+                                                     : "given without a variable FIELD_name");
     }
     for (size_t i = 0; i < rule->fields.count; i++) {
         if (has_name(&rule->tags, rule->fields.at[i].name)) {
-            mr_check_problem_at(builder->check, place,
-                                "'%s' is a field and a tag, which InfluxDB can't tell apart",
-                                rule->fields.at[i].name);
+            rule_problem(builder, "'%s' is a field and a tag, which InfluxDB can't tell apart",
+                         rule->fields.at[i].name);
         }
     }
-    if (rule->each.len > 0 && !differs_by_element(rule)) {
-        mr_check_problem_at(builder->check, place,
-                            "all elements of `each` would be the same point: take time, name or a "
-                            "tag from '@'");
+    if (rule->each.len > 0 && !builder->has_bad_identity && !differs_by_element(rule)) {
+        rule_problem(builder,
+                     "all elements of `each` would be the same point: take time, name or "
+                     "a tag from '@'");
     }
 }
 
@@ -445,7 +450,6 @@ static void rule_of_section(struct rule_builder *builder, const struct mr_sectio
 {
     struct rule *rule = builder->rule;
     struct mr_slice name = mr_slice_of(section->name);
-    const struct mr_setting header = {.place = section->place};
     rule->name = section->name;
     rule->takes_strings = true;
     for (int pass = 0; pass < 2; pass++) {
@@ -453,18 +457,17 @@ static void rule_of_section(struct rule_builder *builder, const struct mr_sectio
             take_setting(builder, &section->settings[i], pass == 0);
         }
     }
-    builder->setting = &header;
+    builder->setting = NULL;
     complete_tags(builder);
     sort_tags(&rule->tags);
-    if (rule->measurement_source.from == RULE_FROM_NOTHING) {
-        if (!is_clean(builder, LINE_MEASUREMENT, name)) {
-            rule_problem(builder, "a name that InfluxDB's line protocol can't carry");
-            return;
-        }
+    if (rule->measurement_source.from == RULE_FROM_NOTHING &&
+        !is_clean(builder, LINE_MEASUREMENT, name)) {
+        rule_problem(builder, "a name that InfluxDB's line protocol can't carry");
+    } else if (rule->measurement_source.from == RULE_FROM_NOTHING) {
         rule->measurement = escaped(LINE_MEASUREMENT, name);
         builder->is_out_of_memory |= rule->measurement == NULL;
     }
-    rule_check(builder, section->place);
+    rule_check(builder);
 }
 
 static void values_free(struct rule_values *values)
@@ -511,46 +514,52 @@ static struct rule *add_rule(struct mapping_rules *rules)
     return rule;
 }
 
+/* Of a section, or (NULL) of the table with these variables. Each finds its own problems, whatever
+ * the others have. Errors: MR_ENOMEM. */
+static int make_rule(struct mapping_rules *rules, const struct mapping_options *options,
+                     const struct mr_section *section, const struct mr_section *variables,
+                     struct mr_check *check)
+{
+    struct mr_check own = {.options = check->options,
+                           .first = check->count == 0 ? check->first : NULL};
+    struct rule_builder builder = {
+        .rule = add_rule(rules), .place = section == NULL ? NULL : section->place, .check = &own};
+    if (builder.rule == NULL) {
+        return MR_ENOMEM;
+    }
+    if (section != NULL) {
+        rule_of_section(&builder, section);
+    } else {
+        rule_of_table(&builder, options, variables);
+    }
+    check->count += own.count;
+    return builder.is_out_of_memory ? MR_ENOMEM : 0;
+}
+
 /* Errors: MR_ENOMEM. */
 static int make_rules(struct mapping_rules *rules, const struct mapping_options *options,
                       struct mr_check *check)
 {
     const struct mr_sections *sections = &options->measurements;
     const struct mr_section *variables = NULL;
+    bool has_table = options->table != NULL && options->table[0] != '\0';
     size_t problems = check->count;
+    int rc = 0;
     rules->at = mem_alloc((sections->count + 1) * sizeof *rules->at);
     if (rules->at == NULL) {
         return MR_ENOMEM;
     }
-    for (size_t i = 0; i <= sections->count; i++) {
-        const struct mr_section *section = i < sections->count ? &sections->at[i] : NULL;
-        struct mr_check own = {.options = check->options, .first = check->first, .count = 0};
-        struct rule_builder builder = {.check = &own};
-        if (check->count > problems) {
-            own.first = NULL;
-        }
-        if (section != NULL && section->name[0] == '\0') {
-            variables = section;
-            continue;
-        }
-        if (section == NULL && options->table == NULL) {
-            break;
-        }
-        builder.rule = add_rule(rules);
-        if (builder.rule == NULL) {
-            return MR_ENOMEM;
-        }
-        if (section != NULL) {
-            rule_of_section(&builder, section);
+    for (size_t i = 0; rc == 0 && i < sections->count; i++) {
+        if (sections->at[i].name[0] == '\0') {
+            variables = &sections->at[i];
         } else {
-            rule_of_table(&builder, options, variables);
-        }
-        check->count += own.count;
-        if (builder.is_out_of_memory) {
-            return MR_ENOMEM;
+            rc = make_rule(rules, options, &sections->at[i], NULL, check);
         }
     }
-    return check->count > problems ? MR_ECONFIG : 0;
+    if (rc == 0 && has_table) {
+        rc = make_rule(rules, options, NULL, variables, check);
+    }
+    return rc != 0 ? rc : check->count > problems ? MR_ECONFIG : 0;
 }
 
 int mapping_rules_new(const struct mapping_options *options, struct mr_check *check,

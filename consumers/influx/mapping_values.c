@@ -4,10 +4,9 @@
 #include <inttypes.h>
 
 #include "consumers/influx/decimal.h"
-#include "event/check.h"
 #include "event/timestamp.h"
 
-enum { NS_PER_MS = 1000000, DIGITS_BYTES = 32 };
+enum { DIGITS_BYTES = 32 };
 
 const char *mapping_value_kind(enum json_token token)
 {
@@ -177,7 +176,7 @@ int mapping_write_field_value(const struct json_value *value, enum rule_type typ
     return write_any(value, scratch, out, err);
 }
 
-static int check_range(int64_t ns, int64_t *ret_ns, struct mr_error *err)
+int mapping_check_time(int64_t ns, int64_t *ret_ns, struct mr_error *err)
 {
     if (ns < LINE_TIME_MIN || ns > LINE_TIME_MAX) {
         return mr_error_set(err, MR_ELIMIT, "the time %" PRId64 " ns is outside InfluxDB's range",
@@ -198,7 +197,7 @@ static int time_of_text(const struct json_value *value, struct mr_buf *scratch, 
     }
     rc = mapping_value_text(value, scratch, &text, err);
     rc = rc != 0 ? rc : timestamp_parse(text, &ns, err);
-    return rc != 0 ? rc : check_range(ns, ret_ns, err);
+    return rc != 0 ? rc : mapping_check_time(ns, ret_ns, err);
 }
 
 int mapping_value_time(const struct json_value *value, enum rule_unit unit, struct mr_buf *scratch,
@@ -222,39 +221,7 @@ int mapping_value_time(const struct json_value *value, enum rule_unit unit, stru
     if (decimal_scale(number, powers[unit], &is_negative, &ns) == DECIMAL_RANGE || ns > INT64_MAX) {
         return mr_error_set(err, MR_ELIMIT, "a time outside InfluxDB's range");
     }
-    return check_range(is_negative ? -(int64_t)ns : (int64_t)ns, ret_ns, err);
-}
-
-int mapping_event_time(const struct mr_event *event, int64_t record_ms, int64_t *ret_ns,
-                       struct mr_error *err)
-{
-    struct mr_slice time = mr_event_string(event, "time");
-    int64_t ns;
-    if (time.ptr != NULL) {
-        int rc = timestamp_parse(time, &ns, err);
-        if (rc != 0) {
-            (void)mr_error_wrap(err, "time %.*s", MR_SLICE_ARG(time));
-            return rc;
-        }
-    } else if (record_ms < 0 || record_ms > INT64_MAX / NS_PER_MS) {
-        return mr_error_set(err, MR_EFORMAT, "neither the event nor its record has a usable time");
-    } else {
-        ns = record_ms * NS_PER_MS;
-    }
-    return check_range(ns, ret_ns, err);
-}
-
-int mapping_check_data(const struct mr_event *event, struct mr_error *err)
-{
-    struct mr_slice type = mr_event_string(event, "datacontenttype");
-    if (mr_event_data(event).ptr == NULL) {
-        return mr_error_set(err, MR_EFORMAT, "the event has no data, expected JSON");
-    }
-    if (type.ptr != NULL && !check_media_type_is_json(type)) {
-        return mr_error_set(err, MR_EFORMAT, "the data is %.*s, expected a JSON type",
-                            MR_SLICE_ARG(type));
-    }
-    return 0;
+    return mapping_check_time(is_negative ? -(int64_t)ns : (int64_t)ns, ret_ns, err);
 }
 
 int mapping_write_name(enum line_name kind, struct mr_slice name, const char *what,

@@ -36,12 +36,8 @@ int mapping_value_text(const struct json_value *value, struct mr_buf *scratch,
 int mapping_value_time(const struct json_value *value, enum rule_unit unit, struct mr_buf *scratch,
                        int64_t *ret_ns, struct mr_error *err);
 
-/* The event's own time: the attribute `time`, else the record's. Errors: MR_EFORMAT, MR_ELIMIT. */
-int mapping_event_time(const struct mr_event *event, int64_t record_ms, int64_t *ret_ns,
-                       struct mr_error *err);
-
-/* The data is there and of a JSON type. Errors: MR_EFORMAT. */
-int mapping_check_data(const struct mr_event *event, struct mr_error *err);
+/* Whether InfluxDB can hold the time; it is `ret_ns` then. Errors: MR_ELIMIT. */
+int mapping_check_time(int64_t ns, int64_t *ret_ns, struct mr_error *err);
 
 /* Append a name as InfluxDB can take it. Errors: MR_ELIMIT (LINE_NAME_BYTES_MAX; `what` names it),
  * MR_ENOMEM. `name` is not of `scratch`. */

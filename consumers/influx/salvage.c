@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "consumers/influx/point_groups.h"
 #include "kit/mem.h"
 
 static struct mr_slice unit_lines(const struct salvage *salvage, uint32_t unit)
@@ -32,15 +33,15 @@ typedef void (*field_fn)(struct field_types *types, uint64_t field, enum line_ty
 
 static void each_field(struct field_types *types, struct mr_slice lines, field_fn function)
 {
-    struct line_scan scan = {lines.ptr, lines.ptr + lines.len, false};
-    while (scan.at < scan.end) {
-        struct mr_slice measurement;
+    struct line_scan scan;
+    struct mr_slice measurement;
+    line_scan_lines(&scan, lines);
+    while (line_scan_next(&scan, &measurement)) {
         struct mr_slice name;
         enum line_type type;
-        line_scan_begin(&scan, mr_slice(scan.at, (size_t)(scan.end - scan.at)), &measurement);
         while (line_scan_field(&scan, &name, &type)) {
             if (type != LINE_TYPE_NONE) {
-                function(types, field_types_key(measurement, name), type);
+                function(types, field_types_key(types, measurement, name), type);
             }
         }
         (void)line_scan_end(&scan);
@@ -50,19 +51,19 @@ static void each_field(struct field_types *types, struct mr_slice lines, field_f
 /* Of the oldest line. `ret_conflict` (may be NULL): a field has another type than it should. */
 static int64_t look_at(const struct field_types *types, struct mr_slice lines, bool *ret_conflict)
 {
-    struct line_scan scan = {lines.ptr, lines.ptr + lines.len, false};
+    struct line_scan scan;
+    struct mr_slice measurement;
     int64_t oldest_ns = INT64_MAX;
     bool conflict = false;
-    while (scan.at < scan.end) {
-        struct mr_slice measurement;
+    line_scan_lines(&scan, lines);
+    while (line_scan_next(&scan, &measurement)) {
         struct mr_slice name;
         enum line_type type;
         int64_t ns;
-        line_scan_begin(&scan, mr_slice(scan.at, (size_t)(scan.end - scan.at)), &measurement);
         while (line_scan_field(&scan, &name, &type)) {
             enum line_type known = LINE_TYPE_NONE;
             if (ret_conflict != NULL && !conflict && type != LINE_TYPE_NONE) {
-                known = field_types_find(types, field_types_key(measurement, name));
+                known = field_types_find(types, field_types_key(types, measurement, name));
             }
             conflict = conflict || (known != LINE_TYPE_NONE && known != type);
         }
@@ -75,13 +76,41 @@ static int64_t look_at(const struct field_types *types, struct mr_slice lines, b
     return oldest_ns;
 }
 
-void salvage_learn(struct salvage_hints *hints, const struct influx_refusal *refusal)
+/* Whether one of the lines has the field with the type that the server says. */
+static bool has_field(const struct field_types *types, struct mr_slice lines, uint64_t field,
+                      enum line_type sent)
 {
-    hints->watch = SALVAGE_WATCH;
-    if (refusal->kind == INFLUX_CONFLICT && refusal->has != LINE_TYPE_NONE) {
-        field_types_told(&hints->types, field_types_key(refusal->measurement, refusal->field),
-                         refusal->has);
+    struct line_scan scan = {lines.ptr, lines.ptr + lines.len, false};
+    while (scan.at < scan.end) {
+        struct mr_slice measurement;
+        struct mr_slice name;
+        enum line_type type;
+        line_scan_begin(&scan, mr_slice(scan.at, (size_t)(scan.end - scan.at)), &measurement);
+        while (line_scan_field(&scan, &name, &type)) {
+            if (type == sent && field_types_key(types, measurement, name) == field) {
+                return true;
+            }
+        }
+        (void)line_scan_end(&scan);
     }
+    return false;
+}
+
+bool salvage_learn(struct salvage_hints *hints, const struct influx_refusal *refusal,
+                   struct mr_slice lines)
+{
+    uint64_t field;
+    hints->watch = SALVAGE_WATCH;
+    if (refusal->kind != INFLUX_CONFLICT || refusal->has == LINE_TYPE_NONE ||
+        refusal->sent == LINE_TYPE_NONE || refusal->sent == refusal->has) {
+        return false;
+    }
+    field = field_types_key(&hints->types, refusal->measurement, refusal->field);
+    if (!has_field(&hints->types, lines, field, refusal->sent)) {
+        return false;
+    }
+    field_types_told(&hints->types, field, refusal->has);
+    return true;
 }
 
 static bool is_late(const struct salvage_hints *hints, int64_t oldest_ns)
@@ -98,19 +127,25 @@ enum salvage_suspicion salvage_suspect(const struct salvage_hints *hints, struct
 
 /* --- parts --- */
 
-/* The units of the part with this mark come behind the others, all in their order. Returns how
- * many they are. */
+/* The units of the part with this mark come behind the others, all in their order, and with each of
+ * them those that follow it in its group: of one point, what came later is stored later. Returns
+ * how many they are. */
 static uint32_t move_behind(struct salvage *salvage, struct salvage_part part, unsigned char mark)
 {
     uint32_t *order = salvage->order + part.begin;
     uint32_t kept = 0;
     uint32_t moved = 0;
     for (uint32_t i = 0; i < part.count; i++) {
-        if (salvage->marks[order[i]] == mark) {
+        unsigned char *has_moved = &salvage->has_moved[salvage->groups[order[i]]];
+        if (salvage->marks[order[i]] == mark || *has_moved) {
             salvage->scratch[moved++] = order[i];
+            *has_moved = 1;
         } else {
             order[kept++] = order[i];
         }
+    }
+    for (uint32_t i = 0; i < moved; i++) {
+        salvage->has_moved[salvage->groups[salvage->scratch[i]]] = 0;
     }
     memcpy(order + kept, salvage->scratch, moved * sizeof *order);
     return moved;
@@ -118,15 +153,35 @@ static uint32_t move_behind(struct salvage *salvage, struct salvage_part part, u
 
 static int take_memory(struct salvage *salvage, size_t count)
 {
-    char *memory = mem_alloc(count * (sizeof *salvage->parts + 2 * sizeof *salvage->order + 1));
+    char *memory = mem_alloc(count * (sizeof *salvage->parts + 3 * sizeof *salvage->order + 2));
     if (memory == NULL) {
         return MR_ENOMEM;
     }
     salvage->parts = (void *)memory;
     salvage->order = (void *)(memory + count * sizeof *salvage->parts);
     salvage->scratch = salvage->order + count;
-    salvage->marks = (unsigned char *)(salvage->scratch + count);
+    salvage->groups = salvage->scratch + count;
+    salvage->marks = (unsigned char *)(salvage->groups + count);
+    salvage->has_moved = salvage->marks + count;
+    memset(salvage->has_moved, 0, count);
     return 0;
+}
+
+static struct mr_slice lines_of_unit(void *user, uint32_t unit)
+{
+    return unit_lines(user, unit);
+}
+
+/* Errors: MR_ENOMEM. */
+static int make_groups(struct salvage *salvage)
+{
+    uint32_t count = (uint32_t)salvage->count;
+    int rc = point_groups_make(salvage->hints->types.key, lines_of_unit, salvage, count,
+                               salvage->groups);
+    for (uint32_t i = 0; rc == 0 && i < count; i++) {
+        salvage->has_groups = salvage->has_groups || salvage->groups[i] != i;
+    }
+    return rc;
 }
 
 int salvage_begin(struct salvage *salvage, struct salvage_hints *hints, struct mr_slice text,
@@ -138,6 +193,10 @@ int salvage_begin(struct salvage *salvage, struct salvage_hints *hints, struct m
     *salvage = (struct salvage){.hints = hints, .text = text, .units = units, .count = count};
     assert(count > 0 && count <= UINT32_MAX);
     if (take_memory(salvage, count) != 0) {
+        return MR_ENOMEM;
+    }
+    if (make_groups(salvage) != 0) {
+        salvage_done(salvage);
         return MR_ENOMEM;
     }
     for (uint32_t i = 0; i < all.count; i++) {
@@ -275,66 +334,104 @@ static struct timed *by_time(const struct salvage *salvage, const struct salvage
     return sorted;
 }
 
-/* Units of which a line is among the `dropped` oldest. All of the same time are late together.
- * Without memory nothing is marked. */
+/* The `dropped` units with the oldest lines: the server counts lines, so with several lines a unit
+ * this may suspect too many. All of the same time are late together. Without memory nothing is
+ * marked. */
 static uint32_t mark_late(struct salvage *salvage, const struct salvage_part *part,
                           uint64_t dropped)
 {
     struct timed *sorted = dropped == 0 ? NULL : by_time(salvage, part);
     uint32_t marked = 0;
     for (uint32_t i = 0; sorted != NULL && i < part->count; i++) {
-        bool is_late = i < dropped || sorted[i].ns == sorted[i - 1].ns;
-        salvage->marks[sorted[i].unit] = is_late && marked == i;
-        marked += is_late && marked == i;
+        bool is_suspect = marked == i && (i < dropped || sorted[i].ns == sorted[i - 1].ns);
+        salvage->marks[sorted[i].unit] = is_suspect;
+        marked += is_suspect;
     }
     mem_free(sorted);
     return marked;
 }
 
-/* A server counts the conflicts of one shard: those of one time belong together. */
+/* A server counts the conflicts of one shard: those of one time belong together. But what writes
+ * one point stays in its order. */
 static void sort_by_time(struct salvage *salvage, const struct salvage_part *part)
 {
-    struct timed *sorted = by_time(salvage, part);
+    struct timed *sorted = salvage->has_groups ? NULL : by_time(salvage, part);
     for (uint32_t i = 0; sorted != NULL && i < part->count; i++) {
         salvage->order[part->begin + i] = sorted[i].unit;
     }
     mem_free(sorted);
 }
 
-/* "unable to parse 'LINE': why", a line each, in the order in which they were sent. Lines are
- * looked for only where a quote begins, so that nothing in a line is taken for one. `ret_lines`:
- * how many were found. */
-static uint32_t mark_unparsable(struct salvage *salvage, const struct salvage_part *part,
-                                struct mr_slice words, uint64_t *ret_lines)
+/* --- quoted lines --- */
+
+/* `unable to parse 'LINE': why`, a line each, in the order in which they were sent. A line may hold
+ * all of these words, in its strings even with line breaks. So a quote is one only where the server
+ * must have begun it: at the beginning, and behind the `why` of a quote that is, byte for byte, a
+ * whole line of the request. */
+struct quotes {
+    struct mr_slice left; /* begins with a line; empty: there are no more */
+    uint64_t found;
+    bool has_other_words; /* behind them */
+};
+
+/* The line is the next that is quoted. */
+static bool take_quote(struct quotes *quotes, struct mr_slice line)
 {
-    static const char quote[] = "unable to parse '";
-    const char *end = words.ptr + words.len;
-    const char *at = memmem(words.ptr, words.len, quote, sizeof quote - 1);
+    static const char again[] = "\nunable to parse '";
+    struct mr_slice left = quotes->left;
+    const char *end = left.ptr + left.len;
+    const char *why;
+    if (left.len < line.len + 2 || memcmp(left.ptr, line.ptr, line.len) != 0 ||
+        memcmp(left.ptr + line.len, "':", 2) != 0) {
+        return false;
+    }
+    quotes->found++;
+    why = memchr(left.ptr + line.len, '\n', left.len - line.len);
+    if (why == NULL) {
+        quotes->left = mr_slice(end, 0);
+        return true;
+    }
+    left = mr_slice(why, (size_t)(end - why));
+    if (left.len < sizeof again - 1 || memcmp(left.ptr, again, sizeof again - 1) != 0) {
+        quotes->has_other_words = true;
+        quotes->left = mr_slice(end, 0);
+        return true;
+    }
+    quotes->left = mr_slice(left.ptr + sizeof again - 1, left.len - (sizeof again - 1));
+    return true;
+}
+
+static struct mr_slice next_line(struct line_scan *scan)
+{
+    const char *begin = scan->at;
+    struct mr_slice name;
+    enum line_type type;
+    line_scan_begin(scan, mr_slice(begin, (size_t)(scan->end - begin)), &name);
+    while (line_scan_field(scan, &name, &type)) {
+    }
+    (void)line_scan_end(scan);
+    return mr_slice(begin, (size_t)(scan->at - begin) - (scan->at[-1] == '\n'));
+}
+
+/* `ret_all`: each line of the part is quoted, and nothing else is said. */
+static uint32_t mark_unparsable(struct salvage *salvage, const struct salvage_part *part,
+                                struct mr_slice words, bool *ret_all)
+{
+    struct quotes quotes = {.left = words};
+    uint64_t lines = 0;
     uint32_t marked = 0;
     for (uint32_t i = 0; i < part->count; i++) {
         uint32_t unit = salvage->order[part->begin + i];
-        struct mr_slice lines = unit_lines(salvage, unit);
-        struct line_scan scan = {lines.ptr, lines.ptr + lines.len, false};
+        struct mr_slice text = unit_lines(salvage, unit);
+        struct line_scan scan = {text.ptr, text.ptr + text.len, false};
         salvage->marks[unit] = 0;
-        while (at != NULL && scan.at < scan.end) {
-            const char *begin = scan.at;
-            const char *line_end = memchr(begin, '\n', (size_t)(scan.end - begin));
-            size_t len = (size_t)((line_end == NULL ? scan.end : line_end) - begin);
-            const char *quoted = at + sizeof quote - 1;
-            scan.at = begin + len + 1;
-            if ((size_t)(end - quoted) > len + 1 && memcmp(quoted, begin, len) == 0 &&
-                memcmp(quoted + len, "':", 2) == 0) {
-                salvage->marks[unit] = 1;
-                (*ret_lines)++;
-                at = memchr(quoted + len, '\n', (size_t)(end - quoted) - len);
-                at = at == NULL || (size_t)(end - at) < sizeof quote ||
-                             memcmp(at + 1, quote, sizeof quote - 1) != 0
-                         ? NULL
-                         : at + 1;
-            }
+        for (; scan.at < scan.end; lines++) {
+            salvage->marks[unit] |= take_quote(&quotes, next_line(&scan));
         }
         marked += salvage->marks[unit];
     }
+    *ret_all = quotes.left.len == 0 && !quotes.has_other_words && quotes.found == lines &&
+               lines == lines_of(salvage, part);
     return marked;
 }
 
@@ -363,33 +460,52 @@ static void halve_by_bytes(struct salvage *salvage, struct salvage_part part)
     push(salvage, part.begin, first);
 }
 
-/* The rest is halved too if the suspects can't be all. */
-static void cut(struct salvage *salvage, struct salvage_part part, uint32_t suspects,
+/* The suspects are those with the mark 1. The rest is halved too if they can't be all. False: there
+ * is nothing to tell apart. */
+static bool cut(struct salvage *salvage, struct salvage_part part,
                 const struct influx_refusal *refusal)
 {
+    uint32_t suspects = move_behind(salvage, part, 1);
     uint32_t rest = part.count - suspects;
-    (void)move_behind(salvage, part, 1);
+    if (suspects == 0 || rest == 0) {
+        return false;
+    }
     push(salvage, part.begin + rest, suspects);
     if (refusal->dropped > suspects && rest > 1) {
         halve(salvage, part.begin, rest);
     } else {
         push(salvage, part.begin, rest);
     }
+    return true;
+}
+
+static bool learn(struct salvage *salvage, const struct salvage_part *part,
+                  const struct influx_refusal *refusal)
+{
+    for (uint32_t i = 0; i < part->count; i++) {
+        struct mr_slice lines = unit_lines(salvage, salvage->order[part->begin + i]);
+        if (salvage_learn(salvage->hints, refusal, lines)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool salvage_refused(struct salvage *salvage, const struct influx_refusal *refusal)
 {
     struct salvage_part part = *present(salvage);
-    uint64_t lines = lines_of(salvage, &part);
-    uint64_t quoted = 0;
+    bool is_counted = refusal->dropped == lines_of(salvage, &part);
+    bool is_proven = part.count == 1 || is_counted;
     uint32_t suspects = 0;
-    bool is_proven = part.count == 1 || refusal->dropped == lines;
-    salvage_learn(salvage->hints, refusal);
+    bool is_named = learn(salvage, &part, refusal);
     if (refusal->kind == INFLUX_UNPARSABLE) {
-        suspects = mark_unparsable(salvage, &part, refusal->words, &quoted);
-        is_proven = is_proven || quoted == lines;
-    } else if (refusal->kind == INFLUX_CONFLICT) {
+        bool all;
+        suspects = mark_unparsable(salvage, &part, refusal->quotes, &all);
+        is_proven = is_proven || all;
+    } else if (refusal->kind == INFLUX_CONFLICT && is_named) {
         suspects = mark_conflicts(salvage, &part);
+    } else if (refusal->kind == INFLUX_CONFLICT) {
+        is_proven = part.count == 1; /* names that no line has: who knows whose words these are */
     } else if (refusal->kind == INFLUX_LATE && is_proven) {
         learn_late(salvage, &part);
     } else if (refusal->kind == INFLUX_LATE) {
@@ -401,9 +517,7 @@ bool salvage_refused(struct salvage *salvage, const struct influx_refusal *refus
     salvage->part_count--;
     if (refusal->kind == INFLUX_TOO_LARGE) {
         halve_by_bytes(salvage, part);
-    } else if (suspects > 0 && suspects < part.count) {
-        cut(salvage, part, suspects, refusal);
-    } else {
+    } else if (suspects == 0 || !cut(salvage, part, refusal)) {
         if (refusal->kind == INFLUX_CONFLICT) {
             sort_by_time(salvage, &part);
         }

@@ -11,13 +11,13 @@
  *
  * A part is proven
  *   good  by 204
- *   bad   if it is one unit, or if the answer says dropped= all of its lines, or quotes each of
- *         them as unparsable
+ *   bad   if it is one unit, or if the answer says dropped= all of its lines where no text of a
+ *         device can stand, or quotes each of them, byte for byte and in order, as unparsable
  * Otherwise it is cut in two: the suspects and the rest; without a suspect into halves. Suspects
  * are picked by what the server said (field and type, unparsable lines, how many are late: those
  * with the oldest times) and by the types that fields are known to have. A wrong suspicion costs
- * requests, never a point. (Of two events that are the same point to InfluxDB, the later wins; if
- * one of them is suspected, the one that is sent later does.)
+ * requests, never a point. Of two events that are the same point to InfluxDB the later wins: what
+ * shares a point with an earlier suspect stays behind it.
  *
  * Bound: n units with b bad ones make less than 2b log2(n/b) + 4b + 1 requests, and never more than
  * 2n - 1; with suspicions that hit, one for the rest and one for each kind of bad ones. */
@@ -49,8 +49,10 @@ struct salvage_hints {
     unsigned watch;      /* requests to be looked through */
 };
 
-/* Remember what a refusal says of a field's type, and look through the next requests. */
-void salvage_learn(struct salvage_hints *hints, const struct influx_refusal *refusal);
+/* Remember what a refusal says of a field's type, and look through the next requests. False: it
+ * says nothing of a field of these lines. */
+bool salvage_learn(struct salvage_hints *hints, const struct influx_refusal *refusal,
+                   struct mr_slice lines);
 
 /* Never SALVAGE_UNKNOWN. */
 enum salvage_suspicion salvage_suspect(const struct salvage_hints *hints, struct mr_slice lines);
@@ -65,11 +67,14 @@ struct salvage {
     struct mr_slice text;
     const struct salvage_unit *units;
     size_t count;
-    /* One piece of memory for the four; `count` members each. */
+    /* One piece of memory for the six; `count` members each. */
     struct salvage_part *parts; /* a stack: the last is sent next */
     uint32_t *order;            /* of units; each part is a run of it */
     uint32_t *scratch;
-    unsigned char *marks; /* of the present part's units */
+    uint32_t *groups;         /* the first unit with which a unit shares points */
+    unsigned char *marks;     /* of the present part's units */
+    unsigned char *has_moved; /* of groups, while units move */
+    bool has_groups;          /* units share points */
     size_t part_count;
     bool has_voted;
     bool has_types; /* a conflict was answered: what is stored teaches types */

@@ -87,12 +87,12 @@ static int add(struct guard_set *set, uint64_t member, bool has_counts, uint32_t
 }
 
 void series_guard_init(struct series_guard *guard, size_t tag_values_max, size_t names_max,
-                       bool drop_tag, uint64_t seed)
+                       bool drop_tag, struct siphash_key key)
 {
     *guard = (struct series_guard){.tag_values_max = tag_values_max,
                                    .names_max = names_max,
                                    .drop_tag = drop_tag,
-                                   .seed = seed,
+                                   .key = key,
                                    .groups = {.count_max = GUARD_GROUPS_MAX},
                                    .names = {.count_max = GUARD_NAMES_MAX}};
 }
@@ -103,42 +103,40 @@ void series_guard_done(struct series_guard *guard)
     set_done(&guard->names);
 }
 
-static uint64_t hash(uint64_t seed, enum kind kind, struct mr_slice name)
+static uint64_t hash(const struct series_guard *guard, uint64_t seed, enum kind kind,
+                     struct mr_slice name)
 {
-    uint64_t value = line_hash(seed + (uint64_t)kind, name);
+    uint64_t value = line_hash(guard->key, seed + (uint64_t)kind, name);
     return value == 0 ? 1 : value;
 }
 
-/* One more member of a group, unless it is known. Errors: MR_ELIMIT, MR_ENOMEM. */
-static int admit(struct series_guard *guard, uint64_t group, uint64_t member, size_t members_max)
+/* Whether a name may pass. */
+enum admission { ADMITTED, OVER_LIMIT, OVER_FULL, OVER_MEMORY };
+
+static enum admission admission_of(int rc)
+{
+    return rc == 0 ? ADMITTED : rc == MR_ELIMIT ? OVER_FULL : OVER_MEMORY;
+}
+
+/* One more member of a group, unless it is known. */
+static enum admission admit(struct series_guard *guard, uint64_t group, uint64_t member,
+                            size_t members_max)
 {
     uint32_t *count;
     int rc;
-    if (has(&guard->names, member)) {
-        return 0;
+    if (members_max == 0 || has(&guard->names, member)) {
+        return ADMITTED;
     }
     rc = add(&guard->groups, group, true, &count);
-    if (rc == 0 && *count >= members_max) {
-        rc = MR_ELIMIT;
+    if (rc != 0) {
+        return admission_of(rc);
     }
-    if (rc == 0) {
-        rc = add(&guard->names, member, false, NULL);
+    if (*count >= members_max) {
+        return OVER_LIMIT;
     }
-    if (rc == 0) {
-        (*count)++;
-    }
-    return rc;
-}
-
-static int over(struct mr_error *err, int rc, const char *what, struct mr_slice name,
-                const char *option, size_t limit)
-{
-    if (rc == MR_ENOMEM) {
-        return mr_error_set(err, rc, "out of memory");
-    }
-    name.len = name.len > SHOWN_BYTES ? SHOWN_BYTES : name.len;
-    return mr_error_set(err, rc, "%s %.*s is new, over %s (%zu)", what, MR_SLICE_ARG(name), option,
-                        limit);
+    rc = add(&guard->names, member, false, NULL);
+    *count += rc == 0;
+    return admission_of(rc);
 }
 
 /* A line that is being checked. */
@@ -147,7 +145,35 @@ struct check {
     struct mr_buf *out;
     struct mr_error *err;
     bool changed;
+    bool is_full; /* what was changed was so because the guard is full */
 };
+
+/* `verdict` is that of OVER_LIMIT. */
+static enum guard_verdict over(const struct check *check, enum admission admission,
+                               enum guard_verdict verdict, const char *what, struct mr_slice name)
+{
+    bool is_tag = verdict == GUARD_OVER_TAG;
+    name.len = name.len > SHOWN_BYTES ? SHOWN_BYTES : name.len;
+    switch (admission) {
+        case ADMITTED:
+            return GUARD_PASSES;
+        case OVER_LIMIT:
+            (void)mr_error_set(check->err, MR_ELIMIT, "%s %.*s is new, over %s (%zu)", what,
+                               MR_SLICE_ARG(name), is_tag ? "tag.limit" : "name.limit",
+                               is_tag ? check->guard->tag_values_max : check->guard->names_max);
+            return verdict;
+        case OVER_FULL:
+            (void)mr_error_set(check->err, MR_ELIMIT,
+                               "%s %.*s is new, and the memory for names is full (%zu names of "
+                               "%d, %zu tags and measurements of %d)",
+                               what, MR_SLICE_ARG(name), check->guard->names.count, GUARD_NAMES_MAX,
+                               check->guard->groups.count, GUARD_GROUPS_MAX);
+            return GUARD_OVER_FULL;
+        default:
+            (void)mr_error_set(check->err, MR_ENOMEM, "out of memory");
+            return GUARD_NO_MEMORY;
+    }
+}
 
 static void keep(struct check *check, const char *begin, const char *end)
 {
@@ -156,57 +182,55 @@ static void keep(struct check *check, const char *begin, const char *end)
     }
 }
 
-/* Errors: as admit; with drop_tag the tag is left out of `out` instead. */
-static int check_tags(struct check *check, struct line_scan *scan, uint64_t measurement)
+/* With drop_tag a tag that isn't admitted is left out of `out` instead. */
+static enum guard_verdict check_tags(struct check *check, struct line_scan *scan,
+                                     uint64_t measurement)
 {
     struct series_guard *guard = check->guard;
     struct mr_slice key;
     struct mr_slice value;
     const char *begin = scan->at;
     for (; line_scan_tag(scan, &key, &value); begin = scan->at) {
-        uint64_t tag = hash(measurement, KIND_TAG, key);
-        int rc = guard->tag_values_max == 0
-                     ? 0
-                     : admit(guard, tag, hash(tag, KIND_TAG_VALUE, value), guard->tag_values_max);
-        if (rc == MR_ELIMIT && guard->drop_tag) {
+        uint64_t tag = hash(guard, measurement, KIND_TAG, key);
+        enum admission admission =
+            admit(guard, tag, hash(guard, tag, KIND_TAG_VALUE, value), guard->tag_values_max);
+        if (guard->drop_tag && (admission == OVER_LIMIT || admission == OVER_FULL)) {
             check->changed = true;
+            check->is_full = check->is_full || admission == OVER_FULL;
             continue;
         }
-        if (rc != 0) {
-            return over(check->err, rc, "the tag value", value, "tag.limit", guard->tag_values_max);
+        if (admission != ADMITTED) {
+            return over(check, admission, GUARD_OVER_TAG, "the tag value", value);
         }
         keep(check, begin, scan->at);
     }
-    return 0;
+    return GUARD_PASSES;
 }
 
-static int check_fields(struct check *check, struct line_scan *scan, uint64_t measurement)
+static enum guard_verdict check_fields(struct check *check, struct line_scan *scan,
+                                       uint64_t measurement)
 {
     struct series_guard *guard = check->guard;
     struct mr_slice name;
     enum line_type type;
     while (line_scan_field(scan, &name, &type)) {
-        int rc =
-            guard->names_max == 0
-                ? 0
-                : admit(guard, measurement, hash(measurement, KIND_FIELD, name), guard->names_max);
-        if (rc != 0) {
-            return over(check->err, rc, "the field", name, "name.limit", guard->names_max);
+        enum admission admission =
+            admit(guard, measurement, hash(guard, measurement, KIND_FIELD, name), guard->names_max);
+        if (admission != ADMITTED) {
+            return over(check, admission, GUARD_OVER_NAME, "the field", name);
         }
     }
-    return 0;
+    return GUARD_PASSES;
 }
 
-/* All measurements are one group, of the key `seed`. */
-static int check_measurement(struct check *check, struct mr_slice name, uint64_t measurement)
+/* All measurements are one group, of the key 0. */
+static enum guard_verdict check_measurement(struct check *check, struct mr_slice name,
+                                            uint64_t measurement)
 {
     struct series_guard *guard = check->guard;
-    int rc = guard->names_max == 0
-                 ? 0
-                 : admit(guard, hash(guard->seed, KIND_MEASUREMENT, mr_slice("", 0)), measurement,
-                         guard->names_max);
-    return rc == 0 ? 0
-                   : over(check->err, rc, "the measurement", name, "name.limit", guard->names_max);
+    uint64_t all = hash(guard, 0, KIND_MEASUREMENT, mr_slice("", 0));
+    return over(check, admit(guard, all, measurement, guard->names_max), GUARD_OVER_NAME,
+                "the measurement", name);
 }
 
 /* A series or a set of fields that has passed as a whole; what is over a limit never gets in. */
@@ -221,94 +245,98 @@ static void note_passed(struct series_guard *guard, uint64_t whole)
 }
 
 /* The measurement and the tags. */
-static int check_series(struct check *check, struct line_scan *scan, struct mr_slice name,
-                        uint64_t measurement)
+static enum guard_verdict check_series(struct check *check, struct line_scan *scan,
+                                       struct mr_slice name, uint64_t measurement)
 {
     struct line_scan ahead = *scan;
     struct mr_slice key;
     struct mr_slice value;
     uint64_t whole;
     bool changed = check->changed;
-    int rc;
+    enum guard_verdict verdict;
     while (line_scan_tag(&ahead, &key, &value)) {
     }
-    whole = hash(measurement, KIND_TAG, mr_slice(scan->at, (size_t)(ahead.at - scan->at)));
+    whole = hash(check->guard, measurement, KIND_TAG,
+                 mr_slice(scan->at, (size_t)(ahead.at - scan->at)));
     if (has_passed(check->guard, whole)) {
         keep(check, name.ptr, ahead.at);
         *scan = ahead;
-        return 0;
+        return GUARD_PASSES;
     }
-    rc = check_measurement(check, name, measurement);
-    if (rc != 0) {
-        return rc;
+    verdict = check_measurement(check, name, measurement);
+    if (verdict != GUARD_PASSES) {
+        return verdict;
     }
     check->changed = false;
     keep(check, name.ptr, name.ptr + name.len);
-    rc = check_tags(check, scan, measurement);
-    if (rc == 0 && !check->changed) {
+    verdict = check_tags(check, scan, measurement);
+    if (verdict == GUARD_PASSES && !check->changed) {
         note_passed(check->guard, whole);
     }
     check->changed = check->changed || changed;
-    return rc;
+    return verdict;
 }
 
-static int check_field_set(struct check *check, struct line_scan *scan, uint64_t measurement)
+static enum guard_verdict check_field_set(struct check *check, struct line_scan *scan,
+                                          uint64_t measurement)
 {
     struct line_scan ahead = *scan;
     struct mr_slice name;
     enum line_type type;
     uint64_t whole = measurement;
-    int rc;
+    enum guard_verdict verdict;
     while (line_scan_field(&ahead, &name, &type)) {
-        whole = hash(whole, KIND_FIELD, name);
+        whole = hash(check->guard, whole, KIND_FIELD, name);
     }
     if (has_passed(check->guard, whole)) {
         *scan = ahead;
-        return 0;
+        return GUARD_PASSES;
     }
-    rc = check_fields(check, scan, measurement);
-    if (rc == 0) {
+    verdict = check_fields(check, scan, measurement);
+    if (verdict == GUARD_PASSES) {
         note_passed(check->guard, whole);
     }
-    return rc;
+    return verdict;
 }
 
-static int check_line(struct check *check, struct line_scan *scan)
+/* The line of this measurement, behind which `scan` stands. */
+static enum guard_verdict check_line(struct check *check, struct line_scan *scan,
+                                     struct mr_slice name)
 {
-    struct mr_slice name;
-    const char *fields;
-    uint64_t measurement;
-    int rc;
-    line_scan_begin(scan, mr_slice(scan->at, (size_t)(scan->end - scan->at)), &name);
-    measurement = hash(check->guard->seed, KIND_MEASUREMENT, name);
-    rc = check_series(check, scan, name, measurement);
-    if (rc != 0) {
-        return rc;
+    uint64_t measurement = hash(check->guard, 0, KIND_MEASUREMENT, name);
+    enum guard_verdict verdict = check_series(check, scan, name, measurement);
+    const char *fields = scan->at;
+    if (verdict != GUARD_PASSES) {
+        return verdict;
     }
-    fields = scan->at;
-    rc = check_field_set(check, scan, measurement);
+    verdict = check_field_set(check, scan, measurement);
     (void)line_scan_end(scan);
     keep(check, fields, scan->at);
-    return rc;
+    return verdict;
 }
 
 enum guard_verdict series_guard_check(struct series_guard *guard, struct mr_slice lines,
                                       struct mr_buf *out, struct mr_error *err)
 {
-    struct check check = {guard, out, err, false};
-    struct line_scan scan = {lines.ptr, lines.ptr + lines.len, false};
+    struct check check = {.guard = guard, .out = out, .err = err};
+    struct line_scan scan;
+    struct mr_slice name;
     buf_clear(out);
     if (guard->tag_values_max == 0 && guard->names_max == 0) {
         return GUARD_PASSES;
     }
-    while (scan.at < scan.end) {
-        int rc = check_line(&check, &scan);
-        if (rc != 0) {
-            return rc == MR_ENOMEM ? GUARD_NO_MEMORY : GUARD_OVER;
+    line_scan_lines(&scan, lines);
+    while (line_scan_next(&scan, &name)) {
+        enum guard_verdict verdict = check_line(&check, &scan, name);
+        if (verdict != GUARD_PASSES) {
+            return verdict;
         }
     }
     if (!check.changed) {
         return GUARD_PASSES;
     }
-    return buf_check(out, err) == 0 ? GUARD_CHANGED : GUARD_NO_MEMORY;
+    if (buf_check(out, err) != 0) {
+        return GUARD_NO_MEMORY;
+    }
+    return check.is_full ? GUARD_CUT_FULL : GUARD_CUT_TAG;
 }

@@ -9,8 +9,9 @@
  *   name.limit   distinct measurements, and distinct field names of one measurement
  *
  * What has been let through once is let through always; what is new over a limit is not. It keeps a
- * hash of each, in bounded memory: with GUARD_NAMES_MAX of them everything new is over the limit.
- * A restart forgets all of it. Pure. */
+ * hash of each, in bounded memory: with GUARD_NAMES_MAX of them, or GUARD_GROUPS_MAX groups, it is
+ * full, and nothing new is let through at all. Names count as they are read: those before the one
+ * for which an event is refused have used up room. A restart forgets all of it. Pure. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +21,7 @@
 #include <millrace/slice.h>
 
 #include "kit/buf.h"
+#include "kit/siphash.h"
 
 enum {
     GUARD_NAMES_MAX = 1024 * 1024, /* of 8 bytes, in a table at most half full */
@@ -39,22 +41,24 @@ struct series_guard {
     size_t tag_values_max; /* 0: no limit */
     size_t names_max;      /* 0: no limit */
     bool drop_tag;         /* a tag over its limit is left out; else the event is refused */
-    uint64_t seed;
-    size_t measurements;
+    struct siphash_key key;
     struct guard_set groups; /* how many members each has */
     struct guard_set names;
     uint64_t passed[GUARD_PASSED]; /* what needs no second look: series, and sets of fields */
 };
 
 void series_guard_init(struct series_guard *guard, size_t tag_values_max, size_t names_max,
-                       bool drop_tag, uint64_t seed);
+                       bool drop_tag, struct siphash_key key);
 void series_guard_done(struct series_guard *guard);
 
 enum guard_verdict {
     GUARD_PASSES,
-    GUARD_CHANGED,  /* tags were left out: the lines are in `out` */
-    GUARD_OVER,     /* a limit is reached: `err` says which */
-    GUARD_NO_MEMORY /* says nothing of the lines; MR_ENOMEM in `err` */
+    GUARD_CUT_TAG,   /* tags over their limit were left out: the lines are in `out` */
+    GUARD_CUT_FULL,  /* the same, for one of them because the guard is full */
+    GUARD_OVER_TAG,  /* a tag value over tag.limit; `err` says which, also with the next two */
+    GUARD_OVER_NAME, /* a measurement or field over name.limit */
+    GUARD_OVER_FULL, /* new, and the guard is full */
+    GUARD_NO_MEMORY  /* says nothing of the lines; MR_ENOMEM in `err` */
 };
 
 /* `lines` as mapping_lines makes them. `out` is cleared first. */

@@ -270,15 +270,16 @@ static int job_refused(struct job *job, const struct sink_result *result)
 {
     struct job_tools *tools = job->tools;
     bool begun;
-    bool is_one;
+    bool is_same;
+    size_t sent_bytes = job->made_bytes;
     int rc;
     tell_refused(job, result);
-    salvage_learn(&tools->hints, result->refusal);
     job_unmake(job);
     rc = job_make(job);
     if (rc != 0) {
         return rc;
     }
+    (void)salvage_learn(&tools->hints, result->refusal, buf_slice(&tools->lines));
     if (job->unit_count == 0) { /* the clock was set back: all are over now */
         job_go_on(job);
         return 0;
@@ -287,8 +288,10 @@ static int job_refused(struct job *job, const struct sink_result *result)
     if (rc != 0 || !begun) {
         return rc;
     }
-    is_one = job->salvage.part_count == 1; /* nothing is suspected yet: the answer is about this */
-    if (is_one && salvage_refused(&job->salvage, result->refusal)) {
+    /* The answer is about the salvage's first part: nothing is suspected yet, and no 413 to another
+     * job has made the request smaller meanwhile. */
+    is_same = job->salvage.part_count == 1 && job->made_bytes == sent_bytes;
+    if (is_same && salvage_refused(&job->salvage, result->refusal)) {
         job_dead(job, result->refusal, result->reason);
     }
     if (result->refusal->kind == INFLUX_TOO_LARGE) {

@@ -300,7 +300,10 @@ static void unknown_flag(struct options *options, const struct place *place, con
             options_nearer(name, row->option->key, best);
         }
     }
-    if (options_is_name(mr_slice_of(name))) {
+    if (named_find(options, mr_slice(name, strcspn(name, "."))) != NULL) {
+        options_problemf(options, "%s: %s: unknown option; sections stand in a file only",
+                         place->origin, place->name);
+    } else if (options_is_name(mr_slice_of(name))) {
         options_problemf(options, "%s: %s: unknown option%s", place->origin, place->name,
                          options_hint("--", best, "", hint));
     } else {

@@ -82,7 +82,7 @@ bool named_begin(struct options *options, struct named *named, const char *name,
         if (section->line != 0 && strcmp(section->name, name) == 0) {
             options_problemf(options, "%s: %s: given before, in line %u", place->origin,
                              place->name, section->line);
-            return false;
+            break; /* what else is wrong with it is said too */
         }
     }
     if (named->sections->count == MR_SECTIONS_MAX) {

@@ -12,17 +12,15 @@
 #include <string.h>
 
 #include "kafka/worker_internal.h"
+#include "kit/hash.h"
 
 /* --- keys --- */
 
 static uint32_t hash_of(struct mr_delivery *delivery)
 {
-    const unsigned char *key = delivery->message->key;
-    uint32_t hash = 2166136261U; /* FNV-1a */
     if (delivery->retry.hash == 0) {
-        for (size_t i = 0; i < delivery->message->key_len; i++) {
-            hash = (hash ^ key[i]) * 16777619U;
-        }
+        uint32_t hash = hash_fnv1a(HASH_FNV1A_BASIS,
+                                   mr_slice(delivery->message->key, delivery->message->key_len));
         delivery->retry.hash = hash == 0 ? 1 : hash;
     }
     return delivery->retry.hash;

@@ -198,6 +198,22 @@ def test_a_device_that_invents_tag_values_is_stopped(worker, kafka, either, name
     assert 'millrace_influx_over_limit_total{limit="tag"} 200' in one.metrics()
 
 
+def test_a_tag_over_its_limit_can_be_left_out(worker, kafka, either, name):
+    """Nothing is dead: over the limit a point has no `device`. The same devices come again in a second
+    batch, and what lost its tag loses it again."""
+    either.create_database(name)
+    kafka.create_topic(name, partitions=1)
+    one = worker(kafka, name, either.uri, None, MILLRACE_INFLUX_TAG_LIMIT="10",
+                 MILLRACE_INFLUX_OVER_LIMIT="drop-tag", **either.settings(name))
+    for first in (1, 101):
+        produce(kafka, name, [event(n, {"n": n}, device=f"invented-{n % 100}")
+                              for n in range(first, first + 30)])
+        assert wait_settled(kafka, one, name, 0, first // 100 * 30 + 30) == []
+    assert either.numbers("n", "load", name) == [*range(1, 31), *range(101, 131)]
+    assert either.tag_values("device", "load", name) == {f"invented-{n}" for n in range(1, 11)}
+    assert 'millrace_influx_over_limit_total{limit="tag"} 40' in one.metrics()
+
+
 def test_a_time_far_ahead_is_dead(worker, kafka, either, name):
     either.create_database(name)
     kafka.create_topic(name, partitions=1)

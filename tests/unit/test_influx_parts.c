@@ -9,10 +9,12 @@
 
 #include <cmocka.h>
 
+#include "base/metrics.h"
 #include "base/options.h"
 #include "consumers/influx/gzip.h"
 #include "consumers/influx/influx_answer.h"
 #include "consumers/influx/influx_options.h"
+#include "consumers/influx/job.h"
 #include "kit/mem.h"
 #include "lib/heap.h"
 
@@ -113,6 +115,11 @@ static void only_influxdbs_own_refusals_are_about_the_points(void **state)
 {
     static const int away[] = {200, 301, 401, 403, 404, 429, 500, 503};
     static const char partial[] = "{\"error\":\"partial write: x dropped=1\"}";
+    static const char *const others[] = {
+        "{\"message\":\"Bad Request\"}", "{\"error\":\"gzip: invalid checksum\"}",
+        "{\"error\":\"timeout\"}", "{\"error\":\"no: partial write: x dropped=1\"}",
+        "{\"code\":\"invalid\",\"message\":\"unable to read data\"}"};
+    struct influx_refusal refusal;
     struct mr_buf words;
     (void)state;
     buf_init(&words, INFLUX_ANSWER_BYTES_MAX);
@@ -121,14 +128,31 @@ static void only_influxdbs_own_refusals_are_about_the_points(void **state)
     assert_int_equal(verdict(400, partial, false, &words), INFLUX_REFUSED);
     assert_true(mr_slice_is(buf_slice(&words), MR_SLICE("partial write: x dropped=1")));
     assert_int_equal(
-        verdict(422, "{\"code\":\"unprocessable entity\",\"message\":\"no\"}", false, &words),
+        verdict(422,
+                "{\"code\":\"unprocessable entity\",\"message\":\"failure writing points to "
+                "database: partial write: y\"}",
+                false, &words),
         INFLUX_REFUSED);
-    assert_true(mr_slice_is(buf_slice(&words), MR_SLICE("no")));
+    assert_true(mr_slice_is(buf_slice(&words),
+                            MR_SLICE("failure writing points to database: partial write: y")));
+    assert_int_equal(
+        verdict(400, "{\"code\":\"invalid\",\"message\":\"unable to parse 'm f=': missing\"}",
+                false, &words),
+        INFLUX_REFUSED);
     assert_int_equal(verdict(413, "<html>", false, &words), INFLUX_REFUSED);
     assert_int_equal(verdict(400, "<html>Bad Request</html>", false, &words), INFLUX_AWAY);
     assert_int_equal(verdict(400, "{\"error\":\"unexpected EOF\"}\n", false, &words), INFLUX_AWAY);
-    assert_int_equal(verdict(400, "{\"error\":\"one\\ntwo\\nthr", true, &words), INFLUX_REFUSED);
-    assert_true(mr_slice_is(buf_slice(&words), MR_SLICE("one\ntwo")));
+    assert_int_equal(
+        verdict(400, "{\"error\":\"partial write: one\\ntwo dropped=21\\nthr", true, &words),
+        INFLUX_REFUSED);
+    /* Where an answer was cut no count stands at its end. */
+    assert_true(mr_slice_is(buf_slice(&words), MR_SLICE("partial write: one\ntwo dropped=21\n")));
+    influx_refusal_read(400, buf_slice(&words), &refusal);
+    assert_int_equal(refusal.dropped, 0);
+    for (size_t i = 0; i < MR_COUNT_OF(others); i++) {
+        assert_int_equal(verdict(400, others[i], false, &words), INFLUX_AWAY);
+        assert_int_equal(verdict(422, others[i], false, &words), INFLUX_AWAY);
+    }
     for (size_t i = 0; i < MR_COUNT_OF(away); i++) {
         assert_int_equal(verdict(away[i], partial, false, &words), INFLUX_AWAY);
     }
@@ -271,6 +295,44 @@ static void the_servers_words_are_found(void **state)
     expect_words(large, expected);
 }
 
+/* After a 413 requests are half of that one; each stored one lets the next grow by a part, up to
+ * request.bytes again. */
+static void requests_are_smaller_after_a_413_and_grow_again(void **state)
+{
+    struct influx_options options = {.request_bytes_max = 1 << 20};
+    struct salvage_unit units[] = {{.len = 300000}, {.len = 300000}};
+    struct job_tools tools;
+    struct job *job;
+    size_t before;
+    unsigned stored = 0;
+    (void)state;
+    assert_int_equal(job_tools_init(&tools, &options, NULL), 0);
+    job = job_new(&tools, NULL);
+    assert_non_null(job);
+    assert_int_equal(tools.bytes_max, 1 << 20);
+    job->units = units;
+    job->unit_count = 1;
+    job_tools_too_large(&tools, job); /* alone it is dead, and says nothing of the others */
+    assert_int_equal(tools.bytes_max, 1 << 20);
+    job->unit_count = 2;
+    job_tools_too_large(&tools, job);
+    assert_int_equal(tools.bytes_max, 300000);
+    job->units = NULL;
+    job->unit_count = 0;
+    for (; tools.bytes_max < 1 << 20 && stored < 1000; stored++) {
+        before = tools.bytes_max;
+        job_stored(job);
+        assert_true(tools.bytes_max > before && tools.bytes_max <= before + before / 50);
+    }
+    assert_int_equal(tools.bytes_max, 1 << 20);
+    assert_in_range(stored, 50, 200);
+    job_stored(job);
+    assert_int_equal(tools.bytes_max, 1 << 20);
+    job_free(job);
+    job_tools_done(&tools);
+    metrics_reset();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +344,7 @@ int main(void)
         cmocka_unit_test(only_influxdbs_own_refusals_are_about_the_points),
         cmocka_unit_test(bad_options_are_named_and_secrets_are_not),
         cmocka_unit_test(the_servers_words_are_found),
+        cmocka_unit_test(requests_are_smaller_after_a_413_and_grow_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

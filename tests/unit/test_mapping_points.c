@@ -392,83 +392,16 @@ static void drogue_variables(void **state)
     end(&f);
 }
 
-static void expect_problems(const char *conf, char *const *variables, const char *wanted)
+/* Empty is as if it weren't given: so composed environments unset what they don't want. */
+static void an_empty_table_is_none(void **state)
 {
-    struct target target;
-    struct mapping_rules *rules = NULL;
-    struct options *options = options_new(&spec, &target);
-    struct mr_check check = {.options = options};
-    char *said;
-    options_read_bytes(options, "t.conf", mr_slice_of(conf));
-    if (variables != NULL) {
-        options_read_environment(options, variables);
-    }
-    assert_int_equal(mapping_rules_new(&target.mapping, &check, &rules), MR_ECONFIG);
-    assert_null(rules);
-    said = strndup(options_problems(options)->ptr, options_problems(options)->len);
-    assert_string_equal(said, wanted);
-    free(said);
-    options_free(options);
-}
-
-static void bad_rules_are_refused_with_their_place(void **state)
-{
-    char *variables[] = {(char[]){"INFLUXDB_TABLE=t"},     (char[]){"FIELD_A=$.a.*"},
-                         (char[]){"FIELD_B=$.b"},          (char[]){"FIELD_b=$.c"},
-                         (char[]){"TYPE_FIELD_B=decimal"}, (char[]){"TAG_X=$[0]"},
-                         (char[]){"TAG_TIME=$.id"},        NULL};
+    struct fixture f;
+    char *variables[] = {(char[]){"INFLUXDB_TABLE="}, (char[]){"FIELD_TEMP=$..t"},
+                         (char[]){"TYPE_FIELD_X=float"}, NULL};
     (void)state;
-    expect_problems(
-        "[measurement m]\nmatch = subject\nfield.a = $..a\nfield.b = $.b flaot\n"
-        "field.c = @.c\nfield.time = $.t\nfield.x\\ = $.x\ntime = $.t h\ntag.t = $.t float\n"
-        "each = $.a\nname = Upper\nfield.d = $.d float float\n",
-        NULL,
-        "t.conf:10: [measurement m] each: character 4 of the path: expected [*] at the end\n"
-        "t.conf:2: [measurement m] match: expected attribute:pattern, such as subject:temp/*; got "
-        "'subject'\n"
-        "t.conf:3: [measurement m] field.a: character 3 of the path: expected a name of letters, "
-        "digits and '_' (others as ['name'])\n"
-        "t.conf:4: [measurement m] field.b: 'flaot' is not expected here: after the source may "
-        "stand one of float, integer, unsigned, string, boolean, and 'required'\n"
-        "t.conf:5: [measurement m] field.c: '@' stands for an element of `each`, which is not "
-        "given\n"
-        "t.conf:6: [measurement m] field.time: InfluxDB keeps the name 'time' to itself\n"
-        "t.conf:7: [measurement m] field.x\\: a name that InfluxDB's line protocol can't carry (a "
-        "backslash before ',', '=', a blank, '\"' or the end, or a control character)\n"
-        "t.conf:8: [measurement m] time: 'h' is not expected here: after the source may stand one "
-        "of rfc3339, s, ms, us, ns, and 'optional'\n"
-        "t.conf:9: [measurement m] tag.t: 'float' is not expected here: after the source may stand "
-        "'required' only\n"
-        "t.conf:11: [measurement m] name: expected a path ($.a.b) or an attribute's name (small "
-        "letters and digits); got 'Upper'\n"
-        "t.conf:12: [measurement m] field.d: 'float' is not expected here: after the source may "
-        "stand one of float, integer, unsigned, string, boolean, and 'required'\n");
-    expect_problems(
-        "[measurement a]\n[measurement b]\nfield.x = $.x\ntag.x = $.y\n"
-        "[measurement c]\neach = $.r[*]\nfield.x = @.x\n"
-        "[measurement #d]\nfield.x = $.x\n",
-        NULL,
-        "t.conf:1: [measurement a]: expected at least one field\n"
-        "t.conf:2: [measurement b]: 'x' is a field and a tag, which InfluxDB can't "
-        "tell apart\n"
-        "t.conf:5: [measurement c]: all elements of `each` would be the same point: "
-        "take time, name or a tag from '@'\n"
-        "t.conf:8: [measurement #d]: a name that InfluxDB's line protocol can't "
-        "carry\n");
-    expect_problems(
-        "", variables,
-        "environment: FIELD_A: character 5 of the path: expected a name of letters, digits and "
-        "'_' (others as ['name'])\n"
-        "environment: TYPE_FIELD_B: expected none, float, integer, unsigned, string or boolean; "
-        "got 'decimal'\n"
-        "environment: TAG_X: expected an attribute ($.device) or a path into the data ($.data.x)\n"
-        "environment: TAG_TIME: InfluxDB keeps the name 'time' to itself\n");
-    variables[1] = (char[]){"OTHER=1"};
-    variables[4] = (char[]){"OTHER=1"};
-    variables[5] = NULL;
-    expect_problems("", variables, "environment: FIELD_b: the name 'b' is given twice\n");
-    variables[1] = NULL;
-    expect_problems("", variables, "[influx] table: given without a variable FIELD_name\n");
+    begin(&f, "", variables);
+    expect_event(&f, event_of("{\"t\":21}"), "climate/1,device=d\\ 1 t=21 5000000");
+    end(&f);
 }
 
 static const char heap_conf[] =
@@ -552,7 +485,7 @@ int main(void)
         cmocka_unit_test(times),
         cmocka_unit_test(each_element_is_a_point),
         cmocka_unit_test(drogue_variables),
-        cmocka_unit_test(bad_rules_are_refused_with_their_place),
+        cmocka_unit_test(an_empty_table_is_none),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(a_warm_mapping_allocates_nothing),
     };

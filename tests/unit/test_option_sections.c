@@ -131,7 +131,7 @@ static void all_that_is_wrong_is_said_at_once(void **state)
         "match = 2\n"
         "a secret = 1\n"
         "[route b]\n"
-        "[route a]\nmatch = 3\n"
+        "[route a]\nmatch = 3\nqos = 4\n"
         "[test]\nroute = 1\n");
     assert_problems(
         "t.conf:1: [rout x]: unknown section; did you mean [route x]?\n"
@@ -145,9 +145,22 @@ static void all_that_is_wrong_is_said_at_once(void **state)
         "t.conf:12: what stands before '=' is not a key (not shown: it may be a "
         "secret)\n"
         "t.conf:14: [route a]: given before, in line 4\n"
-        "t.conf:17: [test] route: unknown option\n");
-    assert_int_equal(target.routes.count, 2);
+        "t.conf:16: [route a] qos: expected a whole number, between 0 and 2; got '4'\n"
+        "t.conf:18: [test] route: unknown option\n");
+    assert_int_equal(target.routes.count, 3);
     assert_int_equal(target.routes.at[0].count, 1);
+}
+
+static void sections_stand_in_a_file_only(void **state)
+{
+    (void)state;
+    options_read_flag(options, "route.a.match", "1");
+    options_read_flag(options, "route", "1");
+    options_read_flag(options, "router.a", "1");
+    assert_problems(
+        "command line: --route.a.match: unknown option; sections stand in a file only\n"
+        "command line: --route: unknown option; sections stand in a file only\n"
+        "command line: --router.a: unknown option\n");
 }
 
 static void a_check_names_the_place(void **state)
@@ -268,6 +281,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(sections_are_kept_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(all_that_is_wrong_is_said_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sections_stand_in_a_file_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_check_names_the_place, set_up, tear_down),
         cmocka_unit_test_setup_teardown(variables_of_the_keys_make_a_section_without_a_name, set_up,
                                         tear_down),

@@ -27,7 +27,10 @@ struct run {
     int shards;  /* that the points spread over; conflicts are counted in the first that has one */
     size_t body_max; /* 0: no limit */
     size_t count;
+    size_t points; /* that the units write; 0: each its own */
     enum illness ills[UNITS_MAX];
+    size_t point_of[UNITS_MAX];
+    size_t winners[UNITS_MAX]; /* of points: who was stored last */
     bool stored[UNITS_MAX];
     enum fate fates[UNITS_MAX];
     struct salvage_unit units[UNITS_MAX];
@@ -65,7 +68,7 @@ static size_t age_of(size_t unit)
 
 static int shard_of(size_t unit)
 {
-    return (int)(age_of(unit) * (size_t)run.shards / UNITS_MAX);
+    return (int)(age_of(run.point_of[unit]) * (size_t)run.shards / UNITS_MAX);
 }
 
 static void add_lines(size_t unit, enum illness ill)
@@ -73,10 +76,13 @@ static void add_lines(size_t unit, enum illness ill)
     static const char *const fields[] = {"temp=21.5,ok=true", "ok=false,temp=\"warm\"",
                                          "temp=1,ok=\"\\\"yes, dropped=9\"", "temp=3", "temp="};
     size_t begin = run.text.len;
-    int64_t ns = (ill == LATE ? OLDEST_NS - DAY_NS : NOW_NS) - (int64_t)age_of(unit);
+    const char *some = run.points > 0 && unit % 2 == 0 ? "temp=21.5" : fields[ill];
+    size_t point = run.points == 0 ? unit : next_random() % run.points;
+    int64_t ns = (ill == LATE ? OLDEST_NS - DAY_NS : NOW_NS) - (int64_t)age_of(point);
     run.ills[unit] = ill;
-    (void)buf_addf(&run.text, "climate,device=d\\ %u %s %lld\n", (unsigned)(unit % 7), fields[ill],
-                   (long long)ns);
+    run.point_of[unit] = point;
+    (void)buf_addf(&run.text, "climate,device=d\\ %u %s %lld\n", (unsigned)(point % 7),
+                   ill == WELL ? some : fields[ill], (long long)ns);
     run.units[unit] = (struct salvage_unit){(uint32_t)begin, (uint32_t)(run.text.len - begin), 1,
                                             SALVAGE_UNKNOWN};
 }
@@ -181,7 +187,10 @@ static int serve(const uint32_t *part, size_t count)
         return refuse_unparsable(part, count, counts[UNPARSABLE]);
     }
     for (size_t i = 0; i < count; i++) {
-        run.stored[part[i]] = run.stored[part[i]] || run.ills[part[i]] == WELL;
+        if (run.ills[part[i]] == WELL) {
+            run.stored[part[i]] = true;
+            run.winners[run.point_of[part[i]]] = part[i];
+        }
     }
     status = refuse_conflicts(part, count);
     if (status != 0) {
@@ -235,13 +244,23 @@ static int salvage_all(struct salvage_hints *hints)
     return 0;
 }
 
-/* Every good one is stored, every bad one proven. */
+/* Every good one is stored, every bad one proven, and of one point the last good one was stored
+ * last. */
 static void expect_right(void)
 {
+    static size_t last[UNITS_MAX];
+    for (size_t i = 0; i < run.count; i++) {
+        if (run.ills[i] == WELL) {
+            last[run.point_of[i]] = i;
+        }
+    }
     for (size_t i = 0; i < run.count; i++) {
         bool is_well = run.ills[i] == WELL;
         assert_int_equal(run.fates[i], is_well ? FATE_GOOD : FATE_DEAD);
         assert_int_equal(run.stored[i], is_well);
+        if (is_well) {
+            assert_int_equal(run.winners[run.point_of[i]], last[run.point_of[i]]);
+        }
     }
 }
 
@@ -354,8 +373,14 @@ static void any_set_of_bad_ones_is_right_and_bounded(void **state)
         random_state = seed;
         run.shards = 1 + (int)(next_random() % 3);
         run.body_max = next_random() % 4 == 0 ? 300 : 0;
+        run.points = next_random() % 3 == 0 ? 1 + next_random() % count : 0;
         if (round % 50 == 0) {
             memset(hints, 0, sizeof *hints);
+        }
+        if (next_random() % 3 == 0) { /* good lines are suspected, but not all */
+            field_types_told(&hints->types,
+                             field_types_key(&hints->types, MR_SLICE("climate"), MR_SLICE("ok")),
+                             LINE_TYPE_STRING);
         }
         for (size_t i = 0; i < count; i++) {
             bool is_bad = next_random() % 100 < percent;
@@ -434,7 +459,8 @@ static void a_belief_that_is_wrong_is_given_up(void **state)
     struct salvage_hints *hints = new_hints();
     (void)state;
     begin(1, 300);
-    field_types_told(&hints->types, field_types_key(MR_SLICE("climate"), MR_SLICE("temp")),
+    field_types_told(&hints->types,
+                     field_types_key(&hints->types, MR_SLICE("climate"), MR_SLICE("temp")),
                      LINE_TYPE_STRING);
     for (size_t i = 0; i < 300; i++) {
         add_lines(i, WELL);
@@ -481,27 +507,33 @@ static void a_unit_of_two_lines_is_dead_with_one_of_them(void **state)
     free(hints);
 }
 
-/* dropped= in a name, or a quote in a string, proves nothing. */
-static void words_of_devices_are_no_proof(void **state)
+/* Answers count lines: as many as there are units prove nothing, as many as there are lines do. */
+static void dropped_lines_are_not_units(void **state)
 {
-    struct influx_refusal refusal;
+    static const char text[] = "a f=1 5\na f=2 6\na f=\"x\" 7\na f=\"y\" 8\n";
+    static const char *const words[] = {
+        "partial write: field type conflict: input field \"f\" on measurement \"a\" is type "
+        "string, "
+        "already exists as type float",
+        "partial write: points beyond retention policy"};
+    static const struct salvage_unit units[] = {{0, 16, 2, SALVAGE_UNKNOWN},
+                                                {16, 20, 2, SALVAGE_UNKNOWN}};
     (void)state;
-    influx_refusal_read(400,
-                        MR_SLICE("partial write: field type conflict: input field \"a dropped=4\" "
-                                 "on measurement \"m dropped=5\" is type string, already exists as "
-                                 "type float dropped=1"),
-                        &refusal);
-    assert_int_equal(refusal.kind, INFLUX_CONFLICT);
-    assert_int_equal(refusal.dropped, 1);
-    assert_true(mr_slice_is(refusal.field, MR_SLICE("a dropped=4")));
-    assert_true(mr_slice_is(refusal.measurement, MR_SLICE("m dropped=5")));
-    assert_int_equal(refusal.has, LINE_TYPE_FLOAT);
-    influx_refusal_read(400, MR_SLICE("unable to parse 'm f=\" dropped=3': bad dropped=3"),
-                        &refusal);
-    assert_int_equal(refusal.kind, INFLUX_UNPARSABLE);
-    assert_int_equal(refusal.dropped, 0);
-    influx_refusal_read(413, MR_SLICE("x dropped=1"), &refusal);
-    assert_int_equal(refusal.dropped, 0);
+    for (size_t i = 0; i < 2 * MR_COUNT_OF(words); i++) {
+        bool is_all = i % 2 == 1;
+        struct salvage_hints *hints = new_hints();
+        struct salvage salvage;
+        struct influx_refusal refusal;
+        (void)snprintf(run.words, sizeof run.words, "%s dropped=%d", words[i / 2], is_all ? 4 : 2);
+        influx_refusal_read(400, mr_slice_of(run.words), &refusal);
+        assert_int_equal(refusal.dropped, is_all ? 4 : 2);
+        hints->now_ns = NOW_NS;
+        assert_int_equal(salvage_begin(&salvage, hints, mr_slice(text, sizeof text - 1), units, 2),
+                         0);
+        assert_int_equal(salvage_refused(&salvage, &refusal), is_all);
+        salvage_done(&salvage);
+        free(hints);
+    }
 }
 
 static void every_allocation_may_fail(void **state)
@@ -552,7 +584,7 @@ int main(void)
         cmocka_unit_test(an_oversized_line_is_found_by_bytes),
         cmocka_unit_test(a_belief_that_is_wrong_is_given_up),
         cmocka_unit_test(a_unit_of_two_lines_is_dead_with_one_of_them),
-        cmocka_unit_test(words_of_devices_are_no_proof),
+        cmocka_unit_test(dropped_lines_are_not_units),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);

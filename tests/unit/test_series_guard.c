@@ -13,6 +13,8 @@
 #include "consumers/influx/series_guard.h"
 #include "lib/heap.h"
 
+#define KEY ((struct siphash_key){0x0706050403020100, 0x0f0e0d0c0b0a0908})
+
 static struct series_guard guard;
 static struct mr_buf out;
 static struct mr_error err;
@@ -100,12 +102,57 @@ static void what_is_no_line_is_read_to_its_end(void **state)
 
 static void escapes_do_not_change_a_hash(void **state)
 {
+    static const struct field_types types = {.key = {1, 2}};
     (void)state;
-    assert_int_equal(line_hash(1, MR_SLICE("a\\ b\\,c\\=d\\x")),
-                     line_hash(1, MR_SLICE("a b,c=d\\x")));
-    assert_int_not_equal(line_hash(1, MR_SLICE("a")), line_hash(2, MR_SLICE("a")));
-    assert_int_not_equal(field_types_key(MR_SLICE("a"), MR_SLICE("b")),
-                         field_types_key(MR_SLICE("b"), MR_SLICE("a")));
+    assert_int_equal(line_hash(KEY, 1, MR_SLICE("a\\ b\\,c\\=d\\x")),
+                     line_hash(KEY, 1, MR_SLICE("a b,c=d\\x")));
+    assert_int_not_equal(line_hash(KEY, 1, MR_SLICE("a")), line_hash(KEY, 2, MR_SLICE("a")));
+    assert_int_not_equal(field_types_key(&types, MR_SLICE("a"), MR_SLICE("b")),
+                         field_types_key(&types, MR_SLICE("b"), MR_SLICE("a")));
+}
+
+/* Expected values: OpenSSL 3's SIPHASH with c-rounds 1 and d-rounds 3, of the bytes 0, 1, 2, ... */
+static void names_are_hashed_with_siphash(void **state)
+{
+    static const char name[] = "\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\x15\x16";
+    static const struct {
+        size_t len;
+        uint64_t hash;
+    } cases[] = {
+        {0, 0x369095118d299a8e},  {3, 0x70c118c1f94dc352}, {5, 0x306f760c1229ffa7},
+        {6, 0x605aa111c0f95d34},  {7, 0xd320d86d2a519956}, {8, 0xcc4fdd1a7d908b66},
+        {15, 0x525a0e7fdae6c123},
+    };
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        assert_int_equal(line_hash(KEY, 0x0706050403020100, mr_slice(name, cases[i].len)),
+                         cases[i].hash);
+    }
+}
+
+/* Blocks that took each other's difference back, whatever the seed was, in a hash that multiplies
+ * and shifts. */
+static void names_cannot_be_made_to_collide(void **state)
+{
+    enum { BLOCKS = 6, BLOCK = 16 };
+    uint64_t hashes[1 << BLOCKS];
+    (void)state;
+    for (unsigned n = 0; n < MR_COUNT_OF(hashes); n++) {
+        char name[BLOCKS * BLOCK];
+        for (size_t i = 0; i < BLOCKS; i++) {
+            char *block = name + i * BLOCK;
+            memcpy(block, "abcdefg0ijklano0", BLOCK);
+            if ((n >> i & 1) != 0) {
+                block[7] ^= 0x40;
+                block[15] ^= 0x40;
+                block[12] ^= 0x02;
+            }
+        }
+        hashes[n] = line_hash(KEY, 1, mr_slice(name, sizeof name));
+        for (unsigned i = 0; i < n; i++) {
+            assert_int_not_equal(hashes[i], hashes[n]);
+        }
+    }
 }
 
 static void the_server_is_believed_before_the_majority(void **state)
@@ -138,40 +185,53 @@ static void what_was_let_through_is_let_through_always(void **state)
 {
     char line[100];
     (void)state;
-    series_guard_init(&guard, 1000, 0, false, 1);
+    series_guard_init(&guard, 1000, 0, false, KEY);
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 1000; i++) {
             (void)snprintf(line, sizeof line, "m,application=a,device=d%d f=1 7", i);
             assert_int_equal(check(line), GUARD_PASSES);
         }
-        assert_int_equal(check("m,application=a,device=new f=1 7"), GUARD_OVER);
+        assert_int_equal(check("m,application=a,device=new f=1 7"), GUARD_OVER_TAG);
         assert_string_equal(err.text, "the tag value new is new, over tag.limit (1000)");
     }
     assert_int_equal(check("other,application=a,device=new f=1 7"), GUARD_PASSES);
 }
 
+static void becomes(const char *lines, const char *wanted)
+{
+    assert_int_equal(check(lines), GUARD_CUT_TAG);
+    assert_int_equal(out.len, strlen(wanted));
+    assert_memory_equal(out.ptr, wanted, out.len);
+}
+
 static void a_tag_over_its_limit_is_left_out(void **state)
 {
     (void)state;
-    series_guard_init(&guard, 1, 0, true, 1);
+    series_guard_init(&guard, 1, 0, true, KEY);
     assert_int_equal(check("m,a=1,d=1 f=\"x\ny\" 7"), GUARD_PASSES);
-    assert_int_equal(check("m,a=1,d=2 f=\"x\ny\" 7\nm,a=2,d=1 g=1 8"), GUARD_CHANGED);
-    assert_int_equal(out.len, strlen("m,a=1 f=\"x\ny\" 7\nm,d=1 g=1 8"));
-    assert_memory_equal(out.ptr, "m,a=1 f=\"x\ny\" 7\nm,d=1 g=1 8", out.len);
+    for (int round = 0; round < 2; round++) { /* what lost a tag has not passed as a whole */
+        becomes("m,a=1,d=2 f=\"x\ny\" 7\nm,a=2,d=1 g=1 8", "m,a=1 f=\"x\ny\" 7\nm,d=1 g=1 8");
+        becomes("m,a=3,d=3 f=1 7", "m f=1 7");
+    }
+    /* One line changes the event, before or behind others that don't: also those that the guard
+     * looks at for the first time. */
+    becomes("m,d=2 f=1 7\nm,d=1 f=2 8", "m f=1 7\nm,d=1 f=2 8");
+    becomes("m,d=2 f=1 7\nn,d=1 f=2 8", "m f=1 7\nn,d=1 f=2 8");
+    becomes("m,d=1 f=1 7\nm,d=2 f=2 8", "m,d=1 f=1 7\nm f=2 8");
 }
 
 static void names_are_counted(void **state)
 {
     (void)state;
-    series_guard_init(&guard, 0, 2, true, 1);
+    series_guard_init(&guard, 0, 2, true, KEY);
     assert_int_equal(check("m,a=1 f=1,g=1 7"), GUARD_PASSES);
-    assert_int_equal(check("m,a=1 f=1,h=1 7"), GUARD_OVER);
+    assert_int_equal(check("m,a=1 f=1,h=1 7"), GUARD_OVER_NAME);
     assert_string_equal(err.text, "the field h is new, over name.limit (2)");
     assert_int_equal(check("n h=1,g=1 7"), GUARD_PASSES);
-    assert_int_equal(check("o h=1 7"), GUARD_OVER);
+    assert_int_equal(check("o h=1 7"), GUARD_OVER_NAME);
     assert_string_equal(err.text, "the measurement o is new, over name.limit (2)");
     series_guard_done(&guard);
-    series_guard_init(&guard, 0, 0, true, 1);
+    series_guard_init(&guard, 0, 0, true, KEY);
     assert_int_equal(check("o h=1 7"), GUARD_PASSES);
     assert_int_equal(guard.names.count, 0);
 }
@@ -181,15 +241,47 @@ static void memory_is_bounded(void **state)
     char line[100];
     unsigned over = 0;
     (void)state;
-    series_guard_init(&guard, 1000000, 1000000, false, 1);
+    series_guard_init(&guard, 1000000, 1000000, false, KEY);
     for (unsigned i = 0; i < GUARD_NAMES_MAX + 1000; i++) {
         (void)snprintf(line, sizeof line, "m%u,d=%u f=1 7", i % 7, i);
-        over += check(line) == GUARD_OVER;
+        over += check(line) == GUARD_OVER_FULL;
     }
     assert_in_range(over, 1000, 1100);
     assert_int_equal(guard.names.count, GUARD_NAMES_MAX);
     assert_true(guard.names.size <= 4 * (size_t)GUARD_NAMES_MAX);
     assert_int_equal(check("m0,d=0 f=1 7"), GUARD_PASSES);
+    assert_int_equal(check("m0,d=0 tag.limit=1 7"), GUARD_OVER_FULL);
+    assert_non_null(strstr(err.text,
+                           "the field tag.limit is new, and the memory for names is "
+                           "full (1048576 names of 1048576"));
+    guard.drop_tag = true;
+    assert_int_equal(check("m0,d=new f=1 7"), GUARD_CUT_FULL);
+    assert_int_equal(out.len, strlen("m0 f=1 7"));
+}
+
+/* Each measurement is a group for the values of its tag: that table is full first. */
+static void groups_are_bounded(void **state)
+{
+    char line[100];
+    unsigned over = 0;
+    (void)state;
+    series_guard_init(&guard, 10, 0, false, KEY);
+    for (unsigned i = 0; i < GUARD_GROUPS_MAX + 10; i++) {
+        (void)snprintf(line, sizeof line, "m%u,d=1 f=1 7", i);
+        over += check(line) == GUARD_OVER_FULL;
+    }
+    assert_int_equal(over, 10);
+    assert_non_null(strstr(err.text, "65536 tags and measurements of 65536"));
+}
+
+/* The device says what a name is; that doesn't choose the verdict. */
+static void a_name_is_no_verdict(void **state)
+{
+    (void)state;
+    series_guard_init(&guard, 1, 1, false, KEY);
+    assert_int_equal(check("m,d=1 f=1 7"), GUARD_PASSES);
+    assert_int_equal(check("m,d=1 tag.limit=1 7"), GUARD_OVER_NAME);
+    assert_int_equal(check("m,d=name.limit f=1 7"), GUARD_OVER_TAG);
 }
 
 static void every_allocation_may_fail(void **state)
@@ -199,7 +291,7 @@ static void every_allocation_may_fail(void **state)
         char line[100];
         unsigned failed = 0;
         heap_fail_at(n);
-        series_guard_init(&guard, 500, 500, true, 1);
+        series_guard_init(&guard, 500, 500, true, KEY);
         for (int i = 0; i < 600; i++) {
             (void)snprintf(line, sizeof line, "m,d=%d f=1 7", i);
             switch (check(line)) {
@@ -207,7 +299,9 @@ static void every_allocation_may_fail(void **state)
                     failed++;
                     assert_int_equal(err.code, MR_ENOMEM);
                     break;
-                case GUARD_OVER:
+                case GUARD_OVER_TAG:
+                case GUARD_OVER_NAME:
+                case GUARD_OVER_FULL:
                     fail();
                     break;
                 default:
@@ -232,12 +326,16 @@ int main(void)
         cmocka_unit_test(the_parts_of_a_line_are_told_apart),
         cmocka_unit_test(what_is_no_line_is_read_to_its_end),
         cmocka_unit_test(escapes_do_not_change_a_hash),
+        cmocka_unit_test(names_are_hashed_with_siphash),
+        cmocka_unit_test(names_cannot_be_made_to_collide),
         cmocka_unit_test(the_server_is_believed_before_the_majority),
         cmocka_unit_test_setup_teardown(what_was_let_through_is_let_through_always, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_tag_over_its_limit_is_left_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_are_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(memory_is_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(groups_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_name_is_no_verdict, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_allocation_may_fail, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,6 +120,10 @@ class Influx:
         rows = self.rows(f'SELECT "{field}" FROM "{measurement}"', database)
         return [row[field] for row in rows]
 
+    def tag_values(self, tag, measurement, database):
+        rows = self.rows(f'SHOW TAG VALUES FROM "{measurement}" WITH KEY = "{tag}"', database)
+        return {row["value"] for row in rows}
+
     def count(self, field, measurement, database):
         rows = self.rows(f'SELECT count("{field}") FROM "{measurement}"', database)
         return rows[0]["count"] if rows else 0
@@ -202,13 +206,20 @@ class Influx2:
 
     def values(self, field, measurement, bucket):
         """All values of a field as text, in no order."""
+        return self._column("_value", bucket, f'r._measurement == "{measurement}" and '
+                            f'r._field == "{field}"')
+
+    def tag_values(self, tag, measurement, bucket):
+        return set(self._column(tag, bucket, f'r._measurement == "{measurement}" and '
+                                f'exists r.{tag}'))
+
+    def _column(self, column, bucket, condition):
         flux = (f'from(bucket: "{bucket}") |> range(start: 0, stop: 2100-01-01T00:00:00Z) '
-                f'|> filter(fn: (r) => r._measurement == "{measurement}" and r._field == "{field}") '
-                '|> keep(columns: ["_value"])')
+                f'|> filter(fn: (r) => {condition}) |> keep(columns: ["{column}"])')
         with self._open("POST", f"/api/v2/query?org={self.ORG}", flux.encode(), {
                 "Content-Type": "application/vnd.flux", "Accept": "application/csv"}) as answer:
             rows = csv.reader(io.StringIO(answer.read().decode()))
-        return [row[-1] for row in rows if row and row[-1] != "_value"]
+        return [row[-1] for row in rows if row and row[-1] != column]
 
     def numbers(self, field, measurement, bucket):
         return sorted(int(float(value)) for value in self.values(field, measurement, bucket))

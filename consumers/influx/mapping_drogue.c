@@ -7,12 +7,15 @@
 
 #include "consumers/influx/line_protocol.h"
 #include "consumers/influx/mapping_rules_internal.h"
+#include "event/check.h"
 #include "kit/ascii.h"
 #include "kit/mem.h"
 
 enum { NAME_BYTES = 256, TYPE_SHOWN = 40 };
 
-/* "field." and the rest; false: another key. */
+#define EXPECTED_SOURCE "expected an attribute ($.device) or a path into the data ($.data.x)"
+
+/* The key without the prefix, behind it; false: another key. */
 static bool has_prefix(const char *key, const char *prefix, const char **ret_rest)
 {
     size_t len = strlen(prefix);
@@ -44,11 +47,13 @@ static bool read_type(struct rule_builder *builder, const char *text, enum rule_
     return false;
 }
 
-static const struct mr_setting *find_type(const struct mr_section *section, const char *name)
+/* The setting of this prefix and name; NULL: there is none. */
+static const struct mr_setting *find_setting(const struct mr_section *section, const char *prefix,
+                                             const char *name)
 {
     for (size_t i = 0; i < section->count; i++) {
         const char *rest;
-        if (has_prefix(section->settings[i].key, "type.", &rest) && strcmp(rest, name) == 0) {
+        if (has_prefix(section->settings[i].key, prefix, &rest) && strcmp(rest, name) == 0) {
             return &section->settings[i];
         }
     }
@@ -92,7 +97,7 @@ static void take_field(struct rule_builder *builder, const struct mr_section *se
                        const char *name)
 {
     const struct mr_setting *field = builder->setting;
-    const struct mr_setting *type = find_type(section, name);
+    const struct mr_setting *type = find_setting(section, "type.", name);
     struct rule_value value = {0};
     struct json_path path;
     bool is_right = read_path(builder, &path) && rule_take_path(builder, &path, &value.source);
@@ -121,8 +126,15 @@ static bool take_attribute_path(struct rule_builder *builder, const struct json_
     struct mr_slice name = json_path_name(path, &path->steps[0]);
     const char *own = memmem(path->text.ptr, path->text.len, name.ptr, name.len);
     if (path->count > 1 || own == NULL) {
+        rule_problem(builder, EXPECTED_SOURCE);
+        return false;
+    }
+    if (!check_name(name)) {
         rule_problem(builder,
-                     "expected an attribute ($.device) or a path into the data ($.data.x)");
+                     EXPECTED_SOURCE
+                     "; got '%.*s', and the names of CloudEvents' "
+                     "attributes are small letters and digits",
+                     RULE_WORD_ARG(name));
         return false;
     }
     return rule_take_attribute(builder, mr_slice(own, name.len), ret_source);
@@ -137,8 +149,11 @@ static void take_tag(struct rule_builder *builder, const char *name)
         return;
     }
     if (path.count == 0 || path.steps[0].kind != JSON_STEP_NAME) {
-        rule_problem(builder,
-                     "expected an attribute ($.device) or a path into the data ($.data.x)");
+        rule_problem(builder, EXPECTED_SOURCE);
+        return;
+    }
+    if (path.count == 1 && mr_slice_is(json_path_name(&path, &path.steps[0]), MR_SLICE("data"))) {
+        rule_problem(builder, EXPECTED_SOURCE "; got the data as a whole");
         return;
     }
     if (mr_slice_is(json_path_name(&path, &path.steps[0]), MR_SLICE("data"))) {
@@ -156,11 +171,16 @@ static void take_variables(struct rule_builder *builder, const struct mr_section
 {
     for (size_t i = 0; i < section->count; i++) {
         const char *name;
+        size_t problems = builder->check->count;
         builder->setting = &section->settings[i];
         if (has_prefix(builder->setting->key, "field.", &name)) {
             take_field(builder, section, name);
+            builder->has_bad_field |= builder->check->count > problems;
         } else if (has_prefix(builder->setting->key, "tag.", &name)) {
             take_tag(builder, name);
+        } else if (has_prefix(builder->setting->key, "type.", &name) &&
+                   find_setting(section, "field.", name) == NULL) {
+            rule_problem(builder, "there is no variable FIELD_%s", name);
         }
     }
 }
@@ -168,7 +188,6 @@ static void take_variables(struct rule_builder *builder, const struct mr_section
 void rule_of_table(struct rule_builder *builder, const struct mapping_options *options,
                    const struct mr_section *section)
 {
-    const struct mr_setting header = {.place = (char[]){"[influx] table"}};
     struct rule *rule = builder->rule;
     struct mr_slice table = mr_slice_of(options->table);
     struct mr_buf clean;
@@ -179,21 +198,17 @@ void rule_of_table(struct rule_builder *builder, const struct mapping_options *o
     if (section != NULL) {
         take_variables(builder, section);
     }
-    builder->setting = &header;
+    builder->setting = NULL;
     buf_init(&clean, 2 * table.len + 2);
-    if (table.len == 0 || line_clean(LINE_MEASUREMENT, table, &clean) != 0 ||
+    if (line_clean(LINE_MEASUREMENT, table, &clean) != 0 ||
         !mr_slice_is(buf_slice(&clean), table)) {
         builder->is_out_of_memory |= clean.failed == MR_ENOMEM;
         rule_problem(builder, "a name that InfluxDB can't take");
     }
     buf_clear(&clean);
-    (void)line_write_name(LINE_MEASUREMENT, table.len == 0 ? MR_SLICE("_") : table, &clean);
+    (void)line_write_name(LINE_MEASUREMENT, table, &clean);
     builder->is_out_of_memory |= buf_add_char(&clean, '\0') == MR_ENOMEM;
     rule->measurement = clean.failed != 0 ? NULL : buf_take(&clean, &len);
     buf_done(&clean);
-    if (builder->check->count == 0 && rule->fields.count == 0) {
-        rule_problem(builder, "given without a variable FIELD_name");
-        return;
-    }
-    rule_check(builder, header.place);
+    rule_check(builder);
 }
