@@ -11,7 +11,8 @@
  *     dead_topic.c   reads the topic: marks first, then the letters that none is for
  *     dead_send.c    writes: records to their origin, and marks
  *     dead_tally.c   counts by texts, as a table or as JSON
- *     dead_letter.c, dead_filter.c   pure: what a record says, and whether it is meant */
+ *     dead_letter.c, dead_mark.c   pure: what a record says
+ *     dead_filter.c  pure: whether it is meant */
 
 #include "cli/dead_filter.h"
 #include "kafka/kafka_conf.h"

@@ -8,14 +8,11 @@
 #include "event/percent.h"
 #include "event/timestamp.h"
 
-#define SETTLED DEAD_PREFIX "settled"
-#define LETTER  DEAD_PREFIX "letter"
 #define REPLAYS DEAD_PREFIX "replays"
 
 enum { NS_PER_MS = 1000000, DECIMAL = 10 };
 
-/* The last one counts, as for whoever reads an event. */
-static struct mr_slice find(const struct kafka_record *record, const char *name)
+struct mr_slice dead_header(const struct kafka_record *record, const char *name)
 {
     struct mr_slice value = {NULL, 0};
     for (size_t i = 0; i < record->header_count; i++) {
@@ -45,12 +42,12 @@ static int64_t number_of(struct mr_slice text)
 
 static int64_t find_number(const struct kafka_record *record, const char *name)
 {
-    return number_of(find(record, name));
+    return number_of(dead_header(record, name));
 }
 
 static int64_t find_replays(const struct kafka_record *record)
 {
-    struct mr_slice text = find(record, REPLAYS);
+    struct mr_slice text = dead_header(record, REPLAYS);
     int64_t replays = text.ptr == NULL ? 0 : number_of(text);
     return replays < 0 ? INT64_MAX : replays;
 }
@@ -68,14 +65,14 @@ enum dead_kind dead_view_read(const struct kafka_record *record, int64_t record_
                               struct dead_view *ret_view)
 {
     struct dead_view view = {
-        .reason = find(record, DEAD_PREFIX "reason"),
-        .text = find(record, DEAD_PREFIX "text"),
-        .topic = find(record, DEAD_PREFIX "topic"),
-        .group = find(record, DEAD_PREFIX "group"),
-        .server = find(record, DEAD_PREFIX "server"),
-        .first = find(record, DEAD_PREFIX "first"),
-        .last = find(record, DEAD_PREFIX "last"),
-        .sha256 = find(record, DEAD_PREFIX "sha256"),
+        .reason = dead_header(record, DEAD_PREFIX "reason"),
+        .text = dead_header(record, DEAD_PREFIX "text"),
+        .topic = dead_header(record, DEAD_PREFIX "topic"),
+        .group = dead_header(record, DEAD_PREFIX "group"),
+        .server = dead_header(record, DEAD_PREFIX "server"),
+        .first = dead_header(record, DEAD_PREFIX "first"),
+        .last = dead_header(record, DEAD_PREFIX "last"),
+        .sha256 = dead_header(record, DEAD_PREFIX "sha256"),
         .partition = find_number(record, DEAD_PREFIX "partition"),
         .offset = find_number(record, DEAD_PREFIX "offset"),
         .timestamp_ms = find_number(record, DEAD_PREFIX "timestamp"),
@@ -84,12 +81,12 @@ enum dead_kind dead_view_read(const struct kafka_record *record, int64_t record_
         .replays = find_replays(record),
     };
     view.died_ms = time_of_death(view.last, record_ms);
-    view.is_whole = find(record, DEAD_PREFIX "size").ptr == NULL && view.sha256.ptr == NULL;
+    view.is_whole = dead_header(record, DEAD_PREFIX "size").ptr == NULL && view.sha256.ptr == NULL;
     *ret_view = view;
     if (view.reason.ptr != NULL) {
         return DEAD_KIND_LETTER;
     }
-    return find(record, SETTLED).ptr != NULL ? DEAD_KIND_MARK : DEAD_KIND_OTHER;
+    return dead_header(record, DEAD_SETTLED).ptr != NULL ? DEAD_KIND_MARK : DEAD_KIND_OTHER;
 }
 
 static struct mr_slice behind(struct mr_slice text, const char *at)
@@ -169,8 +166,8 @@ int dead_who_read(const struct kafka_record *record, const struct mr_event *even
         who->device = mr_event_string(event, "device");
     }
     if (who->device.ptr == NULL) {
-        who->application = find(record, "ce_application");
-        who->device = find(record, "ce_device");
+        who->application = dead_header(record, "ce_application");
+        who->device = dead_header(record, "ce_device");
     }
     if (who->device.ptr == NULL) {
         who->application = (struct mr_slice){NULL, 0};
@@ -205,32 +202,4 @@ int dead_letter_restore(const struct kafka_record *record, int64_t replays,
                                         .headers = restored->headers,
                                         .header_count = count};
     return 0;
-}
-
-void dead_mark_write(const char *outcome, int32_t partition, int64_t offset, struct dead_mark *mark,
-                     struct kafka_record *ret_record)
-{
-    struct mr_slice place;
-    (void)snprintf(mark->key, sizeof mark->key, LETTER "/%" PRId32 ":%" PRId64, partition, offset);
-    place = mr_slice_of(mark->key + sizeof LETTER); /* behind the slash */
-    mark->headers[0] = (struct kafka_header){.name = SETTLED, .value = mr_slice_of(outcome)};
-    mark->headers[1] = (struct kafka_header){.name = LETTER, .value = place};
-    /* A key of its own, and a value: where the topic is compacted, neither another record nor the
-     * mark itself is taken for out of date. */
-    *ret_record = (struct kafka_record){.key = mr_slice_of(mark->key),
-                                        .value = mr_slice_of(outcome),
-                                        .headers = mark->headers,
-                                        .header_count = 2};
-}
-
-bool dead_mark_read(const struct kafka_record *record, int32_t partition, int64_t offset,
-                    int64_t *ret_letter)
-{
-    int64_t of, first, last;
-    if (!dead_place_parse(find(record, LETTER), &of, &first, &last) || of != partition ||
-        first != last || first >= offset) {
-        return false;
-    }
-    *ret_letter = first;
-    return true;
 }

@@ -4,10 +4,8 @@
 
 /* A record of a dead-letter topic, read: the other side of kafka/dead_letters.h. Pure.
  *
- * There are two kinds. A letter has the header millrace_dead_reason. A mark says that the letter
- * at an earlier offset of its own partition is settled, and counts as gone: the header
- * millrace_dead_settled is "replayed" or "dropped", millrace_dead_letter is "PARTITION:OFFSET". A
- * mark lies behind its letter, so that retention never takes it first, and it goes with the topic.
+ * There are two kinds. A letter has the header millrace_dead_reason. A mark (cli/dead_mark.h) has
+ * none, but the header millrace_dead_settled.
  *
  * Nothing in a record is to be trusted: whoever may write to the topic may write anything. */
 
@@ -19,6 +17,8 @@
 #include "event/kafka_binding.h"
 #include "kafka/dead_letters.h"
 #include "kit/buf.h"
+
+#define DEAD_SETTLED DEAD_PREFIX "settled" /* the header that makes a mark */
 
 enum dead_kind { DEAD_KIND_LETTER, DEAD_KIND_MARK, DEAD_KIND_OTHER };
 
@@ -42,6 +42,10 @@ struct dead_view {
     int64_t died_ms; /* `last`, or the time of the record */
     bool is_whole;   /* nothing was cut or left out */
 };
+
+/* The value of the last header of this name, as for whoever reads an event. ptr NULL: null, or
+ * there is none. */
+struct mr_slice dead_header(const struct kafka_record *record, const char *name);
 
 enum dead_kind dead_view_read(const struct kafka_record *record, int64_t record_ms,
                               struct dead_view *ret_view);
@@ -81,18 +85,5 @@ struct dead_restored {
 int dead_letter_restore(const struct kafka_record *record, int64_t replays,
                         struct dead_restored *restored, struct kafka_record *ret_record,
                         struct mr_error *err);
-
-struct dead_mark {
-    char key[80];
-    struct kafka_header headers[2];
-};
-
-/* `outcome` is "replayed" or "dropped". Borrows from `mark` and `outcome`. */
-void dead_mark_write(const char *outcome, int32_t partition, int64_t offset, struct dead_mark *mark,
-                     struct kafka_record *ret_record);
-
-/* The letter that the mark at `offset` of `partition` is for. False: of none that it can be for. */
-bool dead_mark_read(const struct kafka_record *record, int32_t partition, int64_t offset,
-                    int64_t *ret_letter);
 
 #endif

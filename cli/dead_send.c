@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/dead_mark.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "cli/dead_mark.h"
 #include "kit/clock.h"
 #include "kit/mem.h"
 

@@ -115,6 +115,7 @@ struct reading {
     int at;
     bool have_config;
     const char *positional; /* the names that are left of command->positional */
+    size_t words;           /* how many have been read */
 };
 
 /* An argument may be a secret that stands in the wrong place: it is shown only if it looks like an
@@ -185,15 +186,16 @@ static int read_flag(struct reading *reading)
 /* One that is no flag. */
 static void read_word(struct reading *reading, const char *word)
 {
+    static const char *const ordinals[] = {"first word", "second word"};
     char name[NAME_BYTES_MAX];
     size_t len = reading->positional == NULL ? 0 : strcspn(reading->positional, ",");
-    if (len == 0) {
+    if (len == 0 || reading->words == MR_COUNT_OF(ordinals)) {
         add_problem(reading, "not expected here");
         return;
     }
     (void)snprintf(name, sizeof name, "%.*s", (int)len, reading->positional);
     reading->positional += len + (reading->positional[len] == ',');
-    options_read_flag(reading->set, name, word);
+    options_read_word(reading->set, name, ordinals[reading->words++], word);
 }
 
 static void read_arguments(struct reading *reading)

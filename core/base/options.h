@@ -57,6 +57,12 @@ void options_read_file(struct options *options, const char *path);
 void options_read_environment(struct options *options, char *const *environment);
 void options_read_flag(struct options *options, const char *name, const char *value);
 
+/* As a flag of the program's own section, but what is wrong with it is said of `what` and
+ * the key ("first word (action)"): a word of the command line that stands for the option `key`,
+ * which there must be. */
+void options_read_word(struct options *options, const char *key, const char *what,
+                       const char *word);
+
 /* Whether "section.key", or the key alone of the program's own section, is an option (also with
  * ".file" behind it, or of a section that goes to librdkafka). */
 bool options_has_flag(struct options *options, const char *name);

@@ -312,6 +312,13 @@ static void unknown_flag(struct options *options, const struct place *place, con
     }
 }
 
+void options_read_word(struct options *options, const char *key, const char *what, const char *word)
+{
+    struct place place = {.source = SOURCE_FLAG, .origin = "command line"};
+    (void)snprintf(place.name, sizeof place.name, "%s (%s)", what, key);
+    options_apply(options, options_row(options, options->spec->section, key), &place, word, false);
+}
+
 void options_read_flag(struct options *options, const char *name, const char *value)
 {
     struct place place = {.source = SOURCE_FLAG, .origin = "command line"};

@@ -117,7 +117,7 @@ struct mr_delivery {
         bool listed;                      /* it has failed, and is not settled */
         bool is_open;                     /* and will be tried again: later ones of its key wait */
         bool placed;                      /* commits tell its attempt */
-        bool is_settled;                  /* before this assignment */
+        bool was_settled;                 /* before this assignment */
         unsigned sent;                    /* the attempt that the last commit told */
         unsigned confirmed;               /* the one that Kafka has confirmed */
         int64_t again_ms;                 /* loop time */
@@ -190,7 +190,7 @@ struct retries {
     struct mr_delivery *behind; /* DELIVERY_BEHIND, by offset */
     struct mr_delivery *behind_last;
     size_t behind_count;
-    bool has_opened; /* some of `behind` may go on */
+    bool behind_may_go_on; /* some of them: a record of their key is open no more */
     /* Records that are not here: to be received yet, given up, or settled behind one that is not
      * (if that is read again, so are they). */
     struct attempt_table kept;
@@ -437,15 +437,25 @@ void partition_release(struct partition *partition, struct mr_delivery *delivery
  * such offset. Takes `event` over and returns true if it is one of these. As partition_receive,
  * another partition may take the place of this one. */
 bool offsets_take(struct partition **partition, rd_kafka_event_t *event);
+/* Kafka lacks the offset `lost` of a log that has `begin` to `end` - 1. Returns where to go on;
+ * `ret_missed`: how many offsets are never read because of it. Pure. */
+int64_t offsets_go_on(enum worker_from from, int64_t lost, int64_t begin, int64_t end,
+                      int64_t *ret_missed);
+/* Part of a run: says where partitions go on that have no position, and asks Kafka (in the pool,
+ * one question at a time) where the logs of those begin and end, and of those that are full. The
+ * answer asks for another run. Does nothing while a rebalance is under way, or the end. */
 void offsets_run(struct mr_worker *worker);
 
 /* worker_lag.c */
+/* The partition's series begin, and end with it; only worker_metrics.c calls these two. */
 void lag_open(struct partition *partition);
 void lag_close(struct partition *partition);
-void lag_run(struct mr_worker *worker);
+void lag_run(struct mr_worker *worker); /* the gauges, every WORKER_LAG_MS; part of a run */
+/* So many offsets are passed over unread. */
 void lag_missed(struct partition *partition, uint64_t records);
-void lag_stored(struct mr_delivery *delivery); /* its event is still there */
-void lag_batch_over(struct mr_batch *batch);
+/* It is done: how old its event is, which must still be there; one without a time isn't counted. */
+void lag_stored(struct mr_delivery *delivery);
+void lag_batch_over(struct mr_batch *batch); /* its last delivery is settled: how long it took */
 
 /* worker_metrics.c */
 void worker_metrics_open(struct partition *partition);
@@ -490,7 +500,12 @@ void retry_confirmed(struct partition *partition);
 bool retry_is_untold(const struct partition *partition); /* there is something to tell */
 
 /* worker_recall.c */
+/* Part of a run: asks Kafka for what is committed of the partitions that are RECALL_NEEDED, one
+ * question at a time; they are RECALL_ASKED then. The answer comes to worker->answers. */
 void recall_run(struct mr_worker *worker);
+/* That answer, which stays the caller's. A partition it tells of is RECALL_DONE, with its attempts
+ * in `retries.kept`; one it doesn't is asked for again after WORKER_RECALL_AGAIN_MS; one that came
+ * after the question is left alone. */
 void recall_answered(struct mr_worker *worker, rd_kafka_event_t *answer);
 
 /* worker_dead.c */

@@ -10,8 +10,6 @@
  * few seconds. */
 #include "kafka/worker_internal.h"
 
-enum { FROM_EARLIEST = 0 /* of the choices of `start` and `offset.lost` */ };
-
 /* --- what comes on the queue of a partition --- */
 
 static int64_t offset_of(rd_kafka_event_t *event)
@@ -139,8 +137,8 @@ static void found(struct partition *partition, int64_t offset,
 /* Those for which nothing is committed. */
 static void begin_new_ones(struct mr_worker *worker)
 {
-    int64_t start = worker->spec.options->start == FROM_EARLIEST ? RD_KAFKA_OFFSET_BEGINNING
-                                                                 : RD_KAFKA_OFFSET_END;
+    int64_t start = worker->spec.options->start == WORKER_FROM_EARLIEST ? RD_KAFKA_OFFSET_BEGINNING
+                                                                        : RD_KAFKA_OFFSET_END;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
         if (is_due(p) && p->lost.offset < 0) {
@@ -155,12 +153,11 @@ static void begin_new_ones(struct mr_worker *worker)
 
 /* An offset that the log has now lay behind its end when Kafka refused it: what is there now is not
  * what we have read up to there. Returns where to go on. */
-static int64_t decide(const struct partition *partition, int64_t begin, int64_t end,
+int64_t offsets_go_on(enum worker_from from, int64_t lost, int64_t begin, int64_t end,
                       int64_t *ret_missed)
 {
-    bool is_earliest = partition->worker->spec.options->offset_lost == FROM_EARLIEST;
-    int64_t next = is_earliest ? begin : end;
-    int64_t unread = partition->lost.offset < begin ? partition->lost.offset : begin;
+    int64_t next = from == WORKER_FROM_EARLIEST ? begin : end;
+    int64_t unread = lost < begin ? lost : begin;
     *ret_missed = next - unread;
     return next;
 }
@@ -177,7 +174,8 @@ static void resume(struct partition *partition, int64_t begin, int64_t end,
 {
     int64_t lost = partition->lost.offset;
     int64_t missed;
-    int64_t next = decide(partition, begin, end, &missed);
+    int64_t next = offsets_go_on((enum worker_from)partition->worker->spec.options->offset_lost,
+                                 lost, begin, end, &missed);
     partition = go_on_at(partition, next);
     if (partition == NULL) {
         return;

@@ -54,7 +54,8 @@ const struct mr_option mr_worker_loop_options[] = {
      .text = "The pause before the second attempt of a record; it doubles with each further one. "
              "Records of its key wait behind it, others go on."},
     {ROW("retry.delay.max", MR_OPTION_DURATION, retry_delay_max_ms), .initial = "1m", .min = 1,
-     .max = 24 * HOUR_MS, .text = "The longest pause between two attempts."},
+     .max = 24 * HOUR_MS,
+     .text = "The longest pause between two attempts; not less than retry.delay."},
     {ROW("retry.pending", MR_OPTION_INTEGER, retry_pending_max), .initial = "100", .min = 1,
      .max = 128, .unit = "records",
      .text = "With so many records of a partition waiting to be tried again no others are begun, "

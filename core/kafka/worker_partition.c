@@ -364,7 +364,7 @@ static bool take_first(struct partition *partition, struct mr_batch *batch)
 /* As take_first, unless it was settled before, or has to wait behind another one. */
 static bool take_one(struct partition *partition, struct mr_batch *batch)
 {
-    if (partition->first->retry.is_settled) {
+    if (partition->first->retry.was_settled) {
         delivery_settle(pop_front(partition), partition->metrics.skipped);
         return true;
     }

@@ -59,7 +59,8 @@ bool retry_is_behind(struct mr_delivery *delivery)
 
 /* --- the list --- */
 
-/* One that is settled, and would only be read again after a crash, gives way to one that isn't. */
+/* One that is settled, and would only be read again after a crash, gives way to one that isn't. Not
+ * once the partition is given up: the next member is sure to read it again. */
 static void make_room(struct partition *partition)
 {
     struct retries *retries = &partition->retries;
@@ -128,7 +129,7 @@ void retry_close(struct mr_delivery *delivery)
             at = &(*at)->retry.next_of_hash;
         }
         *at = delivery->retry.next_of_hash;
-        retries->has_opened = true;
+        retries->behind_may_go_on = true;
         worker_soon(delivery->partition->worker);
     }
 }
@@ -194,7 +195,7 @@ void retry_recall(struct mr_delivery *delivery, int64_t received)
         return;
     }
     if (attempt == ATTEMPT_SETTLED) {
-        delivery->retry.is_settled = true;
+        delivery->retry.was_settled = true;
         return;
     }
     attempt_table_remove(&retries->kept, received, delivery->offset);
@@ -284,7 +285,7 @@ static void release_behind(struct partition *partition)
             to = partition_put_back(partition, to, delivery);
         }
     }
-    retries->has_opened = false;
+    retries->behind_may_go_on = false;
 }
 
 /* An attempt begins only when Kafka knows of it. */
@@ -306,7 +307,7 @@ static void look_at(struct mr_delivery *delivery)
 void retry_run(struct partition *partition)
 {
     struct retries *retries = &partition->retries;
-    if (retries->has_opened) {
+    if (retries->behind_may_go_on) {
         release_behind(partition);
     }
     if (retries->waiting > 0) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/dead_filter.h"
+#include "cli/dead_mark.h"
 #include "cli/print.h"
 #include "kit/mem.h"
 #include "tests/fuzz/event_equal.h"

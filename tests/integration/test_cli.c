@@ -217,8 +217,8 @@ static void test_tail_refuses_what_it_would_pass_over(void **state)
         const char *expected;
     } cases[] = {{{"-n", "5", "--from-beginning"}, "command line: --count: not together with"},
                  {{"--from-beginning", "--count=5"}, "command line: --count: not together with"},
-                 {{""}, "command line: --topic: required, but empty"},
-                 {{"a/b"}, "command line: --topic: expected the name of a topic"},
+                 {{""}, "command line: first word (topic): required, but empty"},
+                 {{"a/b"}, "command line: first word (topic): expected the name of a topic"},
                  {{"--folow"}, "command line: --folow: unknown option; did you mean --follow?"},
                  {{"--count"}, "command line: --count: a value is expected after it"}};
     (void)state;

@@ -406,6 +406,28 @@ static void test_a_letter_that_kafka_refuses_stays(void **state)
     mock_kafka_stop(&mock);
 }
 
+/* It may be in its topic: but whether it is, nobody has said. */
+static void test_a_letter_that_is_not_confirmed_stays(void **state)
+{
+    enum { OFTEN = 10000 };
+    struct dead_letter letter = letter_of(MR_SLICE(TIMED("1")));
+    struct mock_kafka mock;
+    (void)state;
+    start(&mock);
+    (void)produce(&mock, 0, &letter, LETTER_BYTES_MAX);
+    mock_kafka_push_error(&mock, MOCK_API_PRODUCE, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, OFTEN);
+    DEAD(&mock, 1, "replay", "t.dead", "--yes", "--kafka.producer.message.timeout.ms=1000");
+    assert_said("letter 0:0: ");
+    assert_said("not confirmed  t      mapping        1  ");
+    mock_kafka_clear_errors(&mock, MOCK_API_PRODUCE);
+    assert_int_equal(count_records(&mock, "t.dead"), 1); /* no mark */
+    DEAD(&mock, 0, "list", "t.dead");
+    assert_said("\n1 letters\n");
+    DEAD(&mock, 0, "replay", "t.dead", "--yes");
+    assert_int_equal(count_records(&mock, "t"), 1);
+    mock_kafka_stop(&mock);
+}
+
 static void test_others_records_are_passed_over_and_counted(void **state)
 {
     static const struct kafka_header forged[] = {
@@ -434,7 +456,9 @@ static void test_mistakes_are_named(void **state)
         int status;
         const char *expected;
     } cases[] = {
-        {{"lsit"}, 2, "action: "},
+        {{"lsit"}, 2, "command line: first word (action): expected "},
+        {{"list", "a b"}, 2, "command line: second word (from): "},
+        {{"--action=lsit"}, 2, "command line: --action: expected "},
         {{"list", "t.dead", "more"}, 2, "not expected here"},
         {{"list", "--yes"},
          2,
@@ -476,6 +500,7 @@ int main(void)
         cmocka_unit_test(test_a_letter_is_shown_with_its_event),
         cmocka_unit_test(test_what_is_no_event_is_shown_harmlessly),
         cmocka_unit_test(test_a_letter_that_kafka_refuses_stays),
+        cmocka_unit_test(test_a_letter_that_is_not_confirmed_stays),
         cmocka_unit_test(test_others_records_are_passed_over_and_counted),
         cmocka_unit_test(test_mistakes_are_named),
     };

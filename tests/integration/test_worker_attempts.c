@@ -365,6 +365,33 @@ static void test_a_rebalance_hands_attempts_over(void **state)
     assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
 }
 
+static bool is_asked(void *user)
+{
+    const struct partition *partition = partition_find(a.worker, "events", 0);
+    (void)user;
+    return partition != NULL && partition->recall == RECALL_ASKED;
+}
+
+/* What was asked for a partition that has gone is no answer for one that came since. */
+static void test_an_answer_from_before_is_not_taken(void **state)
+{
+    struct partition *partition;
+    (void)state;
+    produce(NULL, 0, 1);
+    scripted_start(&a);
+    assert_true(scripted_until(&a, is_asked, NULL));
+    partition = partition_find(a.worker, "events", 0);
+    partition->recall = RECALL_NEEDED;                         /* as one is that has come back */
+    (void)mock_kafka_committed(&mock, "workers", "events", 0); /* by now ours is answered too */
+    mock_kafka_push_error(&mock, API_OFFSET_FETCH, RD_KAFKA_RESP_ERR_NOT_COORDINATOR, OFTEN);
+    scripted_for(&a, 500);
+    assert_int_not_equal(partition->recall, RECALL_DONE);
+    mock_kafka_clear_errors(&mock, API_OFFSET_FETCH);
+    mr_done(await(&a, 0, 1));
+    await_commit(&a, 1);
+    scripted_stop(&a, 5000);
+}
+
 /* usage: [TEST_LOG=1] integration_worker_attempts */
 int main(void)
 {
@@ -388,6 +415,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nothing_begins_before_earlier_attempts_are_known,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_rebalance_hands_attempts_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_answer_from_before_is_not_taken, set_up, tear_down),
     };
     mr_log_init("test", getenv("TEST_LOG") != NULL ? MR_LOG_DEBUG : MR_LOG_ERROR, MR_LOG_LOGFMT);
     return cmocka_run_group_tests(tests, NULL, NULL);

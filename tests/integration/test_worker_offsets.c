@@ -18,7 +18,7 @@
 #include "kit/clock.h"
 #include "lib/scripted_worker.h"
 
-enum { EARLIEST, LATEST, HOUR_S = 3600, TIME_BYTES = 32 };
+enum { HOUR_S = 3600, TIME_BYTES = 32 };
 
 static struct mock_kafka mock;
 static struct scripted_worker one;
@@ -178,7 +178,7 @@ static void test_a_beginning_at_the_end_is_committed(void **state)
 {
     struct scripted_worker second;
     (void)state;
-    one.options.start = LATEST;
+    one.options.start = WORKER_FROM_LATEST;
     scripted_produce(&mock, "events", 0, 0, 3);
     scripted_start(&one);
     await(committed, 0, 3);
@@ -188,7 +188,7 @@ static void test_a_beginning_at_the_end_is_committed(void **state)
     assert_int_equal(one.records, 0);
     scripted_produce(&mock, "events", 0, 3, 4);
     scripted_init(&second, &mock, &loop);
-    second.options.start = LATEST;
+    second.options.start = WORKER_FROM_LATEST;
     second.on_batch = settle_at_once;
     one = second;
     scripted_start(&one);
@@ -221,13 +221,57 @@ static void test_with_the_earliest_all_that_is_left_is_read(void **state)
 static void test_with_the_latest_what_is_left_is_missed(void **state)
 {
     (void)state;
-    one.options.offset_lost = LATEST;
+    one.options.offset_lost = WORKER_FROM_LATEST;
     lose_the_position();
     await(missed, 0, 10);
     scripted_produce(&mock, "events", 0, 10, 5);
     await(committed, 0, 15);
     assert_int_equal(metric(received, 0), 15);
     await(lag, 0, 0);
+    scripted_stop(&one, 5000);
+}
+
+/* `lost` lies before what is left, or behind a log that was cut or made anew. */
+static void test_what_is_missed_is_counted(void **state)
+{
+    static const struct {
+        enum worker_from from;
+        int64_t lost, begin, end, next, missed;
+    } cases[] = {
+        {WORKER_FROM_EARLIEST, 10, 60, 100, 60, 50},   {WORKER_FROM_LATEST, 10, 60, 100, 100, 90},
+        {WORKER_FROM_EARLIEST, 10, 100, 100, 100, 90}, {WORKER_FROM_LATEST, 10, 100, 100, 100, 90},
+        {WORKER_FROM_EARLIEST, 500, 60, 100, 60, 0},   {WORKER_FROM_LATEST, 500, 60, 100, 100, 40},
+        {WORKER_FROM_EARLIEST, 500, 0, 0, 0, 0},       {WORKER_FROM_LATEST, 500, 0, 0, 0, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        int64_t count = -1;
+        assert_int_equal(
+            offsets_go_on(cases[i].from, cases[i].lost, cases[i].begin, cases[i].end, &count),
+            cases[i].next);
+        assert_int_equal(count, cases[i].missed);
+    }
+}
+
+static bool is_put_off(void *user)
+{
+    const struct partition *partition = partition_find(one.worker, "events", 0);
+    (void)user;
+    return partition != NULL && partition->lost.is && !one.worker->offsets.under_way &&
+           partition->lost.due_ms > worker_now_ms(one.worker);
+}
+
+static void test_kafka_is_asked_again_after_a_pause(void **state)
+{
+    enum { LIST_OFFSETS = 2, ENOUGH = 10000 };
+    (void)state;
+    lose_the_position();
+    mock_kafka_push_error(&mock, LIST_OFFSETS, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+                          ENOUGH);
+    assert_true(scripted_until(&one, is_put_off, NULL));
+    assert_int_equal(metric(received, 0), 10);
+    mock_kafka_clear_errors(&mock, LIST_OFFSETS);
+    await(received, 0, 20);
     scripted_stop(&one, 5000);
 }
 
@@ -279,6 +323,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_with_the_latest_what_is_left_is_missed, set_up,
                                         tear_down),
+        cmocka_unit_test(test_what_is_missed_is_counted),
+        cmocka_unit_test_setup_teardown(test_kafka_is_asked_again_after_a_pause, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_others_go_on_with_an_eager_assignor_too, set_up,
                                         tear_down),
     };

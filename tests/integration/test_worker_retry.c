@@ -16,7 +16,7 @@
 #include "kafka/worker_internal.h"
 #include "lib/scripted_worker.h"
 
-enum { OFFSETS = 1000, TIMES_MAX = 16 };
+enum { OFFSETS = 1000, TIMES_MAX = 16, HOUR_MS = 60 * 60 * 1000, SHORT_MS = 10 };
 
 static struct mock_kafka mock;
 static struct scripted_worker one;
@@ -66,7 +66,7 @@ static int64_t books(const char *outcome)
 
 static void assert_balance(void)
 {
-    if (gauge("millrace_worker_received_total") < 0) { /* not assigned yet */
+    if (gauge("millrace_worker_in_flight") < 0) { /* not assigned yet */
         return;
     }
     assert_int_equal(gauge("millrace_worker_received_total"),
@@ -144,14 +144,31 @@ static void assert_handed(size_t count, const int64_t *expected)
     }
 }
 
-/* One record a batch; the delay is long enough for all the others. */
+static void set_delay(int64_t ms)
+{
+    one.options.retry_delay_ms = ms;
+    one.options.retry_delay_max_ms = ms;
+}
+
+/* One record a batch; what fails waits until let_go(), however slow the machine is. */
 static void start_slowly(void)
 {
     one.options.batch_count_max = 1;
-    one.options.retry_delay_ms = 400;
-    one.options.retry_delay_max_ms = 400;
+    set_delay(HOUR_MS);
     one.on_batch = settle;
     scripted_start(&one);
+}
+
+/* The time of all that wait has come; what fails from now on waits for a moment only. */
+static void let_go(void)
+{
+    set_delay(SHORT_MS);
+    for (struct partition *p = one.worker->partitions; p != NULL; p = p->next) {
+        for (struct mr_delivery *d = p->retries.first; d != NULL; d = d->retry.next) {
+            d->retry.again_ms = 0;
+        }
+    }
+    worker_soon(one.worker);
 }
 
 /* --- keys --- */
@@ -169,6 +186,7 @@ static void test_only_its_own_key_waits_behind_it(void **state)
     assert_int_equal(gauge("millrace_worker_retries_pending"), 1);
     assert_int_equal(gauge("millrace_worker_pending_records"), 2);
     assert_int_equal(gauge("millrace_worker_in_flight"), 0);
+    let_go();
     await_commit(6);
     assert_handed(MR_COUNT_OF(expected), expected);
     assert_int_equal(gauge("millrace_worker_retries_total"), 1);
@@ -186,8 +204,8 @@ static void test_those_behind_it_go_on_one_failure_at_a_time(void **state)
     fails[2] = 2;
     fails[5] = 1;
     start_slowly();
-    one.options.retry_delay_ms = 150;
-    one.options.retry_delay_max_ms = 150;
+    await_handed(3);
+    let_go();
     await_commit(7);
     assert_handed(MR_COUNT_OF(expected), expected);
     scripted_stop(&one, 5000);
@@ -201,6 +219,8 @@ static void test_the_next_goes_on_when_it_is_dead(void **state)
     produce_keys("aab");
     fails[0] = 99;
     start_slowly();
+    await_handed(2);
+    let_go();
     await_commit(3);
     assert_handed(MR_COUNT_OF(expected), expected);
     mock_kafka_read(&mock, "events.dead", &dead);
@@ -242,6 +262,8 @@ static void test_an_empty_key_is_a_key(void **state)
     produce(NULL, 2);
     fails[0] = 1;
     start_slowly();
+    await_handed(2);
+    let_go();
     await_commit(3);
     assert_handed(MR_COUNT_OF(expected), expected);
     scripted_stop(&one, 5000);
@@ -255,6 +277,8 @@ static void test_records_without_a_key_wait_for_nobody(void **state)
     fails[0] = 1;
     fails[1] = 1;
     start_slowly();
+    await_handed(3);
+    let_go();
     await_commit(3);
     assert_handed(MR_COUNT_OF(expected), expected);
     scripted_stop(&one, 5000);
@@ -281,10 +305,11 @@ static void test_what_waits_for_the_sink_is_put_behind_too(void **state)
     produce_keys("aaab");
     one.options.batch_count_max = 4;
     one.options.batch_age_ms = 10000;
-    one.options.retry_delay_ms = 300;
-    one.options.retry_delay_max_ms = 300;
+    set_delay(HOUR_MS);
     one.on_batch = wait_once;
     scripted_start(&one);
+    await_handed(6);
+    let_go();
     await_commit(4);
     assert_handed(MR_COUNT_OF(expected), expected);
     scripted_stop(&one, 5000);
@@ -293,11 +318,15 @@ static void test_what_waits_for_the_sink_is_put_behind_too(void **state)
 /* --- time and bounds --- */
 
 static uint64_t handed_ns[8];
+static int64_t planned_ms[8];
 static void note_time(struct scripted_worker *scripted, struct mr_batch *batch)
 {
-    assert_true(handed_count < MR_COUNT_OF(handed_ns));
-    handed_ns[handed_count] = uv_hrtime();
+    struct mr_delivery *delivery = mr_batch_at(batch, 0);
+    size_t at = handed_count;
+    assert_true(at < MR_COUNT_OF(handed_ns));
+    handed_ns[at] = uv_hrtime();
     settle(scripted, batch);
+    planned_ms[at] = delivery->retry.again_ms - worker_now_ms(scripted->worker);
 }
 
 static void test_the_delay_doubles_up_to_its_limit(void **state)
@@ -315,6 +344,7 @@ static void test_the_delay_doubles_up_to_its_limit(void **state)
     assert_int_equal(handed_count, 5);
     for (size_t i = 0; i < MR_COUNT_OF(expected_ms); i++) {
         uint64_t delay_ms = (handed_ns[i + 1] - handed_ns[i]) / 1000000;
+        assert_int_equal(planned_ms[i], expected_ms[i]);
         assert_true(delay_ms + 1 >=
                     expected_ms[i]); /* the loop's clock counts whole milliseconds */
     }
@@ -332,6 +362,7 @@ static void test_with_many_waiting_no_others_are_begun(void **state)
     await_handed(2);
     scripted_for(&one, 200);
     assert_int_equal(handed_count, 2);
+    let_go();
     await_commit(4);
     assert_int_equal(handed_count, 6);
     assert_int_equal(handed[2], 0); /* then 2 may be begun before the second attempt of 1 */
@@ -396,6 +427,67 @@ static void test_what_is_settled_gives_way(void **state)
     scripted_stop(&one, 5000);
 }
 
+static bool has_held(void *user)
+{
+    (void)user;
+    return one.held_count > 0;
+}
+
+/* The first two wait until all others have failed and come again with them. */
+static void all_others_fail(struct scripted_worker *scripted, struct mr_batch *batch)
+{
+    bool is_second = false;
+    size_t count = mr_batch_count(batch);
+    for (size_t i = 0; i < count; i++) {
+        is_second = is_second || mr_delivery_attempt(mr_batch_at(batch, i)) == 2;
+    }
+    if (is_second) {
+        scripted->held[scripted->held_count++] = batch;
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct mr_delivery *delivery = mr_batch_at(batch, i);
+        if (mr_delivery_offset(delivery) < 2) {
+            mr_wait(delivery, "for the others", 500);
+        } else {
+            mr_retry(delivery, "it said no");
+        }
+    }
+}
+
+/* But not while the partition is given up: the next member is sure to read it again. */
+static void test_what_is_settled_is_told_when_the_partition_goes(void **state)
+{
+    enum { RECORDS = ATTEMPT_TABLE_MAX + 2 };
+    static const int64_t expected[] = {0, 1};
+    struct mr_batch *batch;
+    (void)state;
+    scripted_produce(&mock, "events", 0, 0, RECORDS);
+    one.options.batch_count_max = RECORDS;
+    one.options.batch_age_ms = 10000;
+    one.options.retry_pending_max = ATTEMPT_TABLE_MAX;
+    set_delay(1);
+    one.on_batch = all_others_fail;
+    scripted_start(&one);
+    assert_true(scripted_until(&one, has_held, NULL));
+    batch = scripted_take(&one);
+    assert_int_equal(mr_batch_count(batch), RECORDS);
+    for (size_t i = 2; i < RECORDS; i++) {
+        mr_done(mr_batch_at(batch, i));
+    }
+    partition_drain(one.worker->partitions);
+    mr_wait(mr_batch_at(batch, 0), "for the others", 10);
+    mr_retry(mr_batch_at(batch, 1), "it said no");
+    scripted_stop(&one, 5000);
+
+    scripted_init(&one, &mock, &loop);
+    one.on_batch = settle;
+    scripted_start(&one);
+    await_commit(RECORDS);
+    assert_handed(MR_COUNT_OF(expected), expected);
+    scripted_stop(&one, 5000);
+}
+
 /* usage: [TEST_LOG=1] integration_worker_retry */
 int main(void)
 {
@@ -417,6 +509,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_more_failures_than_a_commit_can_tell, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_settled_gives_way, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_settled_is_told_when_the_partition_goes,
+                                        set_up, tear_down),
     };
     mr_log_init("test", getenv("TEST_LOG") != NULL ? MR_LOG_DEBUG : MR_LOG_ERROR, MR_LOG_LOGFMT);
     return cmocka_run_group_tests(tests, NULL, NULL);

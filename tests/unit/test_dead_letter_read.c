@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "cli/dead_filter.h"
+#include "cli/dead_mark.h"
 #include "cli/dead_tally.h"
 #include "cli/print.h"
 #include "lib/heap.h"
