@@ -16,7 +16,7 @@
 #include "kafka/worker_internal.h"
 #include "lib/scripted_worker.h"
 
-enum { OFFSETS = 1000, TIMES_MAX = 16 };
+enum { OFFSETS = 1000, TIMES_MAX = 16, HOUR_MS = 60 * 60 * 1000 };
 
 static struct mock_kafka mock;
 static struct scripted_worker one;
@@ -338,26 +338,36 @@ static void test_with_many_waiting_no_others_are_begun(void **state)
     scripted_stop(&one, 5000);
 }
 
-/* More fail at once than a commit can tell: they wait for a place, and all come through. */
+/* More fail at once than a commit can tell: every second one, so that each has an entry of its own.
+ * They wait until they are told, and all come through. */
+static size_t batch_counts[4];
+static void settle_and_count(struct scripted_worker *scripted, struct mr_batch *batch)
+{
+    if (scripted->batches <= MR_COUNT_OF(batch_counts)) {
+        batch_counts[scripted->batches - 1] = mr_batch_count(batch);
+    }
+    settle(scripted, batch);
+}
+
 static void test_more_failures_than_a_commit_can_tell(void **state)
 {
-    enum { RECORDS = ATTEMPT_TABLE_MAX + 72 };
+    enum { FAIL = ATTEMPT_TABLE_MAX + 72, RECORDS = 2 * FAIL };
     char text[4096 + 1];
     (void)state;
     scripted_produce(&mock, "events", 0, 0, RECORDS);
-    for (int i = 0; i < RECORDS; i++) {
+    for (int i = 0; i < RECORDS; i += 2) {
         fails[i] = 1;
     }
     one.options.batch_count_max = RECORDS;
     one.options.batch_age_ms = 10000;
     one.options.retry_delay_ms = 300;
     one.options.retry_delay_max_ms = 300;
-    one.on_batch = settle;
+    one.on_batch = settle_and_count;
     scripted_start(&one);
-    await_handed(RECORDS + 1);
-    assert_int_equal(handed_count, RECORDS + ATTEMPT_TABLE_MAX); /* those that were told */
     await_commit(RECORDS);
-    assert_int_equal(handed_count, 2 * RECORDS);
+    assert_int_equal(batch_counts[0], RECORDS);
+    assert_int_equal(batch_counts[1], ATTEMPT_TABLE_MAX); /* those that were told */
+    assert_int_equal(handed_count, RECORDS + FAIL);
     assert_int_equal(settled_count, RECORDS);
     mock_kafka_metadata(&mock, "workers", "events", 0, text, sizeof(text));
     assert_string_equal(text, "");
@@ -365,15 +375,16 @@ static void test_more_failures_than_a_commit_can_tell(void **state)
     scripted_stop(&one, 5000);
 }
 
+/* Of the others every second one fails, so that each of these has an entry of its own. */
 static void first_waits_for_all_others(struct scripted_worker *scripted, struct mr_batch *batch)
 {
     (void)scripted;
     for (size_t i = 0; i < mr_batch_count(batch); i++) {
         struct mr_delivery *delivery = mr_batch_at(batch, i);
         unsigned attempt = mr_delivery_attempt(delivery);
-        if (mr_delivery_offset(delivery) == 0 && settled_count < ATTEMPT_TABLE_MAX) {
+        if (mr_delivery_offset(delivery) == 0 && settled_count < 2 * ATTEMPT_TABLE_MAX) {
             mr_wait(delivery, "for the others", 10);
-        } else if (attempt == 1) {
+        } else if (attempt == 1 && mr_delivery_offset(delivery) % 2 == 0) {
             mr_retry(delivery, "it said no");
         } else {
             settled_count++;
@@ -385,14 +396,152 @@ static void first_waits_for_all_others(struct scripted_worker *scripted, struct 
 /* All places are taken by records that are settled behind the first, which needs one at last. */
 static void test_what_is_settled_gives_way(void **state)
 {
+    enum { RECORDS = 2 * ATTEMPT_TABLE_MAX + 1 };
     (void)state;
-    scripted_produce(&mock, "events", 0, 0, ATTEMPT_TABLE_MAX + 1);
+    scripted_produce(&mock, "events", 0, 0, RECORDS);
     one.options.retry_pending_max = ATTEMPT_TABLE_MAX;
     one.options.commit_interval_ms = 20;
     one.on_batch = first_waits_for_all_others;
     scripted_start(&one);
-    await_commit(ATTEMPT_TABLE_MAX + 1);
-    assert_int_equal(settled_count, ATTEMPT_TABLE_MAX + 1);
+    await_commit(RECORDS);
+    assert_int_equal(settled_count, RECORDS);
+    scripted_stop(&one, 5000);
+}
+
+/* --- in whatever order they fail --- */
+
+enum { MANY = 300, MANY_FAIL = MANY / 2, MANY_FAIL_TWICE = MANY / 30 };
+static size_t (*place_of)(size_t index, size_t count);
+static unsigned attempts[MANY];
+
+static size_t reversed(size_t index, size_t count)
+{
+    return count - 1 - index;
+}
+
+/* 7 and 300 have no common divisor. */
+static size_t scattered(size_t index, size_t count)
+{
+    return count == MANY ? index * 7 % MANY : index;
+}
+
+static void settle_in_that_order(struct scripted_worker *scripted, struct mr_batch *batch)
+{
+    (void)scripted;
+    for (size_t i = 0; i < mr_batch_count(batch); i++) {
+        struct mr_delivery *delivery = mr_batch_at(batch, place_of(i, mr_batch_count(batch)));
+        int64_t offset = mr_delivery_offset(delivery);
+        handed_count++;
+        attempts[offset] = mr_delivery_attempt(delivery);
+        if (attempts[offset] <= fails[offset]) {
+            mr_retry(delivery, "it said no");
+        } else {
+            settled_count++;
+            mr_done(delivery);
+        }
+    }
+}
+
+static void start_with_many(int64_t delay_ms)
+{
+    one.options.batch_count_max = MANY;
+    one.options.batch_age_ms = 500;
+    one.options.retry_delay_ms = delay_ms;
+    one.options.retry_delay_max_ms = delay_ms;
+    one.options.retry_pending_max = 2 * MANY;
+    one.on_batch = settle_in_that_order;
+    scripted_start(&one);
+}
+
+/* First attempts fail, and no second one begins before the stop. */
+static void fail_and_restart(void)
+{
+    start_with_many(HOUR_MS);
+    await_handed(MANY);
+    scripted_stop(&one, 5000);
+    metrics_reset();
+    scripted_init(&one, &mock, &loop);
+}
+
+/* MANY records of these keys come in one batch. Every second one fails, so that each of them needs
+ * an entry of its own in the commit, and some fail twice. */
+static void fail_many(const char *const *keys, int key_count,
+                      size_t (*order)(size_t index, size_t count), bool restart)
+{
+    size_t forgotten = restart ? MANY_FAIL - ATTEMPT_TABLE_MAX : 0;
+    place_of = order;
+    scripted_produce_keys(&mock, "events", 0, keys, key_count, 0, MANY);
+    for (int i = 0; i < MANY; i += 2) {
+        fails[i] = i % 30 == 0 ? 2 : 1;
+    }
+    if (restart) {
+        fail_and_restart();
+        handed_count = 0;
+        settled_count = 0;
+    }
+    start_with_many(10);
+    await_commit(MANY);
+    assert_int_equal(settled_count, MANY);
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(attempts[i], fails[i] + 1);
+    }
+    assert_int_equal(handed_count,
+                     MANY + (restart ? forgotten : MANY_FAIL) + (size_t)MANY_FAIL_TWICE);
+    assert_balance();
+    scripted_stop(&one, 5000);
+}
+
+static const char *const keys_of_many[] = {"a", "b", "c", "d", "e", "f", "g"};
+
+static void test_many_of_a_key_fail_in_reverse(void **state)
+{
+    (void)state;
+    fail_many(keys_of_many, 1, reversed, false);
+}
+
+static void test_many_of_a_key_fail_in_reverse_before_a_restart(void **state)
+{
+    (void)state;
+    fail_many(keys_of_many, 1, reversed, true);
+}
+
+static void test_many_of_a_key_fail_scattered_before_a_restart(void **state)
+{
+    (void)state;
+    fail_many(keys_of_many, 1, scattered, true);
+}
+
+static void test_many_of_some_keys_fail_scattered(void **state)
+{
+    (void)state;
+    fail_many(keys_of_many, 7, scattered, false);
+}
+
+static void test_many_of_some_keys_fail_in_reverse_before_a_restart(void **state)
+{
+    (void)state;
+    fail_many(keys_of_many, 7, reversed, true);
+}
+
+/* Those that the commit tells of are not here, and those that are need its places. */
+static void test_what_was_told_of_later_ones_gives_way(void **state)
+{
+    char text[8 * ATTEMPT_TABLE_MAX] = "mr1 0 100:3";
+    (void)state;
+    for (size_t i = 1; i < ATTEMPT_TABLE_MAX; i++) {
+        strncat(text, " 2:3", sizeof(text) - strlen(text) - 1);
+    }
+    scripted_produce(&mock, "events", 0, 0, MANY);
+    mock_kafka_commit(&mock, "workers", "events", 0, 0, text);
+    for (int i = 0; i < 10; i++) {
+        fails[i] = 1;
+    }
+    one.options.batch_count_max = 10;
+    one.options.pending_count_max = 10;
+    one.on_batch = settle;
+    scripted_start(&one);
+    await_commit(MANY);
+    assert_int_equal(settled_count, MANY);
     scripted_stop(&one, 5000);
 }
 
@@ -417,6 +566,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_more_failures_than_a_commit_can_tell, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_settled_gives_way, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_of_a_key_fail_in_reverse, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_of_a_key_fail_in_reverse_before_a_restart, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_many_of_a_key_fail_scattered_before_a_restart, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_many_of_some_keys_fail_scattered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_of_some_keys_fail_in_reverse_before_a_restart,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_was_told_of_later_ones_gives_way, set_up,
+                                        tear_down),
     };
     mr_log_init("test", getenv("TEST_LOG") != NULL ? MR_LOG_DEBUG : MR_LOG_ERROR, MR_LOG_LOGFMT);
     return cmocka_run_group_tests(tests, NULL, NULL);
