@@ -210,6 +210,7 @@ struct partition {
     struct ledger ledger;
     struct retries retries;
     enum recall_state recall;
+    bool is_added;             /* after the group had begun to read its topic */
     struct mr_delivery *first; /* pending, by offset */
     struct mr_delivery *last;
     size_t pending_count;
