@@ -177,15 +177,7 @@ static int write_letter(struct mr_delivery *delivery, struct kafka_record *ret_r
         .first_ms = delivery->first_ms,
         .last_ms = delivery->dead.last_ms,
     };
-    int rc = 0;
-    if (delivery->dead.copy != NULL) {
-        letter.original = *delivery->dead.copy;
-    } else {
-        rc = kafka_message_record(delivery->message, &worker->headers, &letter.original, err);
-    }
-    if (rc != 0) {
-        return rc;
-    }
+    letter.original = delivery->dead.copy != NULL ? *delivery->dead.copy : delivery->original;
     return dead_letter_write(&letter,
                              delivery->dead.rejected ? DEAD_BYTES_MIN : worker->dead.bytes_max,
                              &worker->dead.writer, ret_record, err);
@@ -223,11 +215,7 @@ static int send_letter(struct mr_delivery *delivery, struct mr_error *err)
 /* A letter may wait for long, and must not hold the whole fetch that its record came with. */
 static void copy_record(struct mr_delivery *delivery)
 {
-    struct kafka_record record;
-    if (kafka_message_record(delivery->message, &delivery->partition->worker->headers, &record,
-                             NULL) == 0) {
-        delivery->dead.copy = kafka_record_copy(&record);
-    }
+    delivery->dead.copy = kafka_record_copy(&delivery->original);
     if (delivery->dead.copy != NULL) {
         delivery_release_record(delivery);
     }

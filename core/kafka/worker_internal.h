@@ -101,6 +101,7 @@ struct mr_delivery {
     struct mr_delivery *next; /* of the partition's or the worker's list that it is in */
     rd_kafka_event_t *record; /* owns `message`; NULL: it is over, or dead.copy has it */
     const rd_kafka_message_t *message;
+    struct kafka_record original; /* key and value are the message's, the headers our own */
     int64_t offset;
     int64_t timestamp_ms;   /* of the record; -1: none */
     struct mr_event *event; /* while in a batch */
@@ -132,6 +133,7 @@ struct mr_delivery {
         bool alone; /* Kafka refused it, or another with it, as too large: to be sent by itself */
         bool rejected; /* Kafka did not take it whole: cut to the least */
     } dead;
+    struct kafka_header headers[]; /* of `original`, with their bytes */
 };
 
 struct mr_batch {

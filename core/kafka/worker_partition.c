@@ -182,10 +182,17 @@ static int64_t arrival_ms(const struct mr_delivery *delivery)
     return is_usable ? delivery->timestamp_ms : now;
 }
 
-static struct mr_delivery *delivery_new(struct partition *partition, rd_kafka_event_t *record,
+static struct mr_delivery *delivery_new(struct partition *partition, rd_kafka_event_t *event,
                                         const rd_kafka_message_t *message)
 {
-    struct mr_delivery *delivery = mem_zalloc(sizeof(*delivery));
+    struct kafka_record record;
+    struct mr_delivery *delivery;
+    size_t headers;
+    if (kafka_message_record(message, &partition->worker->headers, &record, NULL) != 0) {
+        return NULL;
+    }
+    headers = kafka_headers_size(&record);
+    delivery = mem_alloc(sizeof(*delivery) + headers);
     if (delivery == NULL) {
         return NULL;
     }
@@ -193,16 +200,20 @@ static struct mr_delivery *delivery_new(struct partition *partition, rd_kafka_ev
         mem_free(delivery);
         return NULL;
     }
+    memset(delivery, 0, sizeof(*delivery));
     delivery->magic = DELIVERY_MAGIC;
     delivery->partition = partition;
-    delivery->record = record;
+    delivery->record = event;
     delivery->message = message;
     delivery->offset = message->offset;
     delivery->timestamp_ms = rd_kafka_message_timestamp(message, NULL);
     delivery->attempt = 1;
     delivery->bytes = message->len + message->key_len;
-    delivery->held_bytes =
-        delivery->bytes + kafka_message_header_bytes(message) + WORKER_RECORD_OVERHEAD;
+    /* The headers as they came, which the message keeps, and as ours. */
+    delivery->held_bytes = delivery->bytes + 2 * headers + WORKER_RECORD_OVERHEAD;
+    delivery->original = record;
+    kafka_headers_move(&delivery->original, delivery->headers);
+    kafka_message_drop_headers(message);
     delivery->arrived_ms = worker_now_ms(partition->worker);
     ledger_date(&partition->ledger, arrival_ms(delivery));
     return delivery;
@@ -312,18 +323,13 @@ static struct mr_event *take_event(struct mr_worker *worker)
 static int decode(struct mr_delivery *delivery, struct mr_error *err)
 {
     struct mr_worker *worker = delivery->partition->worker;
-    struct kafka_record record;
-    int rc = kafka_message_record(delivery->message, &worker->headers, &record, err);
-    if (rc != 0) {
-        return rc;
-    }
     if (delivery->event == NULL) {
         delivery->event = take_event(worker);
     }
     if (delivery->event == NULL) {
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
-    return kafka_binding_read(&record, delivery->event, err);
+    return kafka_binding_read(&delivery->original, delivery->event, err);
 }
 
 /* Move the oldest pending record into the batch, or to where it belongs if it is no event.
