@@ -38,7 +38,6 @@ static void add_metadata(struct partition *partition, rd_kafka_topic_partition_t
         row->metadata = rd_kafka_mem_malloc(partition->worker->rk, row->metadata_size);
         memcpy(row->metadata, text, row->metadata_size);
     }
-    retry_sent(partition);
 }
 
 static rd_kafka_topic_partition_list_t *list_prefixes(struct mr_worker *worker)

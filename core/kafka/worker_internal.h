@@ -116,9 +116,8 @@ struct mr_delivery {
         uint32_t hash;                    /* of its key; 0: not computed yet */
         bool listed;                      /* it has failed, and is not settled */
         bool is_open;                     /* and will be tried again: later ones of its key wait */
-        bool placed;                      /* commits tell its attempt */
         bool was_settled;                 /* before this assignment */
-        unsigned sent;                    /* the attempt that the last commit told */
+        unsigned sent;                    /* the attempt that the last commit told; 0: none */
         unsigned confirmed;               /* the one that Kafka has confirmed */
         int64_t again_ms;                 /* loop time */
     } retry;
@@ -186,8 +185,7 @@ struct retries {
     struct mr_delivery *by_key[WORKER_RETRY_BUCKETS]; /* the open ones that have a key */
     size_t open;                                      /* those that will be tried again */
     size_t waiting;                                   /* of them DELIVERY_WAITING */
-    size_t placed;
-    struct mr_delivery *behind; /* DELIVERY_BEHIND, by offset */
+    struct mr_delivery *behind;                       /* DELIVERY_BEHIND, by offset */
     struct mr_delivery *behind_last;
     size_t behind_count;
     bool behind_may_go_on; /* some of them: a record of their key is open no more */
@@ -214,6 +212,7 @@ struct partition {
     struct ledger ledger;
     struct retries retries;
     enum recall_state recall;
+    bool is_added;             /* after the group had begun to read its topic */
     struct mr_delivery *first; /* pending, by offset */
     struct mr_delivery *last;
     size_t pending_count;
@@ -493,9 +492,8 @@ void retry_put_behind(struct mr_delivery *delivery); /* that is in no list of th
 bool retry_refuses(const struct partition *partition, const struct mr_delivery *delivery);
 void retry_run(struct partition *partition);
 void retry_drop(struct partition *partition); /* what is waiting or behind */
-/* For a commit: what it is to tell; it was sent; Kafka has it. */
-void retry_tell(const struct partition *partition, struct attempt_table *ret_table);
-void retry_sent(struct partition *partition);
+/* What the commit that is being made is to tell; Kafka has it. */
+void retry_tell(struct partition *partition, struct attempt_table *ret_table);
 void retry_confirmed(struct partition *partition);
 bool retry_is_untold(const struct partition *partition); /* there is something to tell */
 

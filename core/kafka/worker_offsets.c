@@ -134,15 +134,20 @@ static void found(struct partition *partition, int64_t offset,
     add(list, partition, offset);
 }
 
-/* Those for which nothing is committed. */
+/* Nothing is committed. `start` speaks of groups: what was written to a partition that was added
+ * later, before anybody saw it, is read too. */
+static int64_t start_of(const struct partition *partition)
+{
+    bool is_earliest = partition->worker->spec.options->start == WORKER_FROM_EARLIEST;
+    return is_earliest || partition->is_added ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
+}
+
 static void begin_new_ones(struct mr_worker *worker)
 {
-    int64_t start = worker->spec.options->start == WORKER_FROM_EARLIEST ? RD_KAFKA_OFFSET_BEGINNING
-                                                                        : RD_KAFKA_OFFSET_END;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
         if (is_due(p) && p->lost.offset < 0) {
-            found(p, start, list);
+            found(p, start_of(p), list);
         }
     }
     assign_again(worker, list);

@@ -22,7 +22,8 @@ const struct mr_option mr_worker_loop_options[] = {
      .max = 100, .unit = "copies",
      .text = "Copies of each partition of a topic that is created; 0: the broker's default."},
     {ROW("start", MR_OPTION_ENUM, start), .initial = "earliest", .choices = "earliest|latest",
-     .text = "Where a group begins that has committed nothing yet."},
+     .text = "Where a group begins that has committed nothing yet of a topic. Partitions that are "
+             "added to the topic later are read from their beginning."},
     {ROW("offset.lost", MR_OPTION_ENUM, offset_lost), .initial = "earliest",
      .choices = "earliest|latest",
      .text =

@@ -6,6 +6,14 @@
  * attempts); the partition goes meanwhile (the answer finds it no more). */
 #include "kafka/worker_internal.h"
 
+static void add_once(rd_kafka_topic_partition_list_t *list, const char *topic, int32_t number)
+{
+    if (rd_kafka_topic_partition_list_find(list, topic, number) == NULL) {
+        (void)rd_kafka_topic_partition_list_add(list, topic, number);
+    }
+}
+
+/* Of each topic the first partition too, whoever has it: see note_beginning. */
 static rd_kafka_topic_partition_list_t *take_needed(struct mr_worker *worker)
 {
     rd_kafka_topic_partition_list_t *list = NULL;
@@ -14,7 +22,8 @@ static rd_kafka_topic_partition_list_t *take_needed(struct mr_worker *worker)
             if (list == NULL) {
                 list = rd_kafka_topic_partition_list_new(8);
             }
-            (void)rd_kafka_topic_partition_list_add(list, p->topic, p->number);
+            add_once(list, p->topic, p->number);
+            add_once(list, p->topic, 0);
             p->recall = RECALL_ASKED;
         }
     }
@@ -99,21 +108,38 @@ static void recall(struct partition *partition, const rd_kafka_topic_partition_t
     }
 }
 
+/* A group commits each partition that it has begun to read, also at its end. So if it has committed
+ * the first one and not this one, this one was added later. */
+static void note_beginning(struct partition *partition, const rd_kafka_topic_partition_t *row,
+                           const rd_kafka_topic_partition_t *first)
+{
+    partition->is_added = row->offset < 0 && first->offset >= 0;
+    if (partition->is_added) {
+        mr_log(MR_LOG_INFO, "an added partition: read from its beginning",
+               MR_STR("topic", partition->topic), MR_INT("partition", partition->number));
+    }
+}
+
 /* Returns the reason if some are to be asked for again. */
 static const char *take_rows(struct mr_worker *worker, const rd_kafka_topic_partition_list_t *list)
 {
     const char *reason = NULL;
     for (int i = 0; list != NULL && i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *row = &list->elems[i];
+        const rd_kafka_topic_partition_t *first =
+            rd_kafka_topic_partition_list_find(list, row->topic, 0);
         struct partition *partition = partition_find(worker, row->topic, row->partition);
         /* It may have gone, and even have come back, since it was asked for. */
         if (partition == NULL || partition->recall != RECALL_ASKED) {
             continue;
         }
-        if (row->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            recall(partition, row);
-        } else {
+        if (row->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             reason = rd_kafka_err2str(row->err);
+        } else if (first == NULL || first->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            reason = "the first partition's is not known";
+        } else {
+            note_beginning(partition, row, first);
+            recall(partition, row);
         }
     }
     return reason;

@@ -3,8 +3,9 @@
  * next commit -> its batch is over: it waits -> its time has come, and Kafka has confirmed that
  * commit -> it is pending again, and in the next batch. Records of its key that are about to enter
  * a batch meanwhile are put behind it, and are pending again when it is settled. What can go wrong:
- * commits fail (it waits on, the others don't); more have failed than a commit can tell (they wait
- * for a place); the partition goes (it is given up, and its attempt stays in the metadata).
+ * commits fail (it waits on, the others don't); more have failed than a commit can tell (the lowest
+ * offsets first, the others wait); the partition goes (it is given up, and its attempt stays in the
+ * metadata).
  *
  * A record is behind another if that one has the same key, a lower offset, and is open: it has
  * failed and will be tried again, wherever it is at the moment. So also one that has failed itself
@@ -59,31 +60,6 @@ bool retry_is_behind(struct mr_delivery *delivery)
 
 /* --- the list --- */
 
-/* One that is settled, and would only be read again after a crash, gives way to one that isn't. Not
- * once the partition is given up: the next member is sure to read it again. */
-static void make_room(struct partition *partition)
-{
-    struct retries *retries = &partition->retries;
-    if (retries->placed + retries->kept.count >= ATTEMPT_TABLE_MAX &&
-        partition->state == PARTITION_ACTIVE) {
-        (void)attempt_table_drop(&retries->kept, partition->ledger.received);
-    }
-}
-
-static void place(struct mr_delivery *delivery)
-{
-    struct retries *retries = &delivery->partition->retries;
-    if (delivery->retry.placed) {
-        return;
-    }
-    make_room(delivery->partition);
-    if (retries->placed + retries->kept.count < ATTEMPT_TABLE_MAX) {
-        delivery->retry.placed = true;
-        retries->placed++;
-        retries->version++;
-    }
-}
-
 /* Most fail in the order of their offsets. */
 static void link_by_offset(struct retries *retries, struct mr_delivery *delivery)
 {
@@ -113,6 +89,7 @@ static void list(struct mr_delivery *delivery)
     delivery->retry.listed = true;
     delivery->retry.is_open = true;
     retries->open++;
+    retries->version++;
 }
 
 void retry_close(struct mr_delivery *delivery)
@@ -146,39 +123,34 @@ void retry_forget(struct mr_delivery *delivery)
     *(delivery->retry.next == NULL ? &retries->last : &delivery->retry.next->retry.previous) =
         delivery->retry.previous;
     delivery->retry.listed = false;
-    if (delivery->retry.placed) {
-        delivery->retry.placed = false;
-        retries->placed--;
-        retries->version++;
-    }
+    retries->version++;
 }
 
 void retry_settle(struct mr_delivery *delivery)
 {
     struct partition *partition = delivery->partition;
     struct attempt_table *kept = &partition->retries.kept;
-    bool is_told = delivery->retry.placed;
-    retry_forget(delivery); /* and its place */
+    bool has_failed = delivery->retry.listed;
+    retry_forget(delivery);
     if (kept->count > 0) {
         attempt_table_remove(kept, -1, partition->ledger.prefix - 1);
     }
-    if (is_told && delivery->offset >= partition->ledger.prefix) {
+    if (has_failed && delivery->offset >= partition->ledger.prefix) {
         (void)attempt_table_set(kept, delivery->offset, ATTEMPT_SETTLED);
     }
 }
 
 void retry_give_up(struct mr_delivery *delivery)
 {
-    struct retries *retries = &delivery->partition->retries;
-    bool is_told;
+    struct attempt_table *kept = &delivery->partition->retries.kept;
     if (!delivery->retry.listed) {
         return;
     }
-    place(delivery);
-    is_told = delivery->retry.placed;
-    retry_forget(delivery); /* and its place */
-    if (is_told) {
-        (void)attempt_table_set(&retries->kept, delivery->offset, delivery->attempt);
+    retry_forget(delivery);
+    while (!attempt_table_set(kept, delivery->offset, delivery->attempt)) {
+        if (!attempt_table_drop(kept, delivery->offset)) {
+            return;
+        }
     }
 }
 
@@ -202,7 +174,6 @@ void retry_recall(struct mr_delivery *delivery, int64_t received)
     delivery->attempt = attempt;
     delivery->retry.confirmed = attempt;
     list(delivery);
-    place(delivery);
 }
 
 /* --- from batch to batch --- */
@@ -224,7 +195,6 @@ void retry_note(struct mr_delivery *delivery)
     delivery->retry.again_ms = worker_now_ms(worker) + delay_ms(worker, delivery->attempt);
     delivery->attempt++;
     list(delivery);
-    place(delivery);
     partition->retries.version++;
     mr_count(partition->metrics.retries, 1);
 }
@@ -233,6 +203,7 @@ void retry_wait(struct mr_delivery *delivery)
 {
     delivery->state = DELIVERY_WAITING;
     delivery->partition->retries.waiting++;
+    delivery->partition->retries.version++; /* a commit may tell of another one first now */
     worker_soon(delivery->partition->worker);
 }
 
@@ -293,12 +264,13 @@ static void look_at(struct mr_delivery *delivery)
 {
     struct partition *partition = delivery->partition;
     struct mr_worker *worker = partition->worker;
-    place(delivery);
     if (delivery->retry.again_ms > worker_now_ms(worker)) {
         worker_at(worker, delivery->retry.again_ms);
-    } else if (delivery->retry.placed && delivery->retry.confirmed < delivery->attempt) {
-        commit_soon(worker);
-    } else if (delivery->retry.placed && !retry_is_behind(delivery)) {
+    } else if (delivery->retry.confirmed < delivery->attempt) {
+        if (retry_is_untold(partition)) {
+            commit_soon(worker);
+        }
+    } else if (!retry_is_behind(delivery)) {
         partition->retries.waiting--;
         (void)partition_put_back(partition, &partition->first, delivery);
     }
@@ -350,21 +322,45 @@ void retry_drop(struct partition *partition)
 
 /* --- what commits tell --- */
 
-void retry_tell(const struct partition *partition, struct attempt_table *ret_table)
+/* A commit has ATTEMPT_TABLE_MAX entries. They go first to what is about to be tried or in a batch,
+ * then to the rest by offset, the lowest first, and last to what is not here. So no record waits
+ * for ever to be told. Take the lowest that waits and whose time has come. It is told by the next
+ * commit unless all entries are of
+ *  - records in a batch or about to be: the batch ends, and then each of them is settled, or waits,
+ *    and comes after ours if its offset is higher;
+ *  - dead letters on their way with lower offsets: with WORKER_DEAD_A_PARTITION_MAX of them there
+ *    are no batches anyhow, and fewer are fewer than the entries;
+ *  - records with lower offsets that wait for their time: it comes.
+ * Each of these changes `version`, so that another commit follows. Once told it runs, for of those
+ * before it that have its key none waits.
+ *
+ * A record that is not told by a commit was perhaps told by the one before, and is forgotten now:
+ * it is not tried again before it is told again. */
+_Static_assert((int)WORKER_DEAD_A_PARTITION_MAX <= (int)ATTEMPT_TABLE_MAX,
+               "dead letters leave an entry");
+
+static bool is_under_way(const struct mr_delivery *delivery)
 {
-    *ret_table = partition->retries.kept;
-    for (const struct mr_delivery *d = partition->retries.first; d != NULL; d = d->retry.next) {
-        if (d->retry.placed) {
-            (void)attempt_table_set(ret_table, d->offset, d->attempt);
+    return delivery->state == DELIVERY_PENDING || delivery->state == DELIVERY_IN_BATCH;
+}
+
+static void tell(struct partition *partition, bool under_way, struct attempt_table *table)
+{
+    for (struct mr_delivery *d = partition->retries.first; d != NULL; d = d->retry.next) {
+        if (is_under_way(d) == under_way) {
+            bool is_told = attempt_table_set(table, d->offset, d->attempt);
+            d->retry.sent = is_told ? d->attempt : 0;
+            d->retry.confirmed = is_told ? d->retry.confirmed : 0;
         }
     }
 }
 
-void retry_sent(struct partition *partition)
+void retry_tell(struct partition *partition, struct attempt_table *ret_table)
 {
-    for (struct mr_delivery *d = partition->retries.first; d != NULL; d = d->retry.next) {
-        d->retry.sent = d->retry.placed ? d->attempt : 0;
-    }
+    ret_table->count = 0;
+    tell(partition, true, ret_table);
+    tell(partition, false, ret_table);
+    attempt_table_add(ret_table, &partition->retries.kept);
     partition->retries.sent = partition->retries.version;
 }
 

@@ -197,6 +197,36 @@ static void test_a_beginning_at_the_end_is_committed(void **state)
     scripted_stop(&one, 5000);
 }
 
+/* What was written to it before the group saw it is read, and counts as no beginning of a group. */
+static void test_an_added_partition_is_read_from_its_beginning(void **state)
+{
+    (void)state;
+    one.options.start = WORKER_FROM_LATEST;
+    one.on_batch = settle_at_once;
+    scripted_produce(&mock, "events", 0, 0, 3);
+    scripted_produce(&mock, "events", 1, 3, 4);
+    mock_kafka_commit(&mock, "workers", "events", 0, 3, "");
+    scripted_start(&one);
+    await(committed, 1, 4);
+    assert_int_equal(one.records, 4);
+    scripted_stop(&one, 5000);
+}
+
+/* None of them is taken for one that was added. */
+static void test_a_new_group_begins_all_partitions_at_their_ends(void **state)
+{
+    (void)state;
+    one.options.start = WORKER_FROM_LATEST;
+    one.on_batch = settle_at_once;
+    scripted_produce(&mock, "events", 0, 0, 3);
+    scripted_produce(&mock, "events", 1, 3, 4);
+    scripted_start(&one);
+    await(committed, 0, 3);
+    await(committed, 1, 4);
+    assert_int_equal(one.records, 0);
+    scripted_stop(&one, 5000);
+}
+
 /* --- offsets that Kafka doesn't have --- */
 
 static void lose_the_position(void)
@@ -317,6 +347,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_freshness_is_the_age_of_what_was_stored, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_an_added_partition_is_read_from_its_beginning, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_new_group_begins_all_partitions_at_their_ends,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_beginning_at_the_end_is_committed, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_with_the_earliest_all_that_is_left_is_read, set_up,
