@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The `millrace` program as a user runs it: tail against records of every encoding, dev as a
  * broker. */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -380,6 +383,18 @@ static void check_broker(const char *address)
     rd_kafka_destroy(rk);
 }
 
+static int free_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+    assert_int_equal(close(fd), 0);
+    return ntohs(at.sin_port);
+}
+
 static void test_dev_is_a_broker_until_it_is_told_to_end(void **state)
 {
     static char output[OUTPUT_BYTES];
@@ -388,7 +403,7 @@ static void test_dev_is_a_broker_until_it_is_told_to_end(void **state)
     char listen_flag[64], taken_flag[64], address[32];
     char *arguments[] = {name, command, topics, partitions, listen_flag, NULL};
     char *again[] = {name, command, taken_flag, NULL};
-    int port = 20000 + (int)(getpid() % 20000), status;
+    int port = free_port(), status;
     pid_t pid;
     (void)state;
 
