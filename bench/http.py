@@ -11,6 +11,7 @@ from lib.kafka import Kafka
 from lib.programs import Bridge, parse_metrics
 from lib.waiting import free_port, wait_for
 from bench.measure import wrk
+from bench.measure.cpu import cpu_seconds
 from bench.measure.nginx import Nginx
 
 ROUNDS = 7
@@ -32,12 +33,6 @@ class Row(NamedTuple):
 PLAIN = {"64": Row(64), "256": Row(256), "pipelined": Row(64, depth=8)}
 TLS = {"tls": Row(64, tls=True)}
 BASIC = {"basic": Row(64, basic=True)}
-
-
-def cpu_seconds(process):
-    """Of all its threads, those of librdkafka too, in user space and kernel."""
-    tasks = pathlib.Path(f"/proc/{process.pid}/task")
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
 
 
 def load(process, row, seconds=SECONDS):

@@ -19,7 +19,8 @@ enum {
     FIRST_POSITION = 2, /* of a command's first argument, counted as argv is */
 };
 
-static const struct command *const commands[] = {&command_dev, &command_tail};
+static const struct command *const commands[] = {&command_dead, &command_dev, &command_map,
+                                                 &command_tail};
 
 static void print_usage(FILE *to)
 {
@@ -113,7 +114,8 @@ struct reading {
     char **argv;
     int at;
     bool have_config;
-    bool have_positional;
+    const char *positional; /* the names that are left of command->positional */
+    size_t words;           /* how many have been read */
 };
 
 /* An argument may be a secret that stands in the wrong place: it is shown only if it looks like an
@@ -181,21 +183,31 @@ static int read_flag(struct reading *reading)
     return taken;
 }
 
+/* One that is no flag. */
+static void read_word(struct reading *reading, const char *word)
+{
+    static const char *const ordinals[] = {"first word", "second word"};
+    char name[NAME_BYTES_MAX];
+    size_t len = reading->positional == NULL ? 0 : strcspn(reading->positional, ",");
+    if (len == 0 || reading->words == MR_COUNT_OF(ordinals)) {
+        add_problem(reading, "not expected here");
+        return;
+    }
+    (void)snprintf(name, sizeof name, "%.*s", (int)len, reading->positional);
+    reading->positional += len + (reading->positional[len] == ',');
+    options_read_word(reading->set, name, ordinals[reading->words++], word);
+}
+
 static void read_arguments(struct reading *reading)
 {
-    const struct command *command = reading->command;
+    reading->positional = reading->command->positional;
     while (reading->at < reading->argc) {
         const char *argument = reading->argv[reading->at];
         if (argument[0] == '-' && argument[1] != '\0') {
             reading->at += read_flag(reading);
             continue;
         }
-        if (command->positional != NULL && !reading->have_positional) {
-            options_read_flag(reading->set, command->positional, argument);
-            reading->have_positional = true;
-        } else {
-            add_problem(reading, "not expected here");
-        }
+        read_word(reading, argument);
         reading->at++;
     }
 }
@@ -277,6 +289,7 @@ int main(int argc, char **argv)
         .section = command->name,
         .groups = &(struct mr_option_group){.table = command->options, .base = 0},
         .group_count = 1,
+        .passes_over_unknown = command->passes_over_unknown,
     };
     if (is_among("--help", argc - 2, argv + 2) || is_among("-h", argc - 2, argv + 2)) {
         return print_help(command, spec);

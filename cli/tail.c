@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/print.h"
 #include "event/format_json.h"
 #include "kafka/kafka_conf.h"
 #include "kafka/kafka_message.h"
@@ -173,29 +174,6 @@ static void stop_reading(struct tail *tail)
     }
 }
 
-/* Some terminals obey U+0080 to U+009F, as they do the controls of ASCII. In JSON these and U+007F
- * can stand in strings only, where an escape means the same. false: errno has the reason. */
-static bool print_line(struct mr_slice line)
-{
-    size_t printed = 0;
-    for (size_t i = 0; i < line.len; i++) {
-        unsigned char first = (unsigned char)line.ptr[i];
-        unsigned char second = i + 1 < line.len ? (unsigned char)line.ptr[i + 1] : 0;
-        bool is_pair = first == 0xC2 && second >= 0x80 && second <= 0x9F;
-        if (first != 0x7F && !is_pair) {
-            continue;
-        }
-        if (fwrite(line.ptr + printed, 1, i - printed, stdout) != i - printed ||
-            printf("\\u%04x", (unsigned)(is_pair ? second : first)) < 0) {
-            return false;
-        }
-        i += is_pair;
-        printed = i + 1;
-    }
-    return fwrite(line.ptr + printed, 1, line.len - printed, stdout) == line.len - printed &&
-           putchar('\n') != EOF;
-}
-
 static void print_record(struct tail *tail, const rd_kafka_message_t *message)
 {
     struct kafka_record record;
@@ -210,7 +188,7 @@ static void print_record(struct tail *tail, const rd_kafka_message_t *message)
         rc = event_json_encode(tail->event, &tail->line, &err);
     }
     if (rc == 0) {
-        if (!print_line(buf_slice(&tail->line))) {
+        if (!print_json_line(buf_slice(&tail->line))) {
             tail->output_error = errno;
         }
         return;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bench/run: a command measures and returns {key: value}; keys are stable, see BENCHMARKS.md."""
+"""bench/run: a command measures and returns {key: value}; keys are stable, see BENCHMARKS.md.
+OPTIONS of its module are whole numbers that run() takes, with what they are unless given."""
 import argparse
 import importlib.util
 import json
@@ -23,11 +24,18 @@ def load(path):
 
 def main():
     parser = argparse.ArgumentParser(prog="bench/run")
-    parser.add_argument("command", choices=commands())
-    parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file too")
+    subparsers = parser.add_subparsers(dest="command", required=True)
+    modules = {name: load(path) for name, path in commands().items()}
+    for name, module in modules.items():
+        one = subparsers.add_parser(name)
+        one.add_argument("--json", type=pathlib.Path, help="write the figures to this file too")
+        for option, value in getattr(module, "OPTIONS", {}).items():
+            one.add_argument(f"--{option}", type=int, default=value, help=f"{value} unless given")
     arguments = parser.parse_args()
+    module = modules[arguments.command]
+    options = {option: getattr(arguments, option) for option in getattr(module, "OPTIONS", {})}
     print(f"{platform.node()}: {os.cpu_count()} processors, Linux {platform.release()}")
-    figures = load(commands()[arguments.command]).run()
+    figures = module.run(**options)
     width = max(map(len, figures))
     for key, value in figures.items():
         print(f"{key:{width}}  {value:.2f}")

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "consumers/influx/line_protocol.h"
+#include "kit/hash.h"
 
 enum { SUFFIX_BYTES_MAX = 16, NO_NAME = UINT16_MAX, KEPT_BYTES_MAX = 64 * 1024 };
 
@@ -37,14 +38,10 @@ void field_names_clear(struct field_names *names)
     }
 }
 
-/* FNV-1a. A payload made for collisions costs at most FIELDS_MAX comparisons a field. */
+/* A payload made for collisions costs at most FIELDS_MAX comparisons a field. */
 static uint32_t hash_of(struct mr_slice name)
 {
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < name.len; i++) {
-        hash = (hash ^ (unsigned char)name.ptr[i]) * 16777619u;
-    }
-    return hash;
+    return hash_fnv1a(HASH_FNV1A_BASIS, name);
 }
 
 static struct mr_slice name_at(const struct field_names *names, unsigned index)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* millrace-influx: events from Kafka become points in InfluxDB 1.x. */
+/* millrace-influx: events from Kafka become points in InfluxDB 1.x or 2.x. */
 #include <millrace/worker.h>
 
 #include "consumers/influx/influx_options.h"
@@ -34,7 +34,7 @@ static const struct mr_worker_ops ops = {
 static const struct mr_worker_spec spec = {
     .name = "millrace-influx",
     .section = "influx",
-    .summary = "Writes the events of Kafka topics to InfluxDB 1.x.",
+    .summary = "Writes the events of Kafka topics to InfluxDB 1.x or 2.x.",
     .admin_listen = "127.0.0.1:9103",
     .ops = &ops,
     .options = influx_options_table,

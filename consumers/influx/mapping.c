@@ -4,13 +4,13 @@
 #include <assert.h>
 
 #include "consumers/influx/line_protocol.h"
-#include "event/check.h"
-#include "event/timestamp.h"
+#include "consumers/influx/mapping_event.h"
+#include "consumers/influx/mapping_values.h"
 #include "kit/mem.h"
 
-enum { KEPT_BYTES_MAX = 256 * 1024, NS_PER_MS = 1000000 };
+enum { KEPT_BYTES_MAX = 256 * 1024 };
 
-struct mapping *mapping_new(void)
+struct mapping *mapping_new(const struct mapping_rules *rules)
 {
     struct mapping *mapping = mem_alloc(sizeof *mapping);
     if (mapping == NULL) {
@@ -20,6 +20,8 @@ struct mapping *mapping_new(void)
     buf_init(&mapping->path, LINE_NAME_BYTES_MAX + 1);
     buf_init(&mapping->text, MAPPING_LINE_BYTES_MAX);
     field_names_init(&mapping->names);
+    mapping_points_init(&mapping->points);
+    mapping->rules = rules;
     mapping->depth = 0;
     return mapping;
 }
@@ -33,6 +35,7 @@ void mapping_free(struct mapping *mapping)
     buf_done(&mapping->path);
     buf_done(&mapping->text);
     field_names_done(&mapping->names);
+    mapping_points_done(&mapping->points);
     mem_free(mapping);
 }
 
@@ -50,22 +53,6 @@ static void begin(struct mapping *mapping)
     mapping->depth = 0;
 }
 
-/* A clean name with its escapes, by way of `text`. */
-static int write_name(struct mapping *mapping, enum line_name kind, struct mr_slice name,
-                      const char *what, struct mr_error *err)
-{
-    if (name.len > LINE_NAME_BYTES_MAX) {
-        return mr_error_set(err, MR_ELIMIT, "a %s of %zu bytes, over %d", what, name.len,
-                            LINE_NAME_BYTES_MAX);
-    }
-    buf_clear(&mapping->text);
-    if (line_clean(kind, name, &mapping->text) != 0) {
-        return buf_check(&mapping->text, err);
-    }
-    (void)line_write_name(kind, buf_slice(&mapping->text), &mapping->line);
-    return 0;
-}
-
 static int write_measurement(struct mapping *mapping, const struct mr_event *event,
                              struct mr_error *err)
 {
@@ -76,7 +63,8 @@ static int write_measurement(struct mapping *mapping, const struct mr_event *eve
     if (name.len == 0) {
         return mr_error_set(err, MR_EFORMAT, "neither subject nor type names a measurement");
     }
-    return write_name(mapping, LINE_MEASUREMENT, name, "measurement", err);
+    return mapping_write_name(LINE_MEASUREMENT, name, "measurement", &mapping->text, &mapping->line,
+                              err);
 }
 
 static int write_tag(struct mapping *mapping, struct mr_event *event, const char *key,
@@ -95,7 +83,8 @@ static int write_tag(struct mapping *mapping, struct mr_event *event, const char
     (void)buf_add_char(&mapping->line, ',');
     (void)buf_add_str(&mapping->line, key);
     (void)buf_add_char(&mapping->line, '=');
-    return write_name(mapping, LINE_TAG_VALUE, value, "tag value", err);
+    return mapping_write_name(LINE_TAG_VALUE, value, "tag value", &mapping->text, &mapping->line,
+                              err);
 }
 
 /* The text of the last JSON string or name, without a copy if it has no escapes. */
@@ -237,22 +226,6 @@ static int take_token(struct mapping *mapping, enum json_token token, const stru
     return write_field(mapping, token, scan, err);
 }
 
-static const char *token_text(enum json_token token)
-{
-    switch (token) {
-        case JSON_SCAN_ARRAY_BEGIN:
-            return "an array";
-        case JSON_SCAN_STRING:
-            return "a string";
-        case JSON_SCAN_NUMBER:
-            return "a number";
-        case JSON_SCAN_NULL:
-            return "null";
-        default:
-            return "a boolean";
-    }
-}
-
 static int scan_error(const struct json_scan *scan, struct mr_error *err)
 {
     (void)json_scan_error(scan, err);
@@ -271,7 +244,7 @@ static int write_fields(struct mapping *mapping, struct mr_slice data, struct mr
     }
     if (token != JSON_SCAN_OBJECT_BEGIN) {
         return mr_error_set(err, MR_EFORMAT, "the data is %s, expected a JSON object",
-                            token_text(token));
+                            mapping_value_kind(token));
     }
     mapping->levels[0] = (struct mapping_level){0, 0, false};
     while ((token = json_scan_next(&scan)) != JSON_SCAN_END) {
@@ -288,50 +261,13 @@ static int write_fields(struct mapping *mapping, struct mr_slice data, struct mr
     return 0;
 }
 
-static int check_data(const struct mr_event *event, struct mr_error *err)
-{
-    struct mr_slice type = mr_event_string(event, "datacontenttype");
-    if (mr_event_data(event).ptr == NULL) {
-        return mr_error_set(err, MR_EFORMAT, "the event has no data, expected a JSON object");
-    }
-    if (type.ptr != NULL && !check_media_type_is_json(type)) {
-        return mr_error_set(err, MR_EFORMAT, "the data is %.*s, expected a JSON type",
-                            MR_SLICE_ARG(type));
-    }
-    return 0;
-}
-
-static int time_of(const struct mr_event *event, int64_t record_ms, int64_t *ret_ns,
-                   struct mr_error *err)
-{
-    struct mr_slice time = mr_event_string(event, "time");
-    int64_t ns;
-    if (time.ptr != NULL) {
-        int rc = timestamp_parse(time, &ns, err);
-        if (rc != 0) {
-            (void)mr_error_wrap(err, "time %.*s", MR_SLICE_ARG(time));
-            return rc;
-        }
-    } else if (record_ms < 0 || record_ms > INT64_MAX / NS_PER_MS) {
-        return mr_error_set(err, MR_EFORMAT, "neither the event nor its record has a usable time");
-    } else {
-        ns = record_ms * NS_PER_MS;
-    }
-    if (ns < LINE_TIME_MIN || ns > LINE_TIME_MAX) {
-        return mr_error_set(err, MR_ELIMIT, "the time %lld ns is outside InfluxDB's range",
-                            (long long)ns);
-    }
-    *ret_ns = ns;
-    return 0;
-}
-
-int mapping_line(struct mapping *mapping, struct mr_event *event, int64_t record_ms,
-                 struct mr_slice *ret_line, struct mr_error *err)
+static int default_line(struct mapping *mapping, struct mr_event *event, int64_t record_ms,
+                        struct mr_error *err)
 {
     int64_t ns = 0;
     int rc;
-    begin(mapping);
-    if ((rc = check_data(event, err)) != 0 || (rc = time_of(event, record_ms, &ns, err)) != 0 ||
+    if ((rc = mapping_event_check_data(event, err)) != 0 ||
+        (rc = mapping_event_time(event, record_ms, &ns, err)) != 0 ||
         (rc = write_measurement(mapping, event, err)) != 0 ||
         (rc = write_tag(mapping, event, "application", err)) != 0 ||
         (rc = write_tag(mapping, event, "device", err)) != 0 ||
@@ -343,8 +279,42 @@ int mapping_line(struct mapping *mapping, struct mr_event *event, int64_t record
     rc = buf_check(&mapping->line, err);
     if (rc != 0) {
         (void)mr_error_wrap(err, "the line");
+    }
+    return rc;
+}
+
+static int unmatched_lines(struct mapping *mapping, struct mr_event *event, int64_t record_ms,
+                           size_t *ret_count, struct mr_error *err)
+{
+    enum mapping_unmatched unmatched =
+        mapping->rules == NULL ? UNMATCHED_DEFAULT : mapping->rules->unmatched;
+    if (unmatched == UNMATCHED_DEAD) {
+        return mr_error_set(err, MR_EFORMAT, "no [measurement] matches the event");
+    }
+    *ret_count = unmatched == UNMATCHED_DEFAULT;
+    return unmatched == UNMATCHED_DEFAULT ? default_line(mapping, event, record_ms, err) : 0;
+}
+
+int mapping_lines(struct mapping *mapping, struct mr_event *event, int64_t record_ms,
+                  struct mr_slice *ret_lines, size_t *ret_count, struct mr_error *err)
+{
+    const struct rule *rule = NULL;
+    size_t count = 0;
+    int rc = 0;
+    begin(mapping);
+    if (mapping->rules != NULL) {
+        rc = mapping_rules_match(mapping->rules, event, &rule, err);
+    }
+    if (rc == 0 && rule == NULL) {
+        rc = unmatched_lines(mapping, event, record_ms, &count, err);
+    } else if (rc == 0) {
+        rc = mapping_points_write(&mapping->points, rule, event, record_ms, &mapping->line, &count,
+                                  err);
+    }
+    if (rc != 0) {
         return rc;
     }
-    *ret_line = buf_slice(&mapping->line);
+    *ret_lines = mr_slice(buf_slice(&mapping->line).ptr, count == 0 ? 0 : mapping->line.len);
+    *ret_count = count;
     return 0;
 }

@@ -2,9 +2,12 @@
 #ifndef INFLUX_MAPPING_H
 #define INFLUX_MAPPING_H
 
-/* The default mapping: an event to one line of InfluxDB's line protocol. Pure, and a function of
- * the stored event alone, so that a record that is read twice makes the same point.
+/* An event to lines of InfluxDB's line protocol: by the first rule of the configuration that
+ * matches (mapping_rules.h, mapping_points.h), else by the default mapping, which is here. Pure,
+ * and a function of the stored event alone, so that a record that is read twice makes the same
+ * points.
  *
+ * The default mapping makes one line:
  *   measurement  the attribute `subject` (the channel), or `type` if the event has no subject
  *   tags         the extensions `application` and `device`; one that is absent or empty is left out
  *   fields       every number (a float), boolean and string in the data, which is a JSON object;
@@ -20,6 +23,8 @@
 #include <millrace/event.h>
 
 #include "consumers/influx/field_names.h"
+#include "consumers/influx/mapping_points.h"
+#include "consumers/influx/mapping_rules.h"
 #include "event/json_scan.h"
 #include "kit/buf.h"
 
@@ -32,7 +37,9 @@ struct mapping_level {
 };
 
 struct mapping {
-    struct mr_buf line;
+    const struct mapping_rules *rules; /* NULL: none */
+    struct mapping_points points;
+    struct mr_buf line; /* or lines */
     struct mr_buf path; /* the name of the present value: the names above it joined with '_' */
     struct mr_buf text; /* a string or name on its way */
     struct field_names names;
@@ -40,15 +47,19 @@ struct mapping {
     unsigned depth; /* of the innermost open level; levels[0] is the data itself */
 };
 
-/* Memory is kept from event to event, up to a bound. Errors: NULL when out of memory. */
-struct mapping *mapping_new(void);
+/* Memory is kept from event to event, up to a bound. `rules` is borrowed; NULL: only the default.
+ * Errors: NULL when out of memory. */
+struct mapping *mapping_new(const struct mapping_rules *rules);
 void mapping_free(struct mapping *mapping);
 
-/* Make the line of `event`, without a line break at its end; `record_ms` is the record's timestamp,
- * -1 if it has none. `ret_line` lives until the next call.
+/* Make the lines of `event`: one or several, with a line feed between them and none at the end;
+ * `record_ms` is the record's timestamp, -1 if it has none. The lines stand or fall together: they
+ * are one delivery's. No line holds a bare line feed outside of a string's quotes. A count of 0,
+ * without an error: a rule says that the event is not written (settle it as skipped). `ret_lines`
+ * lives until the next call.
  * Errors: MR_ENOMEM (retriable; says nothing of the event); any other code: the event can never
- * become a point, and the text says what was found and what was expected. */
-int mapping_line(struct mapping *mapping, struct mr_event *event, int64_t record_ms,
-                 struct mr_slice *ret_line, struct mr_error *err);
+ * become points, and the text says what was found and what was expected. */
+int mapping_lines(struct mapping *mapping, struct mr_event *event, int64_t record_ms,
+                  struct mr_slice *ret_lines, size_t *ret_count, struct mr_error *err);
 
 #endif

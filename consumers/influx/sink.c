@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Happy path: probe -> 204 -> open -> writes -> 204 -> stored. What can go wrong: no answer, or one
- * that isn't about the data: closed for wait.min, doubling up to wait.max, then a probe. 400 or
- * 413: this batch waits, the others go on; said loudly, and not ready while it goes on. */
+ * that isn't about the data: closed for wait.min, doubling up to wait.max, then a probe. Points
+ * that are refused are the writer's business. */
 #include "consumers/influx/sink.h"
 
 #include <assert.h>
@@ -21,6 +21,7 @@ enum {
     WRITE_MAGIC = 0x57524954,
     LOG_INTERVAL_MS = 10000,
     RETRY_AFTER_MS_MAX = 5 * 60 * 1000,
+    REQUEST_BYTES_LEAST = 1024,
     SPREAD_MS = 200, /* batches come back a little after the probe, not all at once */
 };
 
@@ -34,17 +35,16 @@ struct sink {
     void (*on_change)(void *user);
     void *user;
     uv_timer_t probe_timer;
-    uv_timer_t refused_timer;
     enum sink_state state;
     bool is_ready;
     bool closing;
     uint64_t not_before_ms;   /* while closed */
     uint64_t write_failed_ms; /* 0: the last write was stored */
     int64_t wait_ms;          /* of the last failure; 0: none since the last stored write */
-    int64_t refused_wait_ms;
-    uint64_t refused_not_before_ms;
     uint32_t random;
     char reason[INFLUX_REASON_BYTES];
+    char *authorization; /* 2.x: the header with the token; NULL: none */
+    struct mr_buf words; /* of the last answer */
     struct mr_series *seconds;
     struct mr_series *bytes;
     unsigned parts_open;
@@ -58,6 +58,7 @@ struct write {
     sink_cb callback; /* NULL: a probe */
     void *user;
     uint64_t begun_ns;
+    size_t bytes;
 };
 
 static const double seconds_bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
@@ -152,8 +153,8 @@ static void away(struct sink *sink, bool was_write, int64_t retry_after_ms)
     set_state(sink, SINK_CLOSED);
 }
 
-/* A write was stored. */
-static void stored(struct sink *sink)
+/* A write was stored, or its points refused. */
+static void answered(struct sink *sink)
 {
     sink->wait_ms = 0;
     sink->write_failed_ms = 0;
@@ -179,32 +180,6 @@ static void probed(struct sink *sink)
     set_state(sink, SINK_OPEN);
 }
 
-static void on_refused_timer(uv_timer_t *timer)
-{
-    struct sink *sink;
-    MAGIC_CAST(sink, timer->data, SINK_MAGIC);
-    sink->refused_wait_ms = 0;
-    mr_worker_set_ready(sink->worker, "points", NULL);
-}
-
-/* Not ready until no refusal has come for longer than the longest wait. */
-static int64_t refused(struct sink *sink, const char *reason)
-{
-    uint64_t now = now_ms(sink);
-    int64_t after_ms = sink->refused_wait_ms;
-    if (now >= sink->refused_not_before_ms) {
-        after_ms = next_wait(sink, &sink->refused_wait_ms);
-        sink->refused_not_before_ms = now + (uint64_t)after_ms;
-    }
-    mr_log_limited(MR_LOG_ERROR, LOG_INTERVAL_MS, "influxdb refuses points; they are kept",
-                   MR_STR("error", reason), MR_INT("again_ms", after_ms));
-    mr_worker_set_ready(sink->worker, "points", reason);
-    (void)uv_timer_start(
-        &sink->refused_timer, on_refused_timer,
-        2 * (uint64_t)sink->options->wait_max_ms + (uint64_t)sink->options->timeout_ms, 0);
-    return after_ms;
-}
-
 static void count_answer(struct sink *sink, const struct write *write,
                          const struct mr_http_answer *answer)
 {
@@ -225,7 +200,7 @@ static struct mr_slice shown_url(const struct sink *sink)
 static void probe_answered(struct sink *sink, const struct mr_http_answer *answer,
                            const struct mr_error *error)
 {
-    if (influx_verdict(answer) == INFLUX_STORED) {
+    if (influx_verdict(answer, &sink->words) == INFLUX_STORED) {
         probed(sink);
         return;
     }
@@ -233,27 +208,39 @@ static void probe_answered(struct sink *sink, const struct mr_http_answer *answe
     away(sink, false, answer == NULL ? -1 : answer->retry_after_ms);
 }
 
+/* The smallest request.bytes: who finds less too large takes nothing at all, and that is not the
+ * point's fault. */
+static bool is_absurd(const struct write *write, const struct mr_http_answer *answer)
+{
+    return answer != NULL && answer->status == 413 && write->bytes < REQUEST_BYTES_LEAST;
+}
+
 /* The callback comes last: it may send the next write. */
 static void write_answered(struct sink *sink, const struct write *write,
                            const struct mr_http_answer *answer, const struct mr_error *error)
 {
-    enum influx_verdict verdict = influx_verdict(answer);
+    struct sink_result result = {.verdict = influx_verdict(answer, &sink->words)};
+    struct influx_refusal refusal;
     char reason[INFLUX_REASON_BYTES];
-    int64_t after_ms = 0;
-    if (verdict == INFLUX_STORED) {
-        stored(sink);
-        write->callback(write->user, verdict, NULL, 0);
-        return;
+    if (result.verdict == INFLUX_REFUSED && is_absurd(write, answer)) {
+        result.verdict = INFLUX_AWAY;
     }
-    influx_reason(shown_url(sink), answer, error, reason);
-    if (verdict == INFLUX_REFUSED) {
-        after_ms = refused(sink, reason);
-    } else {
+    if (result.verdict != INFLUX_STORED) {
+        influx_reason(shown_url(sink), answer, error, reason);
+        result.reason = reason;
+    }
+    if (result.verdict == INFLUX_AWAY) {
         memcpy(sink->reason, reason, sizeof reason);
         away(sink, true, answer == NULL ? -1 : answer->retry_after_ms);
-        after_ms = sink_wait_ms(sink);
+        result.after_ms = sink_wait_ms(sink);
+    } else {
+        if (result.verdict == INFLUX_REFUSED) {
+            influx_refusal_read(answer->status, buf_slice(&sink->words), &refusal);
+            result.refusal = &refusal;
+        }
+        answered(sink);
     }
-    write->callback(write->user, verdict, reason, after_ms);
+    write->callback(write->user, &result);
 }
 
 static void on_answer(void *user, const struct mr_http_answer *answer, const struct mr_error *error)
@@ -265,7 +252,7 @@ static void on_answer(void *user, const struct mr_http_answer *answer, const str
     MAGIC_CHECK(sink, SINK_MAGIC);
     if (sink->closing) {
         if (write->callback != NULL) {
-            write->callback(write->user, INFLUX_AWAY, NULL, 0);
+            write->callback(write->user, &(const struct sink_result){.verdict = INFLUX_AWAY});
         }
     } else {
         count_answer(sink, write, answer);
@@ -282,21 +269,26 @@ static void on_answer(void *user, const struct mr_http_answer *answer, const str
 static int send_write(struct sink *sink, struct mr_slice body, sink_cb callback, void *user,
                       struct mr_error *err)
 {
-    static const char *const headers[] = {"Content-Encoding: gzip"};
-    const struct mr_http_request request = {.method = "POST",
-                                            .url = sink->url,
-                                            .headers = headers,
-                                            .header_count = body.len > 0 ? 1 : 0,
-                                            .body = body,
-                                            .user = sink->options->username,
-                                            .password = sink->options->password,
-                                            .timeout_ms = sink->options->timeout_ms};
+    const char *headers[2];
+    struct mr_http_request request = {.method = "POST",
+                                      .url = sink->url,
+                                      .headers = headers,
+                                      .body = body,
+                                      .user = sink->options->username,
+                                      .password = sink->options->password,
+                                      .timeout_ms = sink->options->timeout_ms};
     struct write *write = mem_zalloc(sizeof *write);
     int rc;
     if (write == NULL) {
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
-    *write = (struct write){WRITE_MAGIC, sink, callback, user, uv_hrtime()};
+    if (body.len > 0) {
+        headers[request.header_count++] = "Content-Encoding: gzip";
+    }
+    if (sink->authorization != NULL) {
+        headers[request.header_count++] = sink->authorization;
+    }
+    *write = (struct write){WRITE_MAGIC, sink, callback, user, uv_hrtime(), body.len};
     rc = mr_http_client_send(sink->client, &request, on_answer, write, NULL, err);
     if (rc != 0) {
         mem_free(write);
@@ -351,6 +343,7 @@ static int open_client(struct sink *sink, struct mr_error *err)
     const struct mr_http_client_config config = {
         .connections_max = (size_t)options->requests_max + 1, /* and a probe */
         .queued_max = 1,
+        .answer_bytes_max = INFLUX_ANSWER_BYTES_MAX,
         .connect_timeout_ms = options->connect_timeout_ms,
         .user_agent = "millrace-influx",
         .ca_file = options->tls_ca,
@@ -359,14 +352,49 @@ static int open_client(struct sink *sink, struct mr_error *err)
     return mr_http_client_open(mr_worker_loop(sink->worker), &config, &sink->client, err);
 }
 
+static void sink_free(struct sink *sink)
+{
+    if (sink == NULL) {
+        return;
+    }
+    sink->magic = 0;
+    buf_done(&sink->words);
+    mem_free(sink->authorization);
+    mem_free(sink->url);
+    mem_free(sink);
+}
+
+static int make_texts(struct sink *sink, const struct influx_options *options)
+{
+    struct mr_buf header;
+    size_t len;
+    buf_init(&sink->words, INFLUX_ANSWER_BYTES_MAX);
+    sink->url = influx_write_url(options);
+    if (sink->url == NULL) {
+        return MR_ENOMEM;
+    }
+    if (options->token == NULL) {
+        return 0;
+    }
+    buf_init(&header, sizeof "Authorization: Token " + strlen(options->token));
+    (void)buf_add_str(&header, "Authorization: Token ");
+    (void)buf_add_str(&header, options->token);
+    if (buf_add_char(&header, '\0') != 0) {
+        buf_done(&header);
+        return MR_ENOMEM;
+    }
+    sink->authorization = buf_take(&header, &len);
+    return 0;
+}
+
 int sink_new(struct mr_worker *worker, const struct influx_options *options,
              void (*on_change)(void *user), void *user, struct sink **ret_sink,
              struct mr_error *err)
 {
     struct sink *sink = mem_zalloc(sizeof *sink);
     int rc;
-    if (sink == NULL || (sink->url = influx_write_url(options)) == NULL) {
-        mem_free(sink);
+    if (sink == NULL || make_texts(sink, options) != 0) {
+        sink_free(sink);
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
     sink->worker = worker;
@@ -380,15 +408,12 @@ int sink_new(struct mr_worker *worker, const struct influx_options *options,
     sink->bytes = mr_series_get(&request_bytes, NULL);
     rc = open_client(sink, err);
     if (rc != 0) {
-        mem_free(sink->url);
-        mem_free(sink);
+        sink_free(sink);
         return rc;
     }
     (void)uv_timer_init(mr_worker_loop(worker), &sink->probe_timer);
-    (void)uv_timer_init(mr_worker_loop(worker), &sink->refused_timer);
     sink->probe_timer.data = sink;
-    sink->refused_timer.data = sink;
-    sink->parts_open = 3;
+    sink->parts_open = 2;
     sink->magic = SINK_MAGIC;
     (void)snprintf(
         sink->reason, sizeof sink->reason, "POST %.*s: no answer yet",
@@ -411,9 +436,7 @@ static void part_closed(void *user)
     }
     closed = sink->closed;
     user = sink->closed_user;
-    sink->magic = 0;
-    mem_free(sink->url);
-    mem_free(sink);
+    sink_free(sink);
     closed(user);
 }
 
@@ -430,6 +453,5 @@ void sink_close(struct sink *sink, void (*closed)(void *user), void *user)
     sink->closed = closed;
     sink->closed_user = user;
     uv_close((uv_handle_t *)&sink->probe_timer, on_timer_closed);
-    uv_close((uv_handle_t *)&sink->refused_timer, on_timer_closed);
     mr_http_client_close(sink->client, part_closed, sink);
 }

@@ -2,7 +2,8 @@
 #ifndef INFLUX_SINK_H
 #define INFLUX_SINK_H
 
-/* InfluxDB as the writer sees it: requests, what their answers mean, and whether it is there.
+/* InfluxDB as the writer sees it: requests, what their answers mean, and whether it is there. That
+ * it refuses points is an answer like any other: it is there.
  *
  *   open     it answers: writes may be sent
  *   closed   it didn't: nothing is sent until the wait is over; then
@@ -25,10 +26,16 @@ struct sink;
 
 enum sink_state { SINK_OPEN, SINK_CLOSED, SINK_PROBING };
 
-/* `reason` (of a refusal or failure) and `after_ms`, when to try again, are for mr_batch_wait.
- * After sink_close the outcome is INFLUX_AWAY with a NULL reason: settle nothing any more. */
-typedef void (*sink_cb)(void *user, enum influx_verdict verdict, const char *reason,
-                        int64_t after_ms);
+struct sink_result {
+    enum influx_verdict verdict;
+    const char *reason;                   /* of a refusal or failure; for people */
+    int64_t after_ms;                     /* INFLUX_AWAY: when to try again */
+    const struct influx_refusal *refusal; /* INFLUX_REFUSED */
+};
+
+/* The result and what it points to live until the callback returns. After sink_close it is
+ * INFLUX_AWAY with a NULL reason: settle nothing any more. */
+typedef void (*sink_cb)(void *user, const struct sink_result *result);
 
 /* `on_change` tells of each change of state, from the loop. Errors: MR_EINVAL (the URL), MR_ENOMEM,
  * MR_ENET. */

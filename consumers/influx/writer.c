@@ -1,94 +1,85 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Happy path: a batch waits in line -> its events become lines, what can't is dead -> one request
  * (or several, one after another, over request.bytes) -> 204 -> its deliveries are done. What can
- * go wrong: InfluxDB is away or refuses the request, or memory is short: what is left of the batch
- * waits, and comes again as another batch. Writing a point twice is harmless. */
+ * go wrong: InfluxDB refuses points: the request is salvaged (salvage.h), a part at a time, and
+ * between two parts the job lines up behind the others; InfluxDB is away, or memory is short: what
+ * is left of the batch waits, and comes again as another batch. Writing a point twice is harmless.
+ */
 #include "consumers/influx/writer.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include <millrace/log.h>
-#include <millrace/metrics.h>
 
-#include "consumers/influx/gzip.h"
-#include "consumers/influx/mapping.h"
+#include "consumers/influx/job.h"
 #include "consumers/influx/sink.h"
+#include "kit/clock.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
 
-enum { WRITER_MAGIC = 0x57525445, JOB_MAGIC = 0x574a4f42, LOG_INTERVAL_MS = 10000 };
-
-/* A batch on its way. */
-struct job {
-    unsigned magic;
-    struct writer *writer;
-    struct job *next;
-    struct mr_batch *batch;
-    size_t at;                       /* of the batch: the next to become a line */
-    size_t count;                    /* of the batch */
-    struct mr_delivery **deliveries; /* in the request that is out */
-    size_t delivery_count;
-    size_t delivery_capacity;
-    struct mr_buf body;
-};
+enum { WRITER_MAGIC = 0x57525445, LOG_INTERVAL_MS = 10000 };
 
 struct writer {
     unsigned magic;
     const struct influx_options *options;
     struct sink *sink;
-    struct mapping *mapping;
-    struct gzip gzip;
-    struct mr_buf lines;      /* of the request that is being made */
+    struct job_tools tools;
     struct job *first, *last; /* in line */
     struct job *spare;        /* at most requests.max */
     int64_t spare_count;
-    int64_t out; /* requests at work */
+    int64_t out;          /* requests at work */
+    int64_t salvage_out;  /* of them, those of salvages */
+    size_t salvage_bytes; /* of lines that salvages hold */
     bool pumping;
     bool closing;
-    struct mr_series *points;
 };
 
-static const struct mr_metric points_total = {.name = "millrace_influx_points_total",
-                                              .type = MR_COUNTER,
-                                              .help = "Points that InfluxDB has stored."};
-
-static void job_free(struct job *job)
+/* One request is left to the others, if there is more than one: partitions full of bad points don't
+ * hold up those of good ones. */
+static bool may_send_salvage(const struct writer *writer)
 {
-    job->magic = 0;
-    buf_done(&job->body);
-    mem_free(job->deliveries);
-    mem_free(job);
+    int64_t requests = writer->options->requests_max;
+    return writer->salvage_out < (requests > 1 ? requests - 1 : 1);
 }
 
-static struct job *job_new(struct writer *writer, struct mr_batch *batch)
+/* The lines of salvages are held until all is proven: as many as all requests may have. */
+static bool has_place(const struct writer *writer, size_t bytes)
+{
+    size_t bytes_max =
+        (size_t)writer->options->requests_max * (size_t)writer->options->request_bytes_max;
+    return writer->salvage_bytes == 0 || writer->salvage_bytes + bytes <= bytes_max;
+}
+
+static struct job *job_get(struct writer *writer, struct mr_batch *batch)
 {
     struct job *job = writer->spare;
     if (job != NULL) {
         writer->spare = job->next;
         writer->spare_count--;
     } else {
-        job = mem_zalloc(sizeof *job);
+        job = job_new(&writer->tools, writer);
         if (job == NULL) {
             return NULL;
         }
-        /* Incompressible lines grow a little. */
-        buf_init(&job->body,
-                 (size_t)writer->options->request_bytes_max + 2 * (size_t)MAPPING_LINE_BYTES_MAX);
-        job->magic = JOB_MAGIC;
-        job->writer = writer;
     }
-    job->batch = batch;
-    job->count = mr_batch_count(batch);
-    job->at = 0;
-    job->delivery_count = 0;
-    job->next = NULL;
+    job_take(job, batch);
     return job;
+}
+
+static void end_salvage(struct job *job)
+{
+    struct writer *writer = job->owner;
+    if (job->is_salvaging) {
+        writer->salvage_bytes -= job->text.len;
+        job_end_salvage(job);
+    }
 }
 
 static void job_release(struct job *job)
 {
-    struct writer *writer = job->writer;
+    struct writer *writer = job->owner;
+    end_salvage(job);
     if (writer->closing || writer->spare_count >= writer->options->requests_max) {
         job_free(job);
         return;
@@ -108,102 +99,6 @@ static void job_wait(struct job *job, const char *reason, int64_t after_ms)
     mr_batch_wait(batch, reason, after_ms);
 }
 
-static int reserve_deliveries(struct job *job)
-{
-    struct mr_delivery **deliveries;
-    if (job->count <= job->delivery_capacity) {
-        return 0;
-    }
-    deliveries = mem_realloc(job->deliveries, job->count * sizeof(struct mr_delivery *));
-    if (deliveries == NULL) {
-        return MR_ENOMEM;
-    }
-    job->deliveries = deliveries;
-    job->delivery_capacity = job->count;
-    return 0;
-}
-
-static void tell_dead(const struct job *job, const struct mr_delivery *delivery, const char *text)
-{
-    mr_log_limited(MR_LOG_WARN, LOG_INTERVAL_MS, "an event can't become a point",
-                   MR_STR("reason", text), MR_STR("topic", mr_batch_topic(job->batch)),
-                   MR_INT("partition", mr_batch_partition(job->batch)),
-                   MR_INT("offset", mr_delivery_offset(delivery)));
-}
-
-/* The next event becomes a line, or is dead. `ret_full`: there is no room for it in this request.
- * The batch may be gone after the last of its deliveries is dead. Errors: MR_ENOMEM. */
-static int take_event(struct job *job, bool *ret_full)
-{
-    struct writer *writer = job->writer;
-    struct mr_delivery *delivery = mr_batch_at(job->batch, job->at);
-    struct mr_slice line;
-    struct mr_error err;
-    int rc = mapping_line(writer->mapping, mr_delivery_event(delivery),
-                          mr_delivery_timestamp_ms(delivery), &line, &err);
-    if (rc == MR_ENOMEM) {
-        return rc;
-    }
-    if (rc != 0) {
-        job->at++;
-        tell_dead(job, delivery, err.text);
-        mr_dead(delivery, "mapping", err.text);
-        return 0;
-    }
-    if (writer->lines.len > 0 &&
-        writer->lines.len + line.len + 1 > (size_t)writer->options->request_bytes_max) {
-        *ret_full = true;
-        return 0;
-    }
-    (void)buf_add_slice(&writer->lines, line);
-    if (buf_add_char(&writer->lines, '\n') != 0) {
-        return MR_ENOMEM;
-    }
-    job->at++;
-    job->deliveries[job->delivery_count++] = delivery;
-    return 0;
-}
-
-static int make_body(struct job *job)
-{
-    struct writer *writer = job->writer;
-    bool full = false;
-    int rc = reserve_deliveries(job);
-    buf_clear(&writer->lines);
-    buf_clear(&job->body);
-    job->delivery_count = 0;
-    while (rc == 0 && !full && job->at < job->count) {
-        rc = take_event(job, &full);
-    }
-    if (rc == 0 && job->delivery_count > 0) {
-        rc = gzip_write(&writer->gzip, buf_slice(&writer->lines), &job->body);
-    }
-    return rc;
-}
-
-static void on_written(void *user, enum influx_verdict verdict, const char *reason,
-                       int64_t after_ms);
-
-/* Make the next request of the job. */
-static void job_begin(struct job *job)
-{
-    struct writer *writer = job->writer;
-    struct mr_error err;
-    if (make_body(job) != 0) {
-        job_wait(job, "out of memory", writer->options->wait_min_ms);
-        return;
-    }
-    if (job->delivery_count == 0) { /* all are dead: the batch is gone */
-        job_release(job);
-        return;
-    }
-    if (sink_write(writer->sink, buf_slice(&job->body), on_written, job, &err) != 0) {
-        job_wait(job, err.text, writer->options->wait_min_ms);
-        return;
-    }
-    writer->out++;
-}
-
 static void line_up(struct writer *writer, struct job *job)
 {
     job->next = NULL;
@@ -215,15 +110,117 @@ static void line_up(struct writer *writer, struct job *job)
     writer->last = job;
 }
 
-static struct job *line_pop(struct writer *writer)
+static bool is_held_up(const struct job *job)
 {
+    const struct writer *writer = job->owner;
+    return (job->is_salvaging && !may_send_salvage(writer)) ||
+           (job->wants_salvage && !has_place(writer, job->salvage_bytes));
+}
+
+/* The first in line, unless `any`: that may begin; NULL: none. */
+static struct job *line_pop(struct writer *writer, bool any)
+{
+    struct job *before = NULL;
     struct job *job = writer->first;
-    writer->first = job->next;
-    if (writer->first == NULL) {
-        writer->last = NULL;
+    while (job != NULL && !any && is_held_up(job)) {
+        before = job;
+        job = job->next;
+    }
+    if (job == NULL) {
+        return NULL;
+    }
+    if (before == NULL) {
+        writer->first = job->next;
+    } else {
+        before->next = job->next;
+    }
+    if (writer->last == job) {
+        writer->last = before;
     }
     job->next = NULL;
     return job;
+}
+
+static void on_written(void *user, const struct sink_result *result);
+
+/* The lines are made, and stay if there is room for them; else they are made again later, and
+ * `ret_begun` is false: the job is in line. Errors: MR_ENOMEM. */
+static int begin_salvage(struct job *job, bool *ret_begun)
+{
+    struct writer *writer = job->owner;
+    size_t bytes = job->tools->lines.len;
+    int rc;
+    *ret_begun = has_place(writer, bytes);
+    if (!*ret_begun) {
+        job_unmake(job);
+        job->wants_salvage = true;
+        job->salvage_bytes = bytes;
+        line_up(writer, job);
+        return 0;
+    }
+    rc = job_begin_salvage(job);
+    writer->salvage_bytes += rc == 0 ? bytes : 0;
+    return rc;
+}
+
+/* The body of the next request. `ret_ready` is false if there is none: the job is over, or in line.
+ * Errors: MR_ENOMEM, MR_ELIMIT. */
+static int make_body(struct job *job, bool *ret_ready)
+{
+    int rc;
+    *ret_ready = false;
+    if (!job->is_salvaging) {
+        rc = job_make(job);
+        if (rc != 0) {
+            return rc;
+        }
+        if (job->unit_count == 0) { /* all are dead: the batch is gone */
+            job_release(job);
+            return 0;
+        }
+        if (job->wants_salvage || job->has_suspects) {
+            bool begun;
+            rc = begin_salvage(job, &begun);
+            if (rc != 0 || !begun) {
+                return rc;
+            }
+        }
+    }
+    if (job->is_salvaging && !may_send_salvage(job->owner)) {
+        line_up(job->owner, job);
+        return 0;
+    }
+    *ret_ready = true;
+    rc = job->is_salvaging ? job_make_part(job) : 0;
+    return rc != 0 ? rc : job_compress(job);
+}
+
+/* Make and send the next request of the job. */
+static void job_begin(struct job *job)
+{
+    struct writer *writer = job->owner;
+    struct mr_error err = {.text = "out of memory"};
+    bool ready;
+    int rc = make_body(job, &ready);
+    if (rc == 0 && !ready) {
+        return;
+    }
+    rc = rc != 0 ? rc : sink_write(writer->sink, buf_slice(&job->body), on_written, job, &err);
+    if (rc != 0) {
+        job_wait(job, err.text, writer->options->wait_min_ms);
+        return;
+    }
+    writer->out++;
+    writer->salvage_out += job->is_salvaging;
+}
+
+/* NULL: none, or none may begin now. */
+static struct job *line_next(struct writer *writer)
+{
+    enum sink_state state = sink_state(writer->sink);
+    bool may =
+        state == SINK_CLOSED || (state == SINK_OPEN && writer->out < writer->options->requests_max);
+    return may ? line_pop(writer, state == SINK_CLOSED) : NULL;
 }
 
 /* Begin what may begin; while InfluxDB is away, what is in line waits in Kafka instead. Settling
@@ -234,53 +231,103 @@ static void pump(struct writer *writer)
         return;
     }
     writer->pumping = true;
-    while (writer->first != NULL && !writer->closing) {
-        enum sink_state state = sink_state(writer->sink);
-        if (state == SINK_CLOSED) {
-            job_wait(line_pop(writer), sink_reason(writer->sink), sink_wait_ms(writer->sink));
-        } else if (state == SINK_OPEN && writer->out < writer->options->requests_max) {
-            job_begin(line_pop(writer));
+    for (struct job *job; !writer->closing && (job = line_next(writer)) != NULL;) {
+        if (sink_state(writer->sink) == SINK_CLOSED) {
+            job_wait(job, sink_reason(writer->sink), sink_wait_ms(writer->sink));
         } else {
-            break;
+            job_begin(job);
         }
     }
     writer->pumping = false;
 }
 
-/* The request's deliveries are done; the job goes on with the rest of its batch. */
-static void job_stored(struct job *job)
+/* The job goes on with what is left of the salvage, then of its batch. */
+static void job_go_on(struct job *job)
 {
-    struct writer *writer = job->writer;
-    size_t count = job->delivery_count;
-    bool more = job->at < job->count;
-    mr_count(writer->points, count);
-    for (size_t i = 0; i < count; i++) {
-        mr_done(job->deliveries[i]);
+    struct writer *writer = job->owner;
+    size_t count;
+    if (job->is_salvaging && salvage_part(&job->salvage, &count) == NULL) {
+        end_salvage(job);
     }
-    if (more) {
+    if (job->is_salvaging || job->at < job->count) {
         line_up(writer, job);
     } else {
         job_release(job);
     }
 }
 
-static void on_written(void *user, enum influx_verdict verdict, const char *reason,
-                       int64_t after_ms)
+static void tell_refused(const struct job *job, const struct sink_result *result)
+{
+    mr_log_limited(MR_LOG_WARN, LOG_INTERVAL_MS,
+                   "influxdb refuses points; the others of the request are stored",
+                   MR_STR("error", result->reason), MR_STR("topic", mr_batch_topic(job->batch)),
+                   MR_INT("partition", mr_batch_partition(job->batch)),
+                   MR_INT("events", job->unit_count));
+}
+
+/* A request of a whole is refused: its lines are made again, and salvaged. Errors: MR_ENOMEM. */
+static int job_refused(struct job *job, const struct sink_result *result)
+{
+    struct job_tools *tools = job->tools;
+    bool begun;
+    bool is_same;
+    size_t sent_bytes = job->made_bytes;
+    int rc;
+    tell_refused(job, result);
+    job_unmake(job);
+    rc = job_make(job);
+    if (rc != 0) {
+        return rc;
+    }
+    (void)salvage_learn(&tools->hints, result->refusal, buf_slice(&tools->lines));
+    if (job->unit_count == 0) { /* the clock was set back: all are over now */
+        job_go_on(job);
+        return 0;
+    }
+    rc = begin_salvage(job, &begun);
+    if (rc != 0 || !begun) {
+        return rc;
+    }
+    /* The answer is about the salvage's first part: nothing is suspected yet, and no 413 to another
+     * job has made the request smaller meanwhile. */
+    is_same = job->salvage.part_count == 1 && job->made_bytes == sent_bytes;
+    if (is_same && salvage_refused(&job->salvage, result->refusal)) {
+        job_dead(job, result->refusal, result->reason);
+    }
+    if (result->refusal->kind == INFLUX_TOO_LARGE) {
+        job_tools_too_large(tools, job);
+    }
+    job_go_on(job);
+    return 0;
+}
+
+static void on_written(void *user, const struct sink_result *result)
 {
     struct job *job;
     struct writer *writer;
     MAGIC_CAST(job, user, JOB_MAGIC);
-    writer = job->writer;
-    MAGIC_CHECK(writer, WRITER_MAGIC);
+    MAGIC_CAST(writer, job->owner, WRITER_MAGIC);
     writer->out--;
+    writer->salvage_out -= job->is_salvaging;
     if (writer->closing) {
         job_free(job);
         return;
     }
-    if (verdict == INFLUX_STORED) {
+    if (result->verdict == INFLUX_STORED) {
         job_stored(job);
+        job_go_on(job);
+    } else if (result->verdict == INFLUX_AWAY) {
+        job_wait(job, result->reason, result->after_ms);
+    } else if (!job->is_salvaging) {
+        if (job_refused(job, result) != 0) {
+            job_wait(job, "out of memory", writer->options->wait_min_ms);
+        }
     } else {
-        job_wait(job, reason, after_ms);
+        job->tools->hints.now_ns = clock_wall_ns();
+        if (salvage_refused(&job->salvage, result->refusal)) {
+            job_dead(job, result->refusal, result->reason);
+        }
+        job_go_on(job);
     }
     pump(writer);
 }
@@ -299,9 +346,7 @@ static void writer_free(struct writer *writer)
         writer->spare = job->next;
         job_free(job);
     }
-    gzip_done(&writer->gzip);
-    mapping_free(writer->mapping);
-    buf_done(&writer->lines);
+    job_tools_done(&writer->tools);
     writer->magic = 0;
     mem_free(writer);
 }
@@ -316,14 +361,10 @@ int writer_new(struct mr_worker *worker, const struct influx_options *options,
     }
     writer->magic = WRITER_MAGIC;
     writer->options = options;
-    writer->points = mr_series_get(&points_total, NULL);
-    buf_init(&writer->lines,
-             (size_t)options->request_bytes_max + (size_t)MAPPING_LINE_BYTES_MAX + 1);
-    writer->mapping = mapping_new();
-    rc = gzip_init(&writer->gzip);
-    if (rc != 0 || writer->mapping == NULL) {
+    rc = job_tools_init(&writer->tools, options, err);
+    if (rc != 0) {
         writer_free(writer);
-        return mr_error_set(err, MR_ENOMEM, "out of memory");
+        return rc;
     }
     rc = sink_new(worker, options, on_sink_change, writer, &writer->sink, err);
     if (rc != 0) {
@@ -339,7 +380,7 @@ void writer_take(struct writer *writer, struct mr_batch *batch)
     struct job *job;
     MAGIC_CHECK(writer, WRITER_MAGIC);
     assert(!writer->closing);
-    job = job_new(writer, batch);
+    job = job_get(writer, batch);
     if (job == NULL) {
         mr_batch_wait(batch, "out of memory", writer->options->wait_min_ms);
         return;
@@ -362,8 +403,8 @@ void writer_close(struct writer *writer)
     }
     MAGIC_CHECK(writer, WRITER_MAGIC);
     writer->closing = true;
-    while (writer->first != NULL) {
-        job_free(line_pop(writer));
+    for (struct job *job; (job = line_pop(writer, true)) != NULL;) {
+        job_free(job);
     }
     sink_close(writer->sink, on_sink_closed, writer);
 }

@@ -10,7 +10,7 @@
 
 struct writer;
 
-/* Errors: MR_ENOMEM, MR_EINVAL, MR_ENET. */
+/* Errors: MR_ENOMEM, MR_EINVAL, MR_ENET, MR_ECONFIG (the rules of the mapping). */
 int writer_new(struct mr_worker *worker, const struct influx_options *options,
                struct writer **ret_writer, struct mr_error *err);
 

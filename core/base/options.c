@@ -35,10 +35,15 @@ static void fill_rows(struct options *options)
     const struct options_spec *spec = options->spec;
     for (size_t i = 0; i < spec->group_count; i++) {
         for (const struct mr_option *o = spec->groups[i].table; o->key != NULL; o++) {
+            void *field = (char *)options->target + spec->groups[i].base + o->offset;
+            if (o->type == MR_OPTION_SECTIONS) {
+                options->named[options->named_count++] = (struct named){o, field};
+                continue;
+            }
             options->rows[options->row_count++] = (struct row){
                 .option = o,
                 .section = o->section == NULL ? spec->section : o->section,
-                .field = (char *)options->target + spec->groups[i].base + o->offset,
+                .field = field,
             };
         }
     }
@@ -50,6 +55,9 @@ static void zero_fields(const struct options *options)
         if (options->rows[i].option->type == MR_OPTION_STRING) {
             *(char **)options->rows[i].field = NULL;
         }
+    }
+    for (size_t i = 0; i < options->named_count; i++) {
+        *options->named[i].sections = (struct mr_sections){0};
     }
 }
 
@@ -94,7 +102,8 @@ struct options *options_new(const struct options_spec *spec, void *target)
     buf_init(&options->problems, OPTIONS_TEXT_BYTES_MAX);
     buf_init(&options->warnings, OPTIONS_TEXT_BYTES_MAX);
     options->rows = mem_zalloc((count + 1) * sizeof *options->rows);
-    if (options->rows == NULL) {
+    options->named = mem_zalloc((count + 1) * sizeof *options->named);
+    if (options->rows == NULL || options->named == NULL) {
         options_free(options);
         return NULL;
     }
@@ -121,6 +130,7 @@ void options_free(struct options *options)
         }
     }
     passthrough_free(options);
+    named_free(options);
     mem_free(options->rows);
     buf_done(&options->problems);
     buf_done(&options->warnings);

@@ -35,6 +35,9 @@ struct options_spec {
      * theirs only warn. NULL: anything, and each underscore stands for a dot. */
     const char *const *passthrough_keys;
     size_t passthrough_key_count;
+    /* A file's sections and keys that are not ours are somebody else's, no problem; but a section
+     * whose name is near to one of ours is. */
+    bool passes_over_unknown;
 };
 
 struct options;
@@ -54,6 +57,12 @@ void options_read_file(struct options *options, const char *path);
 void options_read_environment(struct options *options, char *const *environment);
 void options_read_flag(struct options *options, const char *name, const char *value);
 
+/* As a flag of the program's own section, but what is wrong with it is said of `what` and
+ * the key ("first word (action)"): a word of the command line that stands for the option `key`,
+ * which there must be. */
+void options_read_word(struct options *options, const char *key, const char *what,
+                       const char *word);
+
 /* Whether "section.key", or the key alone of the program's own section, is an option (also with
  * ".file" behind it, or of a section that goes to librdkafka). */
 bool options_has_flag(struct options *options, const char *name);
@@ -65,6 +74,9 @@ bool options_is_name(struct mr_slice text);
 /* Whether an option was given, by a source that counts as much as that of the program's own option
  * `other`, or more. */
 bool options_outranks(struct options *options, const char *key, const char *other);
+
+/* Whether the program's own option was given as a flag. */
+bool options_is_flag(struct options *options, const char *key);
 
 /* How an argument that is not understood may be shown: never what may be a value, which may be a
  * secret. "--name" of "--name=value" if it looks like an option; otherwise "argument 3". */

@@ -43,6 +43,21 @@ void mr_check_problem(struct mr_check *check, const char *section, const char *k
     }
 }
 
+void mr_check_problem_at(struct mr_check *check, const char *place, const char *format, ...)
+{
+    char text[PROBLEM_BYTES];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (check->count++ == 0 && check->first != NULL) {
+        (void)mr_error_set(check->first, MR_ECONFIG, "%.200s: %s", place, text);
+    }
+    if (check->options != NULL) {
+        options_problemf(check->options, "%s: %s", place, text);
+    }
+}
+
 bool options_outranks(struct options *options, const char *key, const char *other)
 {
     const char *section = options->spec->section;
@@ -50,6 +65,12 @@ bool options_outranks(struct options *options, const char *key, const char *othe
     const struct row *other_row = options_row(options, section, other);
     return row != NULL && row->source != SOURCE_DEFAULT &&
            (other_row == NULL || row->source >= other_row->source);
+}
+
+bool options_is_flag(struct options *options, const char *key)
+{
+    const struct row *row = options_row(options, options->spec->section, key);
+    return row != NULL && row->source == SOURCE_FLAG;
 }
 
 bool mr_check_is_right(const struct mr_check *check, const char *section, const char *key)

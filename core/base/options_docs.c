@@ -60,17 +60,43 @@ static void write_help_row(const struct options_spec *spec, const struct mr_opti
     write_wrapped(option->text, out);
 }
 
+static void write_help_kind(const struct mr_option *kind, struct mr_buf *out)
+{
+    (void)buf_addf(out, "\n[%s NAME]  (in a file only, any number)\n", kind->key);
+    write_wrapped(kind->text, out);
+    for (const struct mr_option *o = kind->keys; o->key != NULL; o++) {
+        if (o->text == NULL) {
+            continue;
+        }
+        (void)buf_addf(out, "  %s = %s\n", o->key, value_word(o));
+        write_wrapped(o->text, out);
+    }
+}
+
 /* The option that begins its section: the first row of all tables with that name. */
 static bool begins_section(const struct options_spec *spec, const struct mr_option *option)
 {
     for (size_t i = 0; i < spec->group_count; i++) {
         for (const struct mr_option *o = spec->groups[i].table; o->key != NULL; o++) {
-            if (strcmp(section_of(spec, o), section_of(spec, option)) == 0) {
+            if (o->type != MR_OPTION_SECTIONS &&
+                strcmp(section_of(spec, o), section_of(spec, option)) == 0) {
                 return o == option;
             }
         }
     }
     return false;
+}
+
+static void for_kinds(const struct options_spec *spec, struct mr_buf *out,
+                      void (*write)(const struct mr_option *, struct mr_buf *))
+{
+    for (size_t i = 0; i < spec->group_count; i++) {
+        for (const struct mr_option *o = spec->groups[i].table; o->key != NULL; o++) {
+            if (o->type == MR_OPTION_SECTIONS) {
+                write(o, out);
+            }
+        }
+    }
 }
 
 static void for_section(const struct options_spec *spec, const char *section, struct mr_buf *out,
@@ -79,7 +105,7 @@ static void for_section(const struct options_spec *spec, const char *section, st
 {
     for (size_t i = 0; i < spec->group_count; i++) {
         for (const struct mr_option *o = spec->groups[i].table; o->key != NULL; o++) {
-            if (strcmp(section_of(spec, o), section) == 0) {
+            if (o->type != MR_OPTION_SECTIONS && strcmp(section_of(spec, o), section) == 0) {
                 write(spec, o, out);
             }
         }
@@ -96,6 +122,7 @@ int options_write_help(const struct options_spec *spec, struct mr_buf *out)
             }
         }
     }
+    for_kinds(spec, out, write_help_kind);
     return out->failed;
 }
 
@@ -146,6 +173,22 @@ static void write_markdown_row(const struct options_spec *spec, const struct mr_
     (void)buf_add_str(out, " |\n");
 }
 
+static void write_markdown_kind(const struct mr_option *kind, struct mr_buf *out)
+{
+    (void)buf_addf(out,
+                   "\n### [%s NAME]\n\n%s Such sections stand in a file only, any number of "
+                   "them.\n\n",
+                   kind->key, kind->text);
+    (void)buf_add_str(out, "| key | default | value | meaning |\n|---|---|---|---|\n");
+    for (const struct mr_option *o = kind->keys; o->key != NULL; o++) {
+        struct mr_option shown = *o;
+        shown.env = NULL; /* the owner's text says when such variables count */
+        if (o->text != NULL) {
+            write_markdown_row(NULL, &shown, out);
+        }
+    }
+}
+
 int options_write_markdown(const struct options_spec *spec, struct mr_buf *out)
 {
     (void)buf_addf(out, "## %s\n", spec->program);
@@ -159,5 +202,6 @@ int options_write_markdown(const struct options_spec *spec, struct mr_buf *out)
             for_section(spec, section_of(spec, o), out, write_markdown_row);
         }
     }
+    for_kinds(spec, out, write_markdown_kind);
     return out->failed;
 }

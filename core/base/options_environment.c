@@ -198,7 +198,9 @@ static void read_variable(struct options *options, struct place *place, const ch
 {
     if (strncmp(place->name, PREFIX, strlen(PREFIX)) != 0) {
         place->source = SOURCE_ALIAS;
-        (void)take_variable(options, place, value, row_of_alias);
+        if (!take_variable(options, place, value, row_of_alias)) {
+            (void)named_take_variable(options, place, value);
+        }
         return;
     }
     place->source = SOURCE_ENVIRONMENT;
@@ -298,13 +300,23 @@ static void unknown_flag(struct options *options, const struct place *place, con
             options_nearer(name, row->option->key, best);
         }
     }
-    if (options_is_name(mr_slice_of(name))) {
+    if (named_find(options, mr_slice(name, strcspn(name, "."))) != NULL) {
+        options_problemf(options, "%s: %s: unknown option; sections stand in a file only",
+                         place->origin, place->name);
+    } else if (options_is_name(mr_slice_of(name))) {
         options_problemf(options, "%s: %s: unknown option%s", place->origin, place->name,
                          options_hint("--", best, "", hint));
     } else {
         options_problemf(options, "%s: an argument that begins with \"--\" is not an option",
                          place->origin);
     }
+}
+
+void options_read_word(struct options *options, const char *key, const char *what, const char *word)
+{
+    struct place place = {.source = SOURCE_FLAG, .origin = "command line"};
+    (void)snprintf(place.name, sizeof place.name, "%s (%s)", what, key);
+    options_apply(options, options_row(options, options->spec->section, key), &place, word, false);
 }
 
 void options_read_flag(struct options *options, const char *name, const char *value)

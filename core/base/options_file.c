@@ -8,47 +8,45 @@
 #include <string.h>
 
 #include "base/options_internal.h"
+#include "base/options_text.h"
 #include "kit/slice.h"
 
 enum { LINE_BYTES_MAX = 16 * 1024 };
 
-enum section_kind { SECTION_NONE, SECTION_KNOWN, SECTION_PASSTHROUGH, SECTION_UNKNOWN };
+enum section_kind {
+    SECTION_NONE,
+    SECTION_KNOWN,
+    SECTION_PASSTHROUGH,
+    SECTION_NAMED,
+    SECTION_UNKNOWN
+};
 
 struct reader {
     struct options *options;
     struct place place;
     enum section_kind kind;
-    char section[OPTIONS_NAME_BYTES];
+    struct named *named; /* SECTION_NAMED */
+    char section[OPTIONS_NAME_BYTES * 2];
 };
 
-static bool is_blank(char c)
+/* Keep that part of `text` alone. */
+static char *keep(char *text, struct mr_slice part)
 {
-    return c == ' ' || c == '\t';
+    text += part.ptr - text;
+    text[part.len] = '\0';
+    return text;
 }
 
 /* Cut blanks on both sides, in place. */
 static char *trim(char *text)
 {
-    size_t len;
-    while (is_blank(*text)) {
-        text++;
-    }
-    len = strlen(text);
-    while (len > 0 && is_blank(text[len - 1])) {
-        len--;
-    }
-    text[len] = '\0';
-    return text;
+    return keep(text, slice_trim(mr_slice_of(text)));
 }
 
-static void cut_comment(char *value)
+/* A comment too. It is looked for first: "key = ; comment" is an empty value. */
+static char *trim_value(char *text)
 {
-    for (char *p = value; *p != '\0'; p++) {
-        if (*p == ';' && p > value && is_blank(p[-1])) {
-            *p = '\0';
-            return;
-        }
-    }
+    return keep(text, slice_trim(options_cut_comment(mr_slice_of(text))));
 }
 
 static void line_problem(struct reader *reader, const char *text)
@@ -67,6 +65,15 @@ static void unknown_section(struct reader *reader, const char *section)
     for (size_t i = 0; i < PASSTHROUGH_SECTIONS; i++) {
         options_nearer(section, passthrough_sections[i], best);
     }
+    for (size_t i = 0; i < options->named_count; i++) {
+        char candidate[OPTIONS_NAME_BYTES];
+        (void)snprintf(candidate, sizeof candidate, "%s%s", options->named[i].option->key,
+                       section + strcspn(section, " \t"));
+        options_nearer(section, candidate, best);
+    }
+    if (options->spec->passes_over_unknown && best[0] == '\0') {
+        return;
+    }
     options_problemf(reader->options, "%s: [%s]: unknown section%s", reader->place.origin, section,
                      options_hint("[", best, "]", hint));
 }
@@ -81,8 +88,36 @@ static bool section_exists(const struct options *options, const char *section)
     return false;
 }
 
-static void begin_section(struct reader *reader, const char *section)
+/* "measurement climate". False: it is no named section. */
+static bool begin_named(struct reader *reader, char *section)
 {
+    size_t len = strcspn(section, " \t");
+    const char *name;
+    reader->named = named_find(reader->options, mr_slice(section, len));
+    if (reader->named == NULL) {
+        return false;
+    }
+    name = trim(section + len);
+    if (strlen(name) > MR_SECTION_NAME_BYTES_MAX) {
+        options_problemf(reader->options, "%s: [%s]: a name of more than %d bytes",
+                         reader->place.origin, reader->named->option->key,
+                         MR_SECTION_NAME_BYTES_MAX);
+        return true;
+    }
+    (void)snprintf(reader->section, sizeof reader->section, "%s%s%s", reader->named->option->key,
+                   *name == '\0' ? "" : " ", name);
+    (void)snprintf(reader->place.name, sizeof reader->place.name, "[%s]", reader->section);
+    if (named_begin(reader->options, reader->named, name, &reader->place)) {
+        reader->kind = SECTION_NAMED;
+    }
+    return true;
+}
+
+static void begin_section(struct reader *reader, char *section)
+{
+    if (begin_named(reader, section)) {
+        return;
+    }
     if (strlen(section) < sizeof reader->section) {
         (void)snprintf(reader->section, sizeof reader->section, "%s", section);
         if (section_exists(reader->options, section)) {
@@ -123,6 +158,9 @@ static void unknown_key(struct reader *reader, const char *key)
     char best[OPTIONS_NAME_BYTES * 2] = "";
     const char *elsewhere = NULL;
     const struct options *options = reader->options;
+    if (options->spec->passes_over_unknown) {
+        return;
+    }
     for (size_t i = 0; i < options->row_count; i++) {
         const struct row *row = &options->rows[i];
         if (strcmp(row->section, reader->section) == 0) {
@@ -149,6 +187,10 @@ static void take_value(struct reader *reader, const char *key, const char *value
         passthrough_apply(reader->options, reader->section, key, &reader->place, value);
         return;
     }
+    if (reader->kind == SECTION_NAMED) {
+        named_apply(reader->options, reader->named, key, &reader->place, value);
+        return;
+    }
     row = options_row(reader->options, reader->section, key);
     if (row != NULL) {
         options_apply(reader->options, row, &reader->place, value, false);
@@ -168,6 +210,7 @@ static void read_pair(struct reader *reader, char *line)
 {
     char *equals = strchr(line, '=');
     const char *key;
+    bool is_key;
     if (equals == NULL) {
         line_problem(reader, "expected 'key = value', '[section]' or a comment");
         return;
@@ -178,8 +221,10 @@ static void read_pair(struct reader *reader, char *line)
         line_problem(reader, "expected a key before '='");
         return;
     }
+    is_key = options_is_name(mr_slice_of(key)) ||
+             (reader->kind == SECTION_NAMED && named_has_key(reader->named, key));
     /* `password: c2VjcmV0Cg==`, or such a value by itself: what stands before '=' is no key. */
-    if (!options_is_name(mr_slice_of(key)) || strcmp(equals + 1, "=") == 0) {
+    if (!is_key || strcmp(equals + 1, "=") == 0) {
         line_problem(reader, "what stands before '=' is not a key (not shown: it may be a secret)");
         return;
     }
@@ -188,8 +233,7 @@ static void read_pair(struct reader *reader, char *line)
         return;
     }
     if (reader->kind != SECTION_UNKNOWN) {
-        cut_comment(equals + 1);
-        take_value(reader, key, trim(equals + 1));
+        take_value(reader, key, trim_value(equals + 1));
     }
 }
 

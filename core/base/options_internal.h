@@ -44,6 +44,12 @@ struct row {
                                default */
 };
 
+/* A kind of named sections. */
+struct named {
+    const struct mr_option *option;
+    struct mr_sections *sections; /* in the target */
+};
+
 /* Beside each struct passthrough. */
 struct passthrough_state {
     enum source source;
@@ -56,6 +62,8 @@ struct options {
     void *target;
     struct row *rows;
     size_t row_count;
+    struct named *named; /* rows of MR_OPTION_SECTIONS are here instead */
+    size_t named_count;
     struct passthrough *passthrough; /* by source, and in the order of reading */
     struct passthrough_state *passthrough_states;
     size_t passthrough_count;
@@ -110,6 +118,24 @@ bool passthrough_takes_file(const char *key);
 void passthrough_apply(struct options *options, const char *section, const char *key,
                        const struct place *place, const char *value);
 void passthrough_free(struct options *options);
+
+/* options_sections.c. NULL: there is no such kind. */
+struct named *named_find(struct options *options, struct mr_slice kind);
+
+/* A section begins at `place`. False: it can't be used, and that has been said. */
+bool named_begin(struct options *options, struct named *named, const char *name,
+                 const struct place *place);
+
+/* Whether `key` is one of the kind's, or begins like one that has a free part. */
+bool named_has_key(const struct named *named, const char *key);
+
+/* A line of the section that began last. */
+void named_apply(struct options *options, struct named *named, const char *key,
+                 const struct place *place, const char *value);
+
+/* A variable that a key's `env` names. False: it is none. */
+bool named_take_variable(struct options *options, const struct place *place, const char *value);
+void named_free(struct options *options);
 
 /* options_environment.c: "MILLRACE_HTTP_TOPIC_CREATE". False if it doesn't fit. */
 bool option_environment_name(const char *section, const char *key, char *ret_name, size_t size);

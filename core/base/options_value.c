@@ -182,6 +182,8 @@ static bool read_value(const struct mr_option *option, const char *text, struct 
             return read_choice(option->choices, text, &value->integer);
         case MR_OPTION_ADDRESS:
             return read_address(text, &value->address);
+        case MR_OPTION_SECTIONS:
+            break;
     }
     return false;
 }
@@ -252,6 +254,8 @@ static void write_expected(const struct mr_option *option, struct mr_buf *out)
             break;
         case MR_OPTION_ADDRESS:
             (void)buf_add_str(out, "an address such as 127.0.0.1:8080 or [::1]:8080");
+            break;
+        case MR_OPTION_SECTIONS: /* has no value of its own */
             break;
     }
 }
@@ -342,6 +346,8 @@ void option_value_store(const struct mr_option *option, const struct option_valu
             break;
         case MR_OPTION_ADDRESS:
             *(struct mr_address *)field = value->address;
+            break;
+        case MR_OPTION_SECTIONS:
             break;
     }
 }

@@ -71,11 +71,19 @@ static bool is_hex(char c)
     return ascii_hex_value(c) >= 0;
 }
 
+static bool is_one_of(char c, const char *stops)
+{
+    while (*stops != '\0' && *stops != c) { /* a few: less than a call of strchr */
+        stops++;
+    }
+    return *stops != '\0';
+}
+
 /* `text` before and, through `ret_rest`, from the first byte that is one of `stops`. */
 static struct mr_slice cut(struct mr_slice text, const char *stops, struct mr_slice *ret_rest)
 {
     size_t len = 0;
-    while (len < text.len && (text.ptr[len] == '\0' || strchr(stops, text.ptr[len]) == NULL)) {
+    while (len < text.len && !is_one_of(text.ptr[len], stops)) {
         len++;
     }
     *ret_rest = mr_slice(text.len == 0 ? "" : text.ptr + len, text.len - len);
@@ -147,8 +155,8 @@ static bool is_disallowed(uint32_t point)
            (point >= 0xFDD0 && point <= 0xFDEF);
 }
 
-/* The bytes at the beginning that are 0x20 to 0x7E, in steps of 8. A byte behind one that isn't may
- * be taken for one that isn't, too, but never the other way round. */
+/* The bytes at the beginning that are 0x20 to 0x7E, in steps of 8 as long as all of 8 are surely
+ * such (a byte behind one that isn't may be taken for one that isn't, too). */
 static size_t skip_printable(const char *at, const char *end)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
@@ -160,6 +168,9 @@ static size_t skip_printable(const char *at, const char *end)
             break;
         }
         at += 8;
+    }
+    while (at != end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x7F) {
+        at++;
     }
     return (size_t)(at - begin);
 }

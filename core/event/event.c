@@ -307,8 +307,9 @@ static int check_limits(const struct mr_event *event, const struct mr_attribute 
 
 static struct mr_attribute *find(const struct mr_event *event, struct mr_slice name)
 {
-    for (size_t i = 0; i < event->count; i++) {
-        if (mr_slice_is(event->attributes[i].name, name)) {
+    for (size_t i = 0; i < event->count && name.len > 0; i++) {
+        struct mr_slice other = event->attributes[i].name; /* never empty */
+        if (other.len == name.len && *other.ptr == *name.ptr && mr_slice_is(other, name)) {
             return &event->attributes[i];
         }
     }

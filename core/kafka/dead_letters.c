@@ -7,8 +7,7 @@
 #include "event/timestamp.h"
 #include "kit/utf8.h"
 
-#define PREFIX  "millrace_dead_"
-#define REPLAYS PREFIX "replays"
+#define REPLAYS DEAD_PREFIX "replays"
 
 enum {
     OURS_MAX = 14, /* reason to replays */
@@ -30,7 +29,6 @@ struct plan {
     size_t originals; /* how many of its headers, from the first, that aren't ours */
     size_t left_out;
     bool key;
-    bool cut;
     size_t value_bytes;
     struct mr_slice replays; /* ptr NULL: none */
 };
@@ -45,9 +43,15 @@ void dead_writer_done(struct dead_writer *writer)
     buf_done(&writer->text);
 }
 
+/* A replay would not bring back what it was. */
+static bool is_whole(const struct plan *plan, const struct kafka_record *original)
+{
+    return plan->value_bytes == original->value.len && plan->left_out == 0 && plan->key;
+}
+
 static bool is_ours(const struct kafka_header *header)
 {
-    return strncmp(header->name, PREFIX, sizeof(PREFIX) - 1) == 0;
+    return strncmp(header->name, DEAD_PREFIX, sizeof(DEAD_PREFIX) - 1) == 0;
 }
 
 static size_t header_bytes(const struct kafka_header *header)
@@ -104,8 +108,7 @@ static struct plan make_plan(const struct dead_letter *letter, size_t bytes_max)
             plan.originals++;
         }
     }
-    plan.cut = original->value.len > left;
-    plan.value_bytes = plan.cut ? left : original->value.len;
+    plan.value_bytes = original->value.len > left ? left : original->value.len;
     return plan;
 }
 
@@ -134,9 +137,20 @@ static void add_integer(struct dead_writer *writer, size_t *count, const char *n
     add_header(writer, count, name, from);
 }
 
+/* -1: unknown. */
+static void add_known(struct dead_writer *writer, size_t *count, const char *name, int64_t value)
+{
+    if (value >= 0) {
+        add_integer(writer, count, name, value);
+    }
+}
+
 static void add_time(struct dead_writer *writer, size_t *count, const char *name, int64_t ms)
 {
     char text[TIMESTAMP_BYTES];
+    if (ms < 0) {
+        return;
+    }
     (void)timestamp_format(ms * 1000000, text);
     add_slice(writer, count, name, mr_slice_of(text));
 }
@@ -152,42 +166,43 @@ static void add_text(struct dead_writer *writer, size_t *count, const struct dea
     if (!plan->key) {
         (void)buf_addf(&writer->text, " (key of %zu bytes left out)", letter->original.key.len);
     }
-    add_header(writer, count, PREFIX "text", from);
+    add_header(writer, count, DEAD_PREFIX "text", from);
 }
 
-static int add_cut(struct dead_writer *writer, size_t *count, struct mr_slice value,
-                   struct mr_error *err)
+/* What the whole value was. */
+static int add_whole(struct dead_writer *writer, size_t *count, struct mr_slice value,
+                     struct mr_error *err)
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
     size_t from;
     if (SHA256((const unsigned char *)value.ptr, value.len, digest) == NULL) {
         return mr_error_set(err, MR_ENOMEM, "SHA-256: out of memory");
     }
-    add_integer(writer, count, PREFIX "size", (int64_t)value.len);
+    add_integer(writer, count, DEAD_PREFIX "size", (int64_t)value.len);
     from = writer->text.len;
     for (size_t i = 0; i < sizeof digest; i++) {
         (void)buf_addf(&writer->text, "%02x", digest[i]);
     }
-    add_header(writer, count, PREFIX "sha256", from);
+    add_header(writer, count, DEAD_PREFIX "sha256", from);
     return 0;
 }
 
 static void add_ours(struct dead_writer *writer, size_t *count, const struct dead_letter *letter,
                      const struct plan *plan)
 {
-    add_slice(writer, count, PREFIX "reason", bounded(letter->reason));
+    add_slice(writer, count, DEAD_PREFIX "reason", bounded(letter->reason));
     add_text(writer, count, letter, plan);
-    add_slice(writer, count, PREFIX "topic", bounded(letter->topic));
-    add_integer(writer, count, PREFIX "partition", letter->partition);
-    add_integer(writer, count, PREFIX "offset", letter->offset);
-    if (letter->timestamp_ms >= 0) {
-        add_integer(writer, count, PREFIX "timestamp", letter->timestamp_ms);
+    add_slice(writer, count, DEAD_PREFIX "topic", bounded(letter->topic));
+    add_known(writer, count, DEAD_PREFIX "partition", letter->partition);
+    add_known(writer, count, DEAD_PREFIX "offset", letter->offset);
+    add_known(writer, count, DEAD_PREFIX "timestamp", letter->timestamp_ms);
+    add_slice(writer, count, DEAD_PREFIX "group", bounded(letter->group));
+    if (letter->attempts > 0) {
+        add_integer(writer, count, DEAD_PREFIX "attempts", letter->attempts);
     }
-    add_slice(writer, count, PREFIX "group", bounded(letter->group));
-    add_integer(writer, count, PREFIX "attempts", letter->attempts);
-    add_time(writer, count, PREFIX "first", letter->first_ms);
-    add_time(writer, count, PREFIX "last", letter->last_ms);
-    add_slice(writer, count, PREFIX "server", bounded(letter->server));
+    add_time(writer, count, DEAD_PREFIX "first", letter->first_ms);
+    add_time(writer, count, DEAD_PREFIX "last", letter->last_ms);
+    add_slice(writer, count, DEAD_PREFIX "server", bounded(letter->server));
     add_slice(writer, count, REPLAYS, plan->replays);
 }
 
@@ -209,7 +224,7 @@ int dead_letter_write(const struct dead_letter *letter, size_t bytes_max,
         }
     }
     add_ours(writer, &count, letter, &plan);
-    rc = plan.cut ? add_cut(writer, &count, original->value, err) : 0;
+    rc = is_whole(&plan, original) ? 0 : add_whole(writer, &count, original->value, err);
     if (rc != 0) {
         return rc;
     }

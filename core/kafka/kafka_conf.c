@@ -76,6 +76,8 @@ static const struct setting consumer_defaults[] = {
      * the memory at the same rate (measured). */
     {"queued.min.messages", "10000"},
     {"queued.max.messages.kbytes", "4096"},
+    /* Partitions that are added to a topic are read so soon, not after librdkafka's 5 minutes. */
+    {"topic.metadata.refresh.interval.ms", "10000"},
     {"fetch.max.bytes", FETCH_BYTES_TEXT}, /* or message.max.bytes: set_fetch_bytes */
     {NULL, NULL},
 };
@@ -100,6 +102,8 @@ static const struct setting refused[] = {
     {"auto.commit.enable", "offsets are committed only when every record before them is settled; it can't be changed"},
     {"auto.commit.interval.ms", "librdkafka's automatic commit is not used; see commit.interval"},
     {"enable.auto.offset.store", "offsets are committed only when every record before them is settled; it can't be changed"},
+    {"auto.offset.reset", "start and offset.lost in the program's own section decide"},
+    {"enable.partition.eof", "the lag rests on it; it can't be changed"},
     {"allow.auto.create.topics", "topics are created with topic.create, topic.partitions and topic.replication"},
     {"log.queue", "logs go through [log]"},
     {"plugin.library.paths", "plugins are not loaded"},

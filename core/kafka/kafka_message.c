@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kafka/kafka_message.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "kit/mem.h"
 
-enum { HEADERS_FIRST = 32, HEADER_OVERHEAD = 64 };
+enum { HEADERS_FIRST = 32 };
 
 static int grow(struct kafka_message_headers *headers, struct mr_error *err)
 {
@@ -49,29 +50,18 @@ int kafka_message_record(const rd_kafka_message_t *message, struct kafka_message
     return 0;
 }
 
-size_t kafka_message_header_bytes(const rd_kafka_message_t *message)
+static size_t headers_bytes(const struct kafka_record *record)
 {
-    rd_kafka_headers_t *list;
-    const char *name;
-    const void *value;
     size_t bytes = 0;
-    size_t len;
-    if (rd_kafka_message_headers(message, &list) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return 0;
-    }
-    for (size_t i = 0; rd_kafka_header_get_all(list, i, &name, &value, &len) == 0; i++) {
-        bytes += 2 * (strlen(name) + len) + HEADER_OVERHEAD;
+    for (size_t i = 0; i < record->header_count; i++) {
+        bytes += strlen(record->headers[i].name) + 1 + record->headers[i].value.len;
     }
     return bytes;
 }
 
 static size_t record_bytes(const struct kafka_record *record)
 {
-    size_t bytes = record->key.len + record->value.len;
-    for (size_t i = 0; i < record->header_count; i++) {
-        bytes += strlen(record->headers[i].name) + 1 + record->headers[i].value.len;
-    }
-    return bytes;
+    return record->key.len + record->value.len + headers_bytes(record);
 }
 
 /* Absent stays absent. */
@@ -83,6 +73,40 @@ static struct mr_slice put(char **to, struct mr_slice from)
         *to += from.len;
     }
     return copy;
+}
+
+/* The rows to `headers`, the bytes to `*to`, which is behind them then. */
+static void put_headers(struct kafka_record *record, struct kafka_header *headers, char **to)
+{
+    for (size_t i = 0; i < record->header_count; i++) {
+        const char *name = record->headers[i].name;
+        struct mr_slice value = record->headers[i].value;
+        headers[i].name = put(to, mr_slice(name, strlen(name) + 1)).ptr;
+        headers[i].value = put(to, value);
+    }
+    record->headers = headers;
+}
+
+size_t kafka_headers_size(const struct kafka_record *record)
+{
+    return record->header_count * sizeof(struct kafka_header) + headers_bytes(record);
+}
+
+void kafka_headers_move(struct kafka_record *record, void *to)
+{
+    struct kafka_header *headers = to;
+    char *bytes = (char *)(headers + record->header_count);
+    put_headers(record, headers, &bytes);
+}
+
+void kafka_message_drop_headers(const rd_kafka_message_t *message)
+{
+    rd_kafka_headers_t *list;
+    /* It is ours, and const only by the way it came. */
+    if (rd_kafka_message_detach_headers((rd_kafka_message_t *)(uintptr_t)message, &list) ==
+        RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_headers_destroy(list);
+    }
 }
 
 struct kafka_record *kafka_record_copy(const struct kafka_record *record)
@@ -98,12 +122,8 @@ struct kafka_record *kafka_record_copy(const struct kafka_record *record)
     to = (char *)(headers + record->header_count);
     copy->key = put(&to, record->key);
     copy->value = put(&to, record->value);
-    for (size_t i = 0; i < record->header_count; i++) {
-        const char *name = record->headers[i].name;
-        headers[i].name = put(&to, mr_slice(name, strlen(name) + 1)).ptr;
-        headers[i].value = put(&to, record->headers[i].value);
-    }
-    copy->headers = headers;
+    copy->headers = record->headers;
     copy->header_count = record->header_count;
+    put_headers(copy, headers, &to);
     return copy;
 }

@@ -23,9 +23,14 @@ void kafka_message_headers_done(struct kafka_message_headers *headers);
 int kafka_message_record(const rd_kafka_message_t *message, struct kafka_message_headers *headers,
                          struct kafka_record *ret_record, struct mr_error *err);
 
-/* What the headers take in memory: as they came, and as librdkafka keeps them apart from then on.
- */
-size_t kafka_message_header_bytes(const rd_kafka_message_t *message);
+/* Headers with bytes of their own: `to` is aligned for any type and has room for
+ * kafka_headers_size(record). Key and value stay borrowed. */
+size_t kafka_headers_size(const struct kafka_record *record);
+void kafka_headers_move(struct kafka_record *record, void *to);
+
+/* Give back what librdkafka keeps of the message's headers once they were asked for: a block of
+ * memory each. From then on the message has none. */
+void kafka_message_drop_headers(const rd_kafka_message_t *message);
 
 /* A record with bytes of its own, in one block, to be freed with mem_free: librdkafka's message
  * holds the whole answer to a fetch. Errors: NULL when out of memory. */

@@ -51,6 +51,17 @@ void producer_port_close(struct mr_port *port, void (*closed)(void *user), void 
 void producer_send_record(struct mr_port *port, struct mr_send *send, const char *topic,
                           const struct kafka_record *record);
 
+/* Where a record goes. */
+struct producer_place {
+    const char *topic;
+    int32_t partition;    /* -1: the key tells */
+    int64_t timestamp_ms; /* of the record; -1: now */
+};
+
+/* As producer_send_record, to this place. */
+void producer_send_to(struct mr_port *port, struct mr_send *send,
+                      const struct producer_place *place, const struct kafka_record *record);
+
 /* Ports that are open, on all loops. Any thread. */
 size_t producer_port_count(struct mr_producer *producer);
 

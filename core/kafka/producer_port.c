@@ -14,6 +14,9 @@
 
 enum { TEXT_BYTES = 200 };
 
+static const struct producer_place own_topic = {
+    .topic = NULL, .partition = RD_KAFKA_PARTITION_UA, .timestamp_ms = -1};
+
 /* Out of memory for a text must not change an outcome: the code's own words are left. */
 static void settle_later(struct mr_port *port, struct mr_send *send, enum mr_outcome_kind kind,
                          int error, const char *text)
@@ -196,15 +199,20 @@ static rd_kafka_headers_t *copy_headers(const struct kafka_record *record)
     return headers;
 }
 
-/* Hand the record to librdkafka, which copies it. `topic` NULL: the instance's own. After success
- * the send belongs to the home loop. */
-static rd_kafka_resp_err_t produce(const struct instance *instance, const char *topic,
+/* Hand the record to librdkafka, which copies it. `place->topic` NULL: the instance's own. After
+ * success the send belongs to the home loop. */
+static rd_kafka_resp_err_t produce(const struct instance *instance,
+                                   const struct producer_place *place,
                                    const struct kafka_record *record, struct mr_send *send)
 {
     rd_kafka_resp_err_t code;
     rd_kafka_headers_t *headers = copy_headers(record);
     const rd_kafka_vu_t fields[] = {
-        {.vtype = topic == NULL ? RD_KAFKA_VTYPE_RKT : RD_KAFKA_VTYPE_TOPIC},
+        {.vtype = place->topic == NULL ? RD_KAFKA_VTYPE_RKT : RD_KAFKA_VTYPE_TOPIC},
+        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = place->partition},
+        /* 0: librdkafka takes the moment */
+        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP,
+         .u.i64 = place->timestamp_ms < 0 ? 0 : place->timestamp_ms},
         {.vtype = RD_KAFKA_VTYPE_VALUE,
          .u.mem = {(void *)(uintptr_t)record->value.ptr, record->value.len}},
         {.vtype = RD_KAFKA_VTYPE_KEY,
@@ -216,10 +224,10 @@ static rd_kafka_resp_err_t produce(const struct instance *instance, const char *
     rd_kafka_vu_t all[MR_COUNT_OF(fields)];
     rd_kafka_error_t *error;
     memcpy(all, fields, sizeof fields);
-    if (topic == NULL) {
+    if (place->topic == NULL) {
         all[0].u.rkt = instance->rkt;
     } else {
-        all[0].u.cstr = topic;
+        all[0].u.cstr = place->topic;
     }
     error = rd_kafka_produceva(instance->rk, all, MR_COUNT_OF(fields) - (headers == NULL));
     if (error == NULL) {
@@ -244,7 +252,7 @@ static void reject_too_large(struct mr_port *port, struct mr_send *send, const c
     settle_later(port, send, MR_REJECTED, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, text);
 }
 
-static void send_now(struct mr_port *port, struct mr_send *send, const char *topic,
+static void send_now(struct mr_port *port, struct mr_send *send, const struct producer_place *place,
                      const struct kafka_record *record)
 {
     struct mr_producer *producer = port->producer;
@@ -264,7 +272,7 @@ static void send_now(struct mr_port *port, struct mr_send *send, const char *top
         return;
     }
     instance = acquire(port);
-    error = instance == NULL ? SEND_NO_INSTANCE : (int)produce(instance, topic, record, send);
+    error = instance == NULL ? SEND_NO_INSTANCE : (int)produce(instance, place, record, send);
     release(port);
     if (error == 0) {
         return;
@@ -299,7 +307,7 @@ void mr_send(struct mr_port *port, struct mr_send *send, const struct mr_event *
     rc = kafka_binding_write(event, (enum event_encoding)port->producer->spec.options->encoding,
                              &port->writer, &record, &err);
     if (rc == 0) {
-        send_now(port, send, NULL, &record);
+        send_now(port, send, &own_topic, &record);
     } else if (rc == MR_ENOMEM) {
         settle_later(port, send, MR_BUSY, SEND_NO_MEMORY, NULL);
     } else if (rc == MR_ELIMIT) {
@@ -313,9 +321,17 @@ void mr_send(struct mr_port *port, struct mr_send *send, const struct mr_event *
 void producer_send_record(struct mr_port *port, struct mr_send *send, const char *topic,
                           const struct kafka_record *record)
 {
-    assert(topic != NULL);
+    const struct producer_place place = {
+        .topic = topic, .partition = RD_KAFKA_PARTITION_UA, .timestamp_ms = -1};
+    producer_send_to(port, send, &place, record);
+}
+
+void producer_send_to(struct mr_port *port, struct mr_send *send,
+                      const struct producer_place *place, const struct kafka_record *record)
+{
+    assert(place->topic != NULL);
     begin(port, send);
-    send_now(port, send, topic, record);
+    send_now(port, send, place, record);
 }
 
 int producer_port_open(struct mr_producer *producer, uv_loop_t *loop, struct mr_port **ret_port,

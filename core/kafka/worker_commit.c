@@ -1,23 +1,60 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Happy path: each commit.interval, one commit of every partition whose prefix has moved -> Kafka
- * confirms -> the ledgers note it. What can go wrong: a commit fails (the group is rebalancing, the
+/* Happy path: each commit.interval, one commit of every partition whose prefix has moved, or whose
+ * attempts have (they are the commit's metadata: attempt_table.h) -> Kafka confirms -> the ledgers
+ * note it. What can go wrong: a commit fails (the group is rebalancing, the
  * coordinator is away): said, and tried again with the newest prefixes, which are never lower: at
  * the next commit.interval, or soon if somebody waits for it. Only one commit is in flight, so that
- * an old one can't overtake a new one. */
+ * an old one can't overtake a new one.
+ *
+ * While we join the group again Kafka doesn't read on from that connection: a commit would reach it
+ * when the generation that it names is over, and librdkafka would take all partitions for lost. It
+ * waits until the group has answered. */
+#include <string.h>
+
 #include "kafka/worker_internal.h"
+
+static int64_t offset_owed(const struct partition *partition)
+{
+    int64_t offset = ledger_to_commit(&partition->ledger);
+    if (partition->gone) { /* it may be another topic's already */
+        return -1;
+    }
+    return offset < 0 && retry_is_untold(partition) ? ledger_position(&partition->ledger) : offset;
+}
+
+bool commit_is_owed(const struct partition *partition)
+{
+    return offset_owed(partition) >= 0;
+}
+
+/* Each commit replaces the metadata of the one before it. */
+static void add_metadata(struct partition *partition, rd_kafka_topic_partition_t *row)
+{
+    struct attempt_table table;
+    char text[ATTEMPT_TABLE_BYTES];
+    retry_tell(partition, &table);
+    row->metadata_size = attempt_table_write(&table, row->offset, text);
+    if (row->metadata_size > 0) {
+        row->metadata = rd_kafka_mem_malloc(partition->worker->rk, row->metadata_size);
+        memcpy(row->metadata, text, row->metadata_size);
+    }
+}
 
 static rd_kafka_topic_partition_list_t *list_prefixes(struct mr_worker *worker)
 {
     rd_kafka_topic_partition_list_t *list = NULL;
     for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
-        int64_t offset = ledger_to_commit(&p->ledger);
-        if (offset < 0 || p->gone) { /* it may be another topic's already */
+        rd_kafka_topic_partition_t *row;
+        int64_t offset = offset_owed(p);
+        if (offset < 0) {
             continue;
         }
         if (list == NULL) {
             list = rd_kafka_topic_partition_list_new(8);
         }
-        rd_kafka_topic_partition_list_add(list, p->topic, p->number)->offset = offset;
+        row = rd_kafka_topic_partition_list_add(list, p->topic, p->number);
+        row->offset = offset;
+        add_metadata(p, row);
         p->commit_serial = worker->commit.serial + 1;
     }
     return list;
@@ -52,6 +89,7 @@ void commit_run(struct mr_worker *worker)
     if (worker->commit.in_flight || worker->phase > WORKER_COMMITTING) {
         return;
     }
+    due = due > worker->rebalance.joining_until_ms ? due : worker->rebalance.joining_until_ms;
     if (worker_now_ms(worker) >= due) {
         begin(worker);
     } else {
@@ -65,6 +103,13 @@ void commit_now(struct mr_worker *worker)
     worker->commit.again_ms = 0;
     worker->commit.refused = false;
     worker_soon(worker);
+}
+
+void commit_soon(struct mr_worker *worker)
+{
+    if (!worker->commit.in_flight && !worker->fatal) { /* the next run asks again */
+        worker->commit.urgent = true;
+    }
 }
 
 void commit_calmly(struct mr_worker *worker)
@@ -103,6 +148,7 @@ static void confirm(struct mr_worker *worker, const rd_kafka_topic_partition_t *
         return;
     }
     ledger_committed(&partition->ledger, row->offset);
+    retry_confirmed(partition);
     mr_gauge_set(partition->metrics.committed, partition->ledger.committed);
 }
 

@@ -19,7 +19,7 @@
 #include "kafka/worker_internal.h"
 
 enum { ERRSTR_BYTES = 512, VALUE_BYTES = 512, TOPIC_TEXT_BYTES = 320 };
-enum { START_EARLIEST = 0 /* of the choices of `start` */, SYSLOG_NOTICE = 5 };
+enum { SYSLOG_NOTICE = 5 };
 
 /* --- opening --- */
 
@@ -96,7 +96,6 @@ static int keep_notices(rd_kafka_conf_t *conf, struct mr_error *err)
 static int make_conf(const struct worker_loop_spec *spec, rd_kafka_conf_t **ret_conf,
                      struct mr_error *err)
 {
-    const char *start = spec->options->start == START_EARLIEST ? "earliest" : "latest";
     rd_kafka_conf_t *conf;
     int rc = kafka_conf_make(spec->conf, KAFKA_CONSUMER, spec->program, &conf, err);
     if (rc != 0) {
@@ -104,7 +103,10 @@ static int make_conf(const struct worker_loop_spec *spec, rd_kafka_conf_t **ret_
     }
     rc = set_group(spec, conf, err);
     if (rc == 0) {
-        rc = kafka_conf_default(spec->conf, KAFKA_CONSUMER, conf, "auto.offset.reset", start, err);
+        rc = set(conf, "auto.offset.reset", "error", err); /* worker_offsets.c decides */
+    }
+    if (rc == 0) {
+        rc = set(conf, "enable.partition.eof", "true", err);
     }
     if (rc == 0) {
         rc = set_ignored(spec, conf, err);
@@ -288,6 +290,9 @@ static void on_error(struct mr_worker *worker, rd_kafka_event_t *event)
         fatal(worker);
         return;
     }
+    if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        return; /* of a partition that is not ours any more */
+    }
     kafka_log_event(event);
     switch (rd_kafka_event_error(event)) {
         case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
@@ -325,6 +330,9 @@ static void on_event(struct mr_worker *worker, rd_kafka_event_t *event)
             return;
         case RD_KAFKA_EVENT_OFFSET_COMMIT:
             commit_answered(worker, event);
+            break;
+        case RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT:
+            recall_answered(worker, event);
             break;
         case RD_KAFKA_EVENT_ERROR:
             on_error(worker, event);
@@ -428,7 +436,9 @@ struct partition *consumer_read(struct partition *partition)
             return partition;
         }
         if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_FETCH) {
-            on_event(worker, event);
+            if (!offsets_take(&partition, event)) {
+                on_event(worker, event);
+            }
             continue;
         }
         if (on_record(&partition, event, message) != 0) {

@@ -167,6 +167,7 @@ static int write_letter(struct mr_delivery *delivery, struct kafka_record *ret_r
     struct dead_letter letter = {
         .reason = delivery->dead.code == NULL ? "" : delivery->dead.code,
         .text = delivery->dead.text,
+        .server = delivery->dead.server,
         .topic = partition->topic,
         .partition = partition->number,
         .offset = delivery->offset,
@@ -176,15 +177,7 @@ static int write_letter(struct mr_delivery *delivery, struct kafka_record *ret_r
         .first_ms = delivery->first_ms,
         .last_ms = delivery->dead.last_ms,
     };
-    int rc = 0;
-    if (delivery->dead.copy != NULL) {
-        letter.original = *delivery->dead.copy;
-    } else {
-        rc = kafka_message_record(delivery->message, &worker->headers, &letter.original, err);
-    }
-    if (rc != 0) {
-        return rc;
-    }
+    letter.original = delivery->dead.copy != NULL ? *delivery->dead.copy : delivery->original;
     return dead_letter_write(&letter,
                              delivery->dead.rejected ? DEAD_BYTES_MIN : worker->dead.bytes_max,
                              &worker->dead.writer, ret_record, err);
@@ -222,24 +215,23 @@ static int send_letter(struct mr_delivery *delivery, struct mr_error *err)
 /* A letter may wait for long, and must not hold the whole fetch that its record came with. */
 static void copy_record(struct mr_delivery *delivery)
 {
-    struct kafka_record record;
-    if (kafka_message_record(delivery->message, &delivery->partition->worker->headers, &record,
-                             NULL) == 0) {
-        delivery->dead.copy = kafka_record_copy(&record);
-    }
+    delivery->dead.copy = kafka_record_copy(&delivery->original);
     if (delivery->dead.copy != NULL) {
         delivery_release_record(delivery);
     }
 }
 
 /* A text for which there is no memory is lost, the record isn't. */
-void dead_begin(struct mr_delivery *delivery, const char *code, const char *text)
+void dead_begin(struct mr_delivery *delivery, const char *code, const char *text,
+                const char *server)
 {
     struct partition *partition = delivery->partition;
     delivery_release_event(delivery);
+    retry_close(delivery);
     copy_record(delivery);
     delivery->dead.code = mem_strdup(code == NULL ? "" : code);
     delivery->dead.text = mem_strdup(text == NULL ? "" : text);
+    delivery->dead.server = server == NULL ? NULL : mem_strdup(server);
     delivery->dead.last_ms = clock_wall_ms();
     delivery->dead.again_ms = worker_now_ms(partition->worker);
     delivery->state = DELIVERY_DYING;

@@ -10,8 +10,12 @@
  *   worker_topics.c     which topics, their dead-letter topics, subscribing
  *   worker_partition.c  one partition: records that wait, pausing, making batches
  *   worker_settle.c     what the author calls, and what follows when a batch is over
+ *   worker_retry.c      records that are to be tried again, and those of their keys behind them
+ *   worker_recall.c     what was tried before this assignment, asked of Kafka
  *   worker_dead.c       dead letters on their way
  *   worker_commit.c     committing the ledgers' prefixes
+ *   worker_offsets.c    where the log ends, and positions that Kafka does not have
+ *   worker_lag.c        how far behind, and for how long
  *   worker_rebalance.c  partitions come and go
  *
  * Callbacks only note what happened and ask for a run (worker_soon); the run acts on the whole
@@ -28,6 +32,7 @@
 #include <millrace/metrics.h>
 
 #include "event/kafka_binding.h"
+#include "kafka/attempt_table.h"
 #include "kafka/dead_letters.h"
 #include "kafka/kafka_message.h"
 #include "kafka/kafka_topics.h"
@@ -45,6 +50,9 @@ enum {
     WORKER_UNCOMMITTED_MAX = 100000,   /* offsets behind one that is not settled, of a partition */
     WORKER_WAIT_MIN_MS = 10,           /* of mr_wait: no spinning */
     WORKER_WAIT_MAX_MS = 24 * 60 * 60 * 1000,
+    WORKER_RETRY_BUCKETS = 64, /* a hash table of the keys that have a record to be tried again */
+    WORKER_RECALL_TIMEOUT_MS = 3000,
+    WORKER_RECALL_AGAIN_MS = 500,    /* before it is asked again */
     WORKER_EVENTS_SPARE_MAX = 10000, /* struct mr_event kept for the next batch */
     WORKER_NET_MS = 1000,            /* a run at least so often, whatever else happens */
     WORKER_MEMORY_RETRY_MS = 100,
@@ -54,10 +62,13 @@ enum {
     WORKER_CLOSE_WAIT_MS = 5000,   /* for leaving the group */
     WORKER_CLOSE_GRACE_MS = 1000,  /* for it, after the deadline; the frame gives 5 s for all */
     WORKER_CLOSE_POLL_MS = 10,
+    WORKER_JOIN_WAIT_MS = 10000,       /* for the answer, without a commit */
     WORKER_REVOKE_WAIT_MAX_MS = 30000, /* or half of max.poll.interval.ms, if that is less */
     WORKER_PROBE_INTERVAL_MS = 5000,
     WORKER_PROBE_TIMEOUT_MS = 3000,
-    WORKER_DEAD_DELAY_MS = 500, /* before a dead letter is sent again; doubles */
+    WORKER_LOST_AGAIN_MS = 1000, /* before a position is looked for once more */
+    WORKER_LAG_MS = 500,         /* between two looks at the lag */
+    WORKER_DEAD_DELAY_MS = 500,  /* before a dead letter is sent again; doubles */
     WORKER_DEAD_DELAY_MAX_MS = 30000,
     WORKER_LOG_INTERVAL_MS = 10000, /* of a line that may repeat */
     WORKER_RECORD_OVERHEAD = 768,   /* bytes held for a record besides what it brings */
@@ -67,6 +78,8 @@ enum {
 /* Held by the partition (waiting or in a batch), or on its way to the dead-letter topic. */
 enum delivery_state {
     DELIVERY_PENDING,
+    DELIVERY_WAITING, /* to be tried again: for its time, its commit, an earlier one of its key */
+    DELIVERY_BEHIND,  /* one of its key that came before it is to be tried again */
     DELIVERY_IN_BATCH,
     DELIVERY_DYING, /* to be sent, or to be sent again at `dead.again_ms` */
     DELIVERY_SENDING,
@@ -74,7 +87,7 @@ enum delivery_state {
 };
 
 /* What the author said, acted upon when the batch is over where it can wait until then. */
-enum settlement { SETTLED_NOT, SETTLED_OVER, SETTLED_AGAIN };
+enum settlement { SETTLED_NOT, SETTLED_OVER, SETTLED_WAIT, SETTLED_RETRY };
 
 /* One record and its settlement, from its receipt until it is settled. Made in worker_partition.c
  * (partition_receive), ended in worker_settle.c (delivery_free). */
@@ -88,17 +101,31 @@ struct mr_delivery {
     struct mr_delivery *next; /* of the partition's or the worker's list that it is in */
     rd_kafka_event_t *record; /* owns `message`; NULL: it is over, or dead.copy has it */
     const rd_kafka_message_t *message;
+    struct kafka_record original; /* key and value are the message's, the headers our own */
     int64_t offset;
     int64_t timestamp_ms;   /* of the record; -1: none */
     struct mr_event *event; /* while in a batch */
     size_t bytes;           /* key and value */
     size_t held_bytes;      /* what memory counts: with headers and overhead */
     int64_t arrived_ms;     /* loop time */
-    int64_t first_ms;       /* wall clock of the first attempt; 0: none yet */
+    int64_t first_ms;       /* wall clock of the first attempt here; 0: none yet */
+    struct {
+        struct mr_delivery *previous; /* of the partition's `retries.first` */
+        struct mr_delivery *next;
+        struct mr_delivery *next_of_hash; /* of the partition's `retries.by_key` */
+        uint32_t hash;                    /* of its key; 0: not computed yet */
+        bool listed;                      /* it has failed, and is not settled */
+        bool is_open;                     /* and will be tried again: later ones of its key wait */
+        bool was_settled;                 /* before this assignment */
+        unsigned sent;                    /* the attempt that the last commit told; 0: none */
+        unsigned confirmed;               /* the one that Kafka has confirmed */
+        int64_t again_ms;                 /* loop time */
+    } retry;
     struct {
         struct mr_send send;
         char *code;
         char *text;
+        char *server;     /* the sink's own words; NULL: none */
         int64_t last_ms;  /* wall clock of the last attempt */
         int64_t again_ms; /* loop time */
         unsigned tries;
@@ -106,6 +133,7 @@ struct mr_delivery {
         bool alone; /* Kafka refused it, or another with it, as too large: to be sent by itself */
         bool rejected; /* Kafka did not take it whole: cut to the least */
     } dead;
+    struct kafka_header headers[]; /* of `original`, with their bytes */
 };
 
 struct mr_batch {
@@ -114,6 +142,7 @@ struct mr_batch {
     struct mr_batch *next; /* in worker->over */
     size_t count;
     size_t unsettled;
+    uint64_t began_ns; /* uv_hrtime when it was handed over */
     bool has_done;
     bool has_wait;
     int64_t hold_ms; /* how long the partition waits afterwards */
@@ -135,8 +164,37 @@ struct partition_metrics {
     struct mr_series *given_up;
     struct mr_series *in_flight;
     struct mr_series *pending;
+    struct mr_series *retries_pending;
+    struct mr_series *retries;
     struct mr_series *paused;
     struct mr_series *committed;
+    struct mr_series *missed;
+    struct mr_series *oldest;
+    struct mr_series *lag; /* NULL: not known yet, not shown */
+    struct mr_series *freshness;
+    struct mr_series *batch_seconds;
+};
+
+/* What was tried before this assignment: no record is taken before it is known. */
+enum recall_state { RECALL_NEEDED, RECALL_ASKED, RECALL_DONE };
+
+/* Records of a partition that have failed, and what waits because of them. */
+struct retries {
+    struct mr_delivery *first; /* failed and not settled, by offset */
+    struct mr_delivery *last;
+    struct mr_delivery *by_key[WORKER_RETRY_BUCKETS]; /* the open ones that have a key */
+    size_t open;                                      /* those that will be tried again */
+    size_t waiting;                                   /* of them DELIVERY_WAITING */
+    struct mr_delivery *behind;                       /* DELIVERY_BEHIND, by offset */
+    struct mr_delivery *behind_last;
+    size_t behind_count;
+    bool behind_may_go_on; /* some of them: a record of their key is open no more */
+    /* Records that are not here: to be received yet, given up, or settled behind one that is not
+     * (if that is read again, so are they). */
+    struct attempt_table kept;
+    uint64_t version; /* of what a commit tells */
+    uint64_t sent;
+    uint64_t confirmed;
 };
 
 /* A partition of one assignment; if it comes back, or its topic begins anew, it comes as another
@@ -152,11 +210,14 @@ struct partition {
     rd_kafka_event_t *stalled; /* a record there was no memory for */
     const rd_kafka_message_t *stalled_message;
     struct ledger ledger;
+    struct retries retries;
+    enum recall_state recall;
+    bool is_added;             /* after the group had begun to read its topic */
     struct mr_delivery *first; /* pending, by offset */
     struct mr_delivery *last;
     size_t pending_count;
     size_t pending_bytes; /* keys and values */
-    size_t held_count;    /* pending, in a batch, dying: what memory is bounded by */
+    size_t held_count;    /* all but settled ones: what memory is bounded by */
     size_t held_bytes;    /* with headers and overhead */
     bool refused;         /* reading it is not allowed; nothing has been read since */
     bool gone;            /* Kafka had no such partition at gone_ms: perhaps it comes back anew */
@@ -168,6 +229,13 @@ struct partition {
     size_t dying;           /* dead letters not confirmed */
     size_t sending;         /* of them with the producer */
     uint64_t commit_serial; /* of the last commit that it was part of */
+    int64_t start;          /* where it was told to begin; RD_KAFKA_OFFSET_INVALID: as committed */
+    int64_t end;            /* of what may be read now; -1: not known */
+    struct {
+        bool is;        /* nothing comes until we have said where to go on */
+        int64_t offset; /* that Kafka doesn't have; RD_KAFKA_OFFSET_INVALID: none is committed */
+        int64_t due_ms;
+    } lost;
     struct partition_metrics metrics;
 };
 
@@ -229,10 +297,21 @@ struct mr_worker {
     } commit;
 
     struct {
+        uv_work_t work;
+        bool under_way;
+        bool as_member;                        /* the other way has failed just now */
+        rd_kafka_topic_partition_list_t *list; /* the pool's thread's; NULL: it has none */
+        rd_kafka_resp_err_t error;             /* the same */
+        int64_t due_ms;
+    } recall;
+
+    struct {
         rd_kafka_event_t *events[8]; /* the first is being dealt with */
         size_t count;
         enum rebalance_step step;
         int64_t deadline_ms;
+        bool joins_again;         /* after the assignment that follows */
+        int64_t joining_until_ms; /* the group hasn't answered; or so long at most */
     } rebalance;
 
     struct {
@@ -257,6 +336,15 @@ struct mr_worker {
         int64_t began_ms;
         int64_t due_ms;
     } probe;
+    struct {
+        uv_work_t work;
+        bool under_way;
+        rd_kafka_resp_err_t error; /* the pool's thread's, while under way, as the lists */
+        rd_kafka_topic_partition_list_t *ends;
+        rd_kafka_topic_partition_list_t *begins; /* of those that are lost */
+        int64_t due_ms;                          /* for partitions that aren't being read */
+    } offsets;
+    int64_t lag_due_ms;
     bool kafka_is_well;
     bool fatal;
     bool was_assigned; /* ever */
@@ -324,17 +412,49 @@ bool partition_is_full(const struct partition *partition);
  * be offered again. */
 int partition_receive(struct partition **partition, rd_kafka_event_t *record,
                       const rd_kafka_message_t *message);
-void partition_push_front(struct partition *partition, struct mr_delivery *delivery);
+/* Pending again, in the order of the offsets, at `at` (&partition->first, or what this returned for
+ * a lower offset) or behind it. */
+struct mr_delivery **partition_put_back(struct partition *partition, struct mr_delivery **at,
+                                        struct mr_delivery *delivery);
 void partition_run(struct partition *partition);
 void partition_drain(struct partition *partition); /* no more batches; drop what waits */
 bool partition_is_drained(const struct partition *partition);
 void partition_give_up(struct partition *partition);
+/* As partition_renew, because `offset` comes next, which is not above all that came before. */
+struct partition *partition_begin_anew(struct partition *partition, int64_t offset);
 /* The same partition with new books; the old ones are given up. NULL: out of memory, no change. */
 struct partition *partition_renew(struct partition *partition);
 void partition_reap(struct partition *partition); /* free it if it is an orphan in no use */
-void partition_tell_in_flight(struct partition *partition);
+void partition_tell(struct partition *partition); /* its gauges */
+/* In a batch or dying. */
+size_t partition_in_flight(const struct partition *partition);
 /* It no longer counts for the partition's memory. */
 void partition_release(struct partition *partition, struct mr_delivery *delivery);
+
+/* worker_offsets.c */
+/* What comes on a partition's queue besides records: that its end is reached, or that there is no
+ * such offset. Takes `event` over and returns true if it is one of these. As partition_receive,
+ * another partition may take the place of this one. */
+bool offsets_take(struct partition **partition, rd_kafka_event_t *event);
+/* Kafka lacks the offset `lost` of a log that has `begin` to `end` - 1. Returns where to go on;
+ * `ret_missed`: how many offsets are never read because of it. Pure. */
+int64_t offsets_go_on(enum worker_from from, int64_t lost, int64_t begin, int64_t end,
+                      int64_t *ret_missed);
+/* Part of a run: says where partitions go on that have no position, and asks Kafka (in the pool,
+ * one question at a time) where the logs of those begin and end, and of those that are full. The
+ * answer asks for another run. Does nothing while a rebalance is under way, or the end. */
+void offsets_run(struct mr_worker *worker);
+
+/* worker_lag.c */
+/* The partition's series begin, and end with it; only worker_metrics.c calls these two. */
+void lag_open(struct partition *partition);
+void lag_close(struct partition *partition);
+void lag_run(struct mr_worker *worker); /* the gauges, every WORKER_LAG_MS; part of a run */
+/* So many offsets are passed over unread. */
+void lag_missed(struct partition *partition, uint64_t records);
+/* It is done: how old its event is, which must still be there; one without a time isn't counted. */
+void lag_stored(struct mr_delivery *delivery);
+void lag_batch_over(struct mr_batch *batch); /* its last delivery is settled: how long it took */
 
 /* worker_metrics.c */
 void worker_metrics_open(struct partition *partition);
@@ -354,9 +474,42 @@ void worker_tell_sink(struct mr_worker *worker);
 void batch_free(struct mr_batch *batch);
 void batch_drop(struct mr_batch *batch); /* of an orphan, settled or not */
 
+/* worker_retry.c */
+/* The author wants another attempt; the record still is in its batch. */
+void retry_note(struct mr_delivery *delivery);
+void retry_wait(struct mr_delivery *delivery); /* and now its batch is over */
+/* Received, and nothing since the offset `received`: it may have been tried before. */
+void retry_recall(struct mr_delivery *delivery, int64_t received);
+/* It won't be tried again; until it is settled commits go on telling its attempt. */
+void retry_close(struct mr_delivery *delivery);
+void retry_settle(struct mr_delivery *delivery);  /* its ledger knows already */
+void retry_forget(struct mr_delivery *delivery);  /* it is freed */
+void retry_give_up(struct mr_delivery *delivery); /* for another member to go on with */
+/* One of its key that came before it is open. */
+bool retry_is_behind(struct mr_delivery *delivery);
+void retry_put_behind(struct mr_delivery *delivery); /* that is in no list of the partition's */
+/* So many are open that this one, which is not tried yet, must stay pending. */
+bool retry_refuses(const struct partition *partition, const struct mr_delivery *delivery);
+void retry_run(struct partition *partition);
+void retry_drop(struct partition *partition); /* what is waiting or behind */
+/* What the commit that is being made is to tell; Kafka has it. */
+void retry_tell(struct partition *partition, struct attempt_table *ret_table);
+void retry_confirmed(struct partition *partition);
+bool retry_is_untold(const struct partition *partition); /* there is something to tell */
+
+/* worker_recall.c */
+/* Part of a run: asks Kafka for what is committed of the partitions that are RECALL_NEEDED, one
+ * question at a time; they are RECALL_ASKED then. The answer comes to worker->answers. */
+void recall_run(struct mr_worker *worker);
+/* That answer, which stays the caller's. A partition it tells of is RECALL_DONE, with its attempts
+ * in `retries.kept`; one it doesn't is asked for again after WORKER_RECALL_AGAIN_MS; one that came
+ * after the question is left alone. */
+void recall_answered(struct mr_worker *worker, rd_kafka_event_t *answer);
+
 /* worker_dead.c */
 /* Not in a batch, or just settled there. */
-void dead_begin(struct mr_delivery *delivery, const char *code, const char *text);
+void dead_begin(struct mr_delivery *delivery, const char *code, const char *text,
+                const char *server);
 void dead_run(struct mr_worker *worker);
 void dead_drop(struct partition *partition); /* what waits to be sent again */
 bool dead_stop(struct mr_worker *worker);    /* true: nothing is left of the producer */
@@ -365,6 +518,8 @@ bool dead_stop(struct mr_worker *worker);    /* true: nothing is left of the pro
 void commit_run(struct mr_worker *worker);
 void commit_answered(struct mr_worker *worker, rd_kafka_event_t *answer);
 void commit_now(struct mr_worker *worker);
+void commit_soon(struct mr_worker *worker); /* not in vain again and again */
+bool commit_is_owed(const struct partition *partition);
 void commit_calmly(struct mr_worker *worker); /* nobody waits for it any more */
 
 /* worker_rebalance.c */

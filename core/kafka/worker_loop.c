@@ -109,7 +109,7 @@ static void run_ending(struct mr_worker *worker)
     bool topics_are_stopped = worker_topics_stop(worker);
     bool producer_is_closed = dead_stop(worker);
     if (!topics_are_stopped || !producer_is_closed || worker->probe.under_way ||
-        worker->stop.destroying) {
+        worker->offsets.under_way || worker->recall.list != NULL || worker->stop.destroying) {
         return; /* each of them asks for a run when it is over */
     }
     worker->stop.destroying = true;
@@ -175,7 +175,7 @@ static bool all_are_drained(const struct mr_worker *worker)
 static bool all_are_committed(const struct mr_worker *worker)
 {
     for (const struct partition *p = worker->partitions; p != NULL; p = p->next) {
-        if (!p->gone && ledger_to_commit(&p->ledger) >= 0) {
+        if (commit_is_owed(p)) {
             return false;
         }
     }
@@ -266,10 +266,13 @@ static void worker_run(struct mr_worker *worker)
     if (worker->phase < WORKER_ENDING) {
         worker_topics_run(worker);
         rebalance_run(worker);
+        recall_run(worker);
+        offsets_run(worker);
         run_partitions(worker);
         dead_run(worker);
         commit_run(worker);
         consumer_probe(worker);
+        lag_run(worker);
     }
     if (worker->phase > WORKER_RUNNING) {
         run_stop(worker);

@@ -11,6 +11,9 @@
 #include "base/readiness.h"
 #include "kafka/kafka_conf.h"
 
+/* The choices of the options `start` and `offset.lost`, in the order of worker_options.c. */
+enum worker_from { WORKER_FROM_EARLIEST, WORKER_FROM_LATEST };
+
 struct worker_loop_spec {
     const struct kafka_conf *conf; /* borrowed for the worker's life, as all below */
     const struct mr_worker_loop_options *options;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The books, as they are shown. For every partition and at every moment:
- *     received = done + dead + skipped + given up + in flight + pending */
+ *     received = done + dead + skipped + given up + in flight + pending + retries pending */
 #include <stdio.h>
 
 #include "kafka/worker_internal.h"
@@ -33,6 +33,16 @@ static const struct mr_metric pending = {.name = "millrace_worker_pending_record
                                          .type = MR_GAUGE,
                                          .help = "Records that wait for a batch.",
                                          .labels = BY_PARTITION};
+static const struct mr_metric retries_pending = {
+    .name = "millrace_worker_retries_pending",
+    .type = MR_GAUGE,
+    .help = "Records that have failed and wait for their next attempt.",
+    .labels = BY_PARTITION};
+static const struct mr_metric retries = {
+    .name = "millrace_worker_retries_total",
+    .type = MR_COUNTER,
+    .help = "Attempts that failed and are to be followed by another.",
+    .labels = BY_PARTITION};
 static const struct mr_metric paused = {
     .name = "millrace_worker_paused",
     .type = MR_GAUGE,
@@ -71,6 +81,8 @@ void worker_metrics_open(struct partition *partition)
     metrics->received = mr_series_get(&received, labels);
     metrics->in_flight = mr_series_get(&in_flight, labels);
     metrics->pending = mr_series_get(&pending, labels);
+    metrics->retries_pending = mr_series_get(&retries_pending, labels);
+    metrics->retries = mr_series_get(&retries, labels);
     metrics->paused = mr_series_get(&paused, labels);
     metrics->committed = mr_series_get(&committed, labels);
     labels[2] = "done";
@@ -81,8 +93,10 @@ void worker_metrics_open(struct partition *partition)
     metrics->skipped = mr_series_get(&settled, labels);
     labels[2] = "given_up";
     metrics->given_up = mr_series_get(&settled, labels);
+    lag_open(partition);
     mr_gauge_set(metrics->in_flight, 0);
     mr_gauge_set(metrics->pending, 0);
+    mr_gauge_set(metrics->retries_pending, 0);
     mr_gauge_set(metrics->paused, 0);
     mr_gauge_set(metrics->committed, -1);
 }
@@ -91,11 +105,13 @@ void worker_metrics_open(struct partition *partition)
 void worker_metrics_close(struct partition *partition)
 {
     struct partition_metrics *metrics = &partition->metrics;
+    lag_close(partition);
     mr_count(metrics->given_up, partition->held_count);
     mr_gauge_set(metrics->in_flight, 0);
     mr_gauge_set(metrics->pending, 0);
     mr_series_hide(metrics->in_flight);
     mr_series_hide(metrics->pending);
+    mr_series_hide(metrics->retries_pending);
     mr_series_hide(metrics->paused);
     mr_series_hide(metrics->committed);
 }

@@ -22,8 +22,14 @@ const struct mr_option mr_worker_loop_options[] = {
      .max = 100, .unit = "copies",
      .text = "Copies of each partition of a topic that is created; 0: the broker's default."},
     {ROW("start", MR_OPTION_ENUM, start), .initial = "earliest", .choices = "earliest|latest",
-     .text = "Where a group begins that has committed nothing yet (and where it goes on if what it "
-             "committed is no longer there)."},
+     .text = "Where a group begins that has committed nothing yet of a topic. Partitions that are "
+             "added to the topic later are read from their beginning."},
+    {ROW("offset.lost", MR_OPTION_ENUM, offset_lost), .initial = "earliest",
+     .choices = "earliest|latest",
+     .text =
+         "Where reading goes on when Kafka no longer has what comes next (deleted before it was "
+         "read, or the topic was cut or made anew): earliest: with the oldest record that is "
+         "left; latest: with what comes from then on. What is missed is counted and logged."},
     {ROW("batch.count", MR_OPTION_INTEGER, batch_count_max), .initial = "5000", .min = 1,
      .max = 100000, .unit = "records", .text = "A batch has at most so many records."},
     {ROW("batch.bytes", MR_OPTION_SIZE, batch_bytes_max), .initial = "1MiB", .min = 1,
@@ -46,9 +52,15 @@ const struct mr_option mr_worker_loop_options[] = {
      .text = "A record that has failed so often goes to the dead-letter topic."},
     {ROW("retry.delay", MR_OPTION_DURATION, retry_delay_ms), .initial = "1s", .min = 1,
      .max = HOUR_MS,
-     .text = "The pause before the second attempt; it doubles with each further one."},
+     .text = "The pause before the second attempt of a record; it doubles with each further one. "
+             "Records of its key wait behind it, others go on."},
     {ROW("retry.delay.max", MR_OPTION_DURATION, retry_delay_max_ms), .initial = "1m", .min = 1,
-     .max = 24 * HOUR_MS, .text = "The longest pause between two attempts."},
+     .max = 24 * HOUR_MS,
+     .text = "The longest pause between two attempts; not less than retry.delay."},
+    {ROW("retry.pending", MR_OPTION_INTEGER, retry_pending_max), .initial = "100", .min = 1,
+     .max = 128, .unit = "records",
+     .text = "With so many records of a partition waiting to be tried again no others are begun, "
+             "until one of them is settled."},
     {ROW("commit.interval", MR_OPTION_DURATION, commit_interval_ms), .initial = "1s", .min = 10,
      .max = 10 * MINUTE_MS,
      .text = "How often offsets are committed; what lies between is read again after a crash."},

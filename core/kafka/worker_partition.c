@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Happy path: a record comes -> it is new to the ledger -> it waits -> enough have come, or the
- * oldest has waited long enough, and no batch is in flight -> the records become events -> the
- * author has the batch. What can go wrong: a record is no event (dead-lettered), or a null value
- * (skipped); too much is in memory (reading pauses); the topic is deleted and made anew beneath us,
- * or truncated (its offsets begin again: new books are opened). */
+/* Happy path: what was tried before is known -> a record comes -> it is new to the ledger -> it
+ * waits -> enough have come, or the oldest has waited long enough, and no batch is in flight -> the
+ * records become events -> the author has the batch. What can go wrong: a record is no event
+ * (dead-lettered), or a null value (skipped); too much is in memory (reading pauses); the topic is
+ * deleted and made anew beneath us, or truncated (its offsets begin again: new books are opened).
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -27,6 +28,8 @@ static struct partition *make(struct mr_worker *worker, const char *topic, int32
     partition->worker = worker;
     partition->number = number;
     partition->state = worker->phase == WORKER_RUNNING ? PARTITION_ACTIVE : PARTITION_DRAINING;
+    partition->start = RD_KAFKA_OFFSET_INVALID;
+    partition->end = -1;
     ledger_init(&partition->ledger);
     return partition;
 }
@@ -91,15 +94,17 @@ static void drop_pending(struct partition *partition)
     while (partition->first != NULL) {
         struct mr_delivery *delivery = partition->first;
         partition->first = delivery->next;
+        retry_give_up(delivery);
         partition_release(partition, delivery);
         delivery_free(delivery);
     }
     partition->last = NULL;
     mr_count(partition->metrics.given_up, partition->pending_count);
-    mr_gauge_set(partition->metrics.pending, 0);
     partition->pending_count = 0;
     partition->pending_bytes = 0;
     partition->waiting = false;
+    retry_drop(partition);
+    partition_tell(partition);
 }
 
 bool partition_is_full(const struct partition *partition)
@@ -112,17 +117,20 @@ bool partition_is_full(const struct partition *partition)
 
 /* --- what waits --- */
 
-static void tell_pending(struct partition *partition)
+size_t partition_in_flight(const struct partition *partition)
 {
-    mr_gauge_set(partition->metrics.pending, (int64_t)partition->pending_count);
-    mr_gauge_set(partition->metrics.paused, partition_is_full(partition));
-    partition_tell_in_flight(partition);
+    return partition->held_count - partition->pending_count - partition->retries.behind_count -
+           partition->retries.waiting;
 }
 
-void partition_tell_in_flight(struct partition *partition)
+void partition_tell(struct partition *partition)
 {
-    mr_gauge_set(partition->metrics.in_flight,
-                 (int64_t)(partition->held_count - partition->pending_count));
+    const struct partition_metrics *metrics = &partition->metrics;
+    mr_gauge_set(metrics->pending,
+                 (int64_t)(partition->pending_count + partition->retries.behind_count));
+    mr_gauge_set(metrics->retries_pending, (int64_t)partition->retries.waiting);
+    mr_gauge_set(metrics->in_flight, (int64_t)partition_in_flight(partition));
+    mr_gauge_set(metrics->paused, partition_is_full(partition));
 }
 
 /* What the old topic's records became is of no use any more: its offsets say nothing about the
@@ -137,13 +145,19 @@ struct partition *partition_renew(struct partition *old)
     return partition;
 }
 
-static struct partition *begin_anew(struct partition *old, int64_t offset)
+/* What was committed before says nothing about the new records. */
+struct partition *partition_begin_anew(struct partition *old, int64_t offset)
 {
+    struct partition *partition;
     mr_log(MR_LOG_WARN, "offsets begin anew: was the topic deleted and made again, or truncated?",
            MR_STR("topic", old->topic), MR_INT("partition", old->number),
            MR_INT("received", old->ledger.received), MR_INT("offset", offset),
-           MR_INT("waiting_records_dropped", old->pending_count));
-    return partition_renew(old);
+           MR_INT("waiting_records_dropped", old->held_count - partition_in_flight(old)));
+    partition = partition_renew(old);
+    if (partition != NULL) {
+        partition->recall = RECALL_DONE;
+    }
+    return partition;
 }
 
 static void append(struct partition *partition, struct mr_delivery *delivery)
@@ -160,10 +174,25 @@ static void append(struct partition *partition, struct mr_delivery *delivery)
     partition->held_bytes += delivery->held_bytes;
 }
 
-static struct mr_delivery *delivery_new(struct partition *partition, rd_kafka_event_t *record,
+/* When it came to Kafka, or here if Kafka's record doesn't say or is ahead of our clock. */
+static int64_t arrival_ms(const struct mr_delivery *delivery)
+{
+    int64_t now = clock_wall_ms();
+    bool is_usable = delivery->timestamp_ms > 0 && delivery->timestamp_ms < now;
+    return is_usable ? delivery->timestamp_ms : now;
+}
+
+static struct mr_delivery *delivery_new(struct partition *partition, rd_kafka_event_t *event,
                                         const rd_kafka_message_t *message)
 {
-    struct mr_delivery *delivery = mem_zalloc(sizeof(*delivery));
+    struct kafka_record record;
+    struct mr_delivery *delivery;
+    size_t headers;
+    if (kafka_message_record(message, &partition->worker->headers, &record, NULL) != 0) {
+        return NULL;
+    }
+    headers = kafka_headers_size(&record);
+    delivery = mem_alloc(sizeof(*delivery) + headers);
     if (delivery == NULL) {
         return NULL;
     }
@@ -171,17 +200,22 @@ static struct mr_delivery *delivery_new(struct partition *partition, rd_kafka_ev
         mem_free(delivery);
         return NULL;
     }
+    memset(delivery, 0, sizeof(*delivery));
     delivery->magic = DELIVERY_MAGIC;
     delivery->partition = partition;
-    delivery->record = record;
+    delivery->record = event;
     delivery->message = message;
     delivery->offset = message->offset;
     delivery->timestamp_ms = rd_kafka_message_timestamp(message, NULL);
     delivery->attempt = 1;
     delivery->bytes = message->len + message->key_len;
-    delivery->held_bytes =
-        delivery->bytes + kafka_message_header_bytes(message) + WORKER_RECORD_OVERHEAD;
+    /* The headers as they came, which the message keeps, and as ours. */
+    delivery->held_bytes = delivery->bytes + 2 * headers + WORKER_RECORD_OVERHEAD;
+    delivery->original = record;
+    kafka_headers_move(&delivery->original, delivery->headers);
+    kafka_message_drop_headers(message);
     delivery->arrived_ms = worker_now_ms(partition->worker);
+    ledger_date(&partition->ledger, arrival_ms(delivery));
     return delivery;
 }
 
@@ -189,32 +223,40 @@ int partition_receive(struct partition **partition, rd_kafka_event_t *record,
                       const rd_kafka_message_t *message)
 {
     struct mr_delivery *delivery;
+    int64_t received;
     if (message->offset <= (*partition)->ledger.received) {
-        struct partition *renewed = begin_anew(*partition, message->offset);
+        struct partition *renewed = partition_begin_anew(*partition, message->offset);
         if (renewed == NULL) {
             return MR_ENOMEM;
         }
         *partition = renewed;
     }
+    received = (*partition)->ledger.received;
     delivery = delivery_new(*partition, record, message);
     if (delivery == NULL) {
         return MR_ENOMEM;
     }
     append(*partition, delivery);
+    retry_recall(delivery, received);
     mr_count((*partition)->metrics.received, 1);
     return 0;
 }
 
-void partition_push_front(struct partition *partition, struct mr_delivery *delivery)
+struct mr_delivery **partition_put_back(struct partition *partition, struct mr_delivery **at,
+                                        struct mr_delivery *delivery)
 {
+    while (*at != NULL && (*at)->offset < delivery->offset) {
+        at = &(*at)->next;
+    }
     delivery->state = DELIVERY_PENDING;
-    delivery->next = partition->first;
-    partition->first = delivery;
-    if (partition->last == NULL) {
+    delivery->next = *at;
+    *at = delivery;
+    if (delivery->next == NULL) {
         partition->last = delivery;
     }
     partition->pending_count++;
     partition->pending_bytes += delivery->bytes;
+    return &delivery->next;
 }
 
 static struct mr_delivery *pop_front(struct partition *partition)
@@ -248,10 +290,10 @@ void partition_drain(struct partition *partition)
 void partition_give_up(struct partition *partition)
 {
     struct mr_worker *worker = partition->worker;
-    if (partition->held_count > partition->pending_count) {
+    if (partition_in_flight(partition) > 0) {
         mr_log(MR_LOG_WARN, "records given up unsettled", MR_STR("topic", partition->topic),
                MR_INT("partition", partition->number),
-               MR_INT("records", partition->held_count - partition->pending_count));
+               MR_INT("records", partition_in_flight(partition)));
     }
     drop_pending(partition);
     dead_drop(partition);
@@ -281,23 +323,18 @@ static struct mr_event *take_event(struct mr_worker *worker)
 static int decode(struct mr_delivery *delivery, struct mr_error *err)
 {
     struct mr_worker *worker = delivery->partition->worker;
-    struct kafka_record record;
-    int rc = kafka_message_record(delivery->message, &worker->headers, &record, err);
-    if (rc != 0) {
-        return rc;
-    }
     if (delivery->event == NULL) {
         delivery->event = take_event(worker);
     }
     if (delivery->event == NULL) {
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
-    return kafka_binding_read(&record, delivery->event, err);
+    return kafka_binding_read(&delivery->original, delivery->event, err);
 }
 
 /* Move the oldest pending record into the batch, or to where it belongs if it is no event.
  * Returns false if there is no memory: it stays. */
-static bool take_one(struct partition *partition, struct mr_batch *batch)
+static bool take_first(struct partition *partition, struct mr_batch *batch)
 {
     struct mr_delivery *delivery = partition->first;
     struct mr_error err;
@@ -319,9 +356,23 @@ static bool take_one(struct partition *partition, struct mr_batch *batch)
         delivery_settle(delivery, partition->metrics.skipped);
     } else {
         delivery_release_event(delivery);
-        dead_begin(delivery, "not-an-event", err.text);
+        dead_begin(delivery, "not-an-event", err.text, NULL);
     }
     return true;
+}
+
+/* As take_first, unless it was settled before, or has to wait behind another one. */
+static bool take_one(struct partition *partition, struct mr_batch *batch)
+{
+    if (partition->first->retry.was_settled) {
+        delivery_settle(pop_front(partition), partition->metrics.skipped);
+        return true;
+    }
+    if (retry_is_behind(partition->first)) {
+        retry_put_behind(pop_front(partition));
+        return true;
+    }
+    return take_first(partition, batch);
 }
 
 static bool may_dead_letter(const struct partition *partition)
@@ -334,7 +385,8 @@ static bool fill(struct partition *partition, struct mr_batch *batch, size_t cou
 {
     size_t bytes_max = (size_t)partition->worker->spec.options->batch_bytes_max;
     size_t bytes = 0;
-    while (partition->first != NULL && batch->count < count_max && may_dead_letter(partition)) {
+    while (partition->first != NULL && batch->count < count_max && may_dead_letter(partition) &&
+           !retry_refuses(partition, partition->first)) {
         size_t next = partition->first->bytes;
         if (batch->count > 0 && bytes + next > bytes_max) {
             break;
@@ -365,7 +417,7 @@ static void build(struct partition *partition)
     batch->magic = BATCH_MAGIC;
     batch->partition = partition;
     was_memory = fill(partition, batch, count_max);
-    tell_pending(partition);
+    partition_tell(partition);
     if (batch->count == 0) {
         batch_free(batch);
         if (was_memory) {
@@ -374,6 +426,7 @@ static void build(struct partition *partition)
         return;
     }
     batch->unsettled = batch->count;
+    batch->began_ns = uv_hrtime();
     partition->batch = batch;
     worker_metrics_batch(partition, batch->count);
     worker->spec.ops->batch(worker, batch);
@@ -392,10 +445,11 @@ static void decide_batch(struct partition *partition)
     struct mr_worker *worker = partition->worker;
     int64_t now = worker_now_ms(worker);
     int64_t due;
-    if (partition->first == NULL || partition->batch != NULL || !may_dead_letter(partition)) {
+    if (partition->first == NULL || partition->batch != NULL || !may_dead_letter(partition) ||
+        retry_refuses(partition, partition->first)) {
         return;
     }
-    due = is_batch_full(partition)
+    due = is_batch_full(partition) || partition->first->first_ms != 0 /* it has waited once */
               ? now
               : partition->first->arrived_ms + worker->spec.options->batch_age_ms;
     if (due < partition->hold_until_ms) {
@@ -410,9 +464,10 @@ static void decide_batch(struct partition *partition)
 
 void partition_run(struct partition *partition)
 {
-    if (partition->state == PARTITION_ACTIVE) {
+    if (partition->state == PARTITION_ACTIVE && partition->recall == RECALL_DONE) {
         partition = consumer_read(partition);
+        retry_run(partition);
         decide_batch(partition);
-        tell_pending(partition);
+        partition_tell(partition);
     }
 }

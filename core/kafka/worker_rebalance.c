@@ -161,10 +161,15 @@ static void take_first_out(struct mr_worker *worker)
     worker->rebalance.step = REBALANCE_NONE;
 }
 
+/* What is revoked cooperatively is followed by an assignment, even of nothing; only then librdkafka
+ * joins again. */
 static void finish_revoke(struct mr_worker *worker)
 {
+    bool joins_again =
+        rebalance_is_cooperative(worker) && rd_kafka_assignment_lost(worker->rk) == 0;
     unassign(worker, rd_kafka_event_topic_partition_list(worker->rebalance.events[0]));
     take_first_out(worker);
+    worker->rebalance.joins_again = joins_again;
     if (worker->phase == WORKER_RUNNING) {
         commit_calmly(worker);
     }
@@ -189,7 +194,7 @@ typedef bool partition_test(const struct partition *partition);
 
 static bool is_committed(const struct partition *partition)
 {
-    return partition->gone || ledger_to_commit(&partition->ledger) < 0;
+    return !commit_is_owed(partition);
 }
 
 static bool all_are(struct mr_worker *worker, const rd_kafka_topic_partition_list_t *list,
@@ -240,6 +245,10 @@ static void answer_first(struct mr_worker *worker)
     }
     if (kind == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         assign(worker, rd_kafka_event_topic_partition_list(event));
+        if (worker->rebalance.joins_again) {
+            worker->rebalance.joining_until_ms = worker_now_ms(worker) + WORKER_JOIN_WAIT_MS;
+        }
+        worker->rebalance.joins_again = false;
     } else {
         log_error("rebalance", NULL, kind);
         log_error("unassign", NULL, rd_kafka_assign(worker->rk, NULL));
@@ -254,6 +263,7 @@ void rebalance_add(struct mr_worker *worker, rd_kafka_event_t *event)
         mr_log(MR_LOG_ERROR, "too many rebalances at once: the oldest is cut short");
         answer_first(worker);
     }
+    worker->rebalance.joining_until_ms = 0;
     worker->rebalance.events[worker->rebalance.count++] = event;
 }
 

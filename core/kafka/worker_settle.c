@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Happy path: the author settles each delivery of a batch -> the ledger notes those that are over
- * -> with the last one the batch is over: what is to be tried again goes back to the front of the
- * partition, the rest is freed. What can go wrong: a delivery is settled twice, or after its end (a
- * mistake of the author: the program stops); the partition has been given up meanwhile (nothing
- * follows from the settlement).
+ * -> with the last one the batch is over: what has to wait for the sink is pending again, what is
+ * to be tried again waits (worker_retry.c), the rest is freed. What can go wrong: a delivery is
+ * settled twice, or after its end (a mistake of the author: the program stops); the partition has
+ * been given up meanwhile (nothing follows from the settlement).
  *
  * A batch that is over is freed in the next run, not at once, so that an author's loop over
  * mr_batch_count() may settle the last delivery without pulling the batch from under itself. */
@@ -39,10 +39,12 @@ void delivery_release_record(struct mr_delivery *delivery)
 
 void delivery_free(struct mr_delivery *delivery)
 {
+    retry_forget(delivery);
     delivery_release_event(delivery);
     delivery_release_record(delivery);
     mem_free(delivery->dead.code);
     mem_free(delivery->dead.text);
+    mem_free(delivery->dead.server);
     mem_free(delivery->dead.copy);
     delivery->magic = 0;
     mem_free(delivery);
@@ -56,6 +58,7 @@ static void free_or_leave(struct mr_delivery *delivery)
         return;
     }
     delivery->state = DELIVERY_OVER;
+    retry_forget(delivery);
     delivery_release_event(delivery);
     delivery_release_record(delivery);
     mem_free(delivery->dead.copy);
@@ -67,8 +70,9 @@ void delivery_settle(struct mr_delivery *delivery, struct mr_series *outcome)
     struct partition *partition = delivery->partition;
     if (partition->state != PARTITION_ORPHAN) {
         ledger_settle(&partition->ledger, delivery->offset);
+        retry_settle(delivery);
         partition_release(partition, delivery);
-        partition_tell_in_flight(partition);
+        mr_gauge_set(partition->metrics.in_flight, (int64_t)partition_in_flight(partition));
         mr_count(outcome, 1);
         worker_soon(partition->worker);
     }
@@ -96,6 +100,7 @@ static struct mr_batch *settle(struct mr_delivery *delivery, enum settlement set
     delivery->settlement = settlement;
     batch->unsettled--;
     if (batch->unsettled == 0) {
+        lag_batch_over(batch);
         batch->next = batch->partition->worker->over;
         batch->partition->worker->over = batch;
         worker_soon(batch->partition->worker);
@@ -114,6 +119,7 @@ void mr_done(struct mr_delivery *delivery)
     struct mr_batch *batch = settle(delivery, SETTLED_OVER);
     if (batch != NULL) {
         batch->has_done = true;
+        lag_stored(delivery);
         delivery_settle(delivery, batch->partition->metrics.done);
     }
 }
@@ -131,8 +137,14 @@ void mr_skip(struct mr_delivery *delivery, const char *rule)
 
 void mr_dead(struct mr_delivery *delivery, const char *code, const char *text)
 {
+    mr_dead_server(delivery, code, text, NULL);
+}
+
+void mr_dead_server(struct mr_delivery *delivery, const char *code, const char *text,
+                    const char *server)
+{
     if (settle(delivery, SETTLED_OVER) != NULL) {
-        dead_begin(delivery, code, text);
+        dead_begin(delivery, code, text, server);
     }
 }
 
@@ -144,22 +156,12 @@ static void hold(struct mr_batch *batch, int64_t after_ms)
 
 void mr_wait(struct mr_delivery *delivery, const char *reason, int64_t after_ms)
 {
-    struct mr_batch *batch = settle(delivery, SETTLED_AGAIN);
+    struct mr_batch *batch = settle(delivery, SETTLED_WAIT);
     if (batch != NULL) {
         batch->has_wait = true;
         (void)snprintf(batch->reason, sizeof(batch->reason), "%s", reason);
         hold(batch, after_ms > WORKER_WAIT_MIN_MS ? after_ms : WORKER_WAIT_MIN_MS);
     }
-}
-
-static int64_t retry_delay_ms(const struct mr_worker *worker, unsigned attempt)
-{
-    int64_t delay = worker->spec.options->retry_delay_ms;
-    int64_t delay_max = worker->spec.options->retry_delay_max_ms;
-    while (attempt-- > 1 && delay < delay_max) {
-        delay *= 2;
-    }
-    return delay < delay_max ? delay : delay_max;
 }
 
 void mr_retry(struct mr_delivery *delivery, const char *reason)
@@ -172,15 +174,14 @@ void mr_retry(struct mr_delivery *delivery, const char *reason)
         mr_dead(delivery, "retries", reason);
         return;
     }
-    batch = settle(delivery, SETTLED_AGAIN);
+    batch = settle(delivery, SETTLED_RETRY);
     if (batch != NULL) {
         mr_log_limited(MR_LOG_WARN, WORKER_LOG_INTERVAL_MS, "to be tried again",
                        MR_STR("topic", batch->partition->topic),
                        MR_INT("partition", batch->partition->number),
                        MR_INT("offset", delivery->offset), MR_INT("attempt", delivery->attempt),
                        MR_STR("reason", reason));
-        hold(batch, retry_delay_ms(worker, delivery->attempt));
-        delivery->attempt++;
+        retry_note(delivery);
     }
 }
 
@@ -301,12 +302,17 @@ static void leave_batch(struct mr_delivery *delivery)
     delivery->batch = NULL;
     if (delivery->state == DELIVERY_OVER) {
         delivery_free(delivery);
-    } else if (delivery->state == DELIVERY_IN_BATCH) { /* to be tried again */
+    } else if (delivery->state == DELIVERY_IN_BATCH) { /* to come again */
         if (partition->state == PARTITION_ACTIVE) {
             delivery_release_event(delivery);
-            partition_push_front(partition, delivery);
+            if (delivery->settlement == SETTLED_RETRY) {
+                retry_wait(delivery);
+            } else {
+                (void)partition_put_back(partition, &partition->first, delivery);
+            }
         } else {
             if (partition->state == PARTITION_DRAINING) {
+                retry_give_up(delivery);
                 partition_release(partition, delivery);
                 mr_count(partition->metrics.given_up, 1);
             }
@@ -319,8 +325,7 @@ static void end_batch(struct mr_batch *batch)
 {
     struct partition *partition = batch->partition;
     struct mr_worker *worker = partition->worker;
-    /* From the last to the first, so that what goes back to the front is in order. All of it comes
-     * before what is pending: a partition has one batch at a time, and it takes the oldest. */
+    /* From the last to the first: what is put back comes before what is pending, mostly. */
     for (size_t i = batch->count; i > 0; i--) {
         leave_batch(batch->deliveries[i - 1]);
     }
@@ -334,7 +339,7 @@ static void end_batch(struct mr_batch *batch)
         if (partition->state == PARTITION_ACTIVE) {
             note_sink(batch);
         }
-        partition_tell_in_flight(partition);
+        partition_tell(partition);
     }
     batch_free(batch);
 }

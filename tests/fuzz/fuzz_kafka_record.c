@@ -8,32 +8,11 @@
 #include "event/check.h"
 #include "event/kafka_binding.h"
 #include "tests/fuzz/event_equal.h"
+#include "tests/fuzz/record_lines.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 enum { HEADERS_MAX = 512, VALUE_BYTES_MAX = 1 << 28 };
-
-/* Take the next line from `text` and terminate it, which needs the byte of its line break. */
-static bool take_header(struct mr_slice *text, char *base, struct kafka_header *header)
-{
-    char *line = base + (text->ptr - base);
-    char *end = text->len == 0 ? NULL : memchr(line, '\n', text->len);
-    char *colon;
-    if (end == NULL || end == line) {
-        return false;
-    }
-    *end = '\0';
-    text->len -= (size_t)(end - line) + 1;
-    text->ptr = end + 1;
-    colon = strstr(line, ": ");
-    header->name = line;
-    header->value = (struct mr_slice){0};
-    if (colon != NULL) {
-        *colon = '\0';
-        header->value = mr_slice(colon + 2, (size_t)(end - colon) - 2);
-    }
-    return true;
-}
 
 static void write_and_read(struct mr_event *event)
 {

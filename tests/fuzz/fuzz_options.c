@@ -18,11 +18,18 @@ struct target {
     int64_t body_bytes;
     int mode;
     struct mr_address listen;
+    struct mr_sections routes;
 };
 
 #define FIELD(name) .offset = offsetof(struct target, name), .text = ""
 
+static const struct mr_option keys[] = {
+    {.key = "match", .type = MR_OPTION_STRING, .text = ""},
+    {.key = "qos", .type = MR_OPTION_INTEGER, .max = 2, .text = ""},
+    {.key = "field.*", .type = MR_OPTION_STRING, .text = ""},
+    MR_OPTION_END};
 static const struct mr_option table[] = {
+    {.key = "route", .type = MR_OPTION_SECTIONS, .keys = keys, FIELD(routes)},
     {.key = "topic", .type = MR_OPTION_STRING, .initial = "events", FIELD(topic)},
     {.key = "password",
      .type = MR_OPTION_STRING,

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,60 +21,18 @@
 #include <jansson.h>
 
 #include "event/format_json.h"
+#include "lib/cli_run.h"
 #include "lib/mock_kafka.h"
 #include "lib/scripted_worker.h"
 
-enum { OUTPUT_BYTES = 64 * 1024, ARGUMENTS_MAX = 10 };
-
 static const char program[] = TEST_BUILD_DIR "/cli/millrace";
 
-/* Run to the end, or to the first output if `ret_pid` is given. Standard error goes into the same
- * text. */
-static int run_path(const char *path, char *const *arguments, char output[OUTPUT_BYTES],
-                    pid_t *ret_pid)
+static int run_program(char *const *arguments, char output[CLI_OUTPUT_BYTES], pid_t *ret_pid)
 {
-    int pipes[2];
-    size_t len = 0;
-    ssize_t got;
-    int status = -1;
-    pid_t pid;
-
-    assert_int_equal(pipe(pipes), 0);
-    pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)dup2(pipes[1], 1);
-        (void)dup2(pipes[1], 2);
-        (void)close(pipes[0]);
-        (void)close(pipes[1]);
-        execv(path, arguments);
-        _exit(127);
-    }
-    (void)close(pipes[1]);
-    while (len < OUTPUT_BYTES - 1 &&
-           (got = read(pipes[0], output + len, OUTPUT_BYTES - 1 - len)) > 0) {
-        len += (size_t)got;
-        if (ret_pid != NULL) {
-            break;
-        }
-    }
-    output[len] = '\0';
-    (void)close(pipes[0]);
-    if (ret_pid != NULL) {
-        *ret_pid = pid;
-        return 0;
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return cli_run(program, arguments, output, ret_pid);
 }
 
-static int run_program(char *const *arguments, char output[OUTPUT_BYTES], pid_t *ret_pid)
-{
-    return run_path(program, arguments, output, ret_pid);
-}
-
-static int tail(struct mock_kafka *mock, const char *flag, char output[OUTPUT_BYTES])
+static int tail(struct mock_kafka *mock, const char *flag, char output[CLI_OUTPUT_BYTES])
 {
     char servers[128];
     char name[] = "millrace", command[] = "tail", topic[] = "t", copy[64];
@@ -128,7 +85,7 @@ static void check_line(const char *line, size_t len, const char *id)
 
 static void test_tail_shows_every_encoding_and_names_what_is_no_event(void **state)
 {
-    static char output[OUTPUT_BYTES];
+    static char output[CLI_OUTPUT_BYTES];
     const char *ids[] = {"avro", "binary", "json"};
     struct mock_kafka mock;
     const char *at = output;
@@ -161,7 +118,7 @@ static void test_tail_shows_every_encoding_and_names_what_is_no_event(void **sta
 /* Of data that is JSON too, which is printed as it came. */
 static void test_tail_does_not_command_the_terminal(void **state)
 {
-    static char output[OUTPUT_BYTES];
+    static char output[CLI_OUTPUT_BYTES];
     struct mock_kafka mock;
     (void)state;
     mock_kafka_start(&mock);
@@ -181,7 +138,7 @@ static void test_tail_does_not_command_the_terminal(void **state)
 /* A record may have more headers than an event: tail reads it as a worker does. */
 static void test_tail_reads_all_headers(void **state)
 {
-    static char output[OUTPUT_BYTES];
+    static char output[CLI_OUTPUT_BYTES];
     static struct kafka_header headers[2 * KAFKA_HEADERS_MAX];
     const size_t count = MR_COUNT_OF(headers);
     struct mock_kafka mock;
@@ -206,7 +163,7 @@ static void test_tail_reads_all_headers(void **state)
 
 static void test_tail_begins_count_records_before_the_end(void **state)
 {
-    static char output[OUTPUT_BYTES];
+    static char output[CLI_OUTPUT_BYTES];
     struct mock_kafka mock;
     (void)state;
     mock_kafka_start(&mock);
@@ -228,7 +185,7 @@ static void test_tail_begins_count_records_before_the_end(void **state)
 /* write(2): ENOSPC from /dev/full, EPIPE when the reader has gone. */
 static void test_tail_says_that_its_output_cannot_be_written(void **state)
 {
-    static char output[OUTPUT_BYTES];
+    static char output[CLI_OUTPUT_BYTES];
     static const struct {
         const char *command;
         int status;
@@ -246,7 +203,7 @@ static void test_tail_says_that_its_output_cannot_be_written(void **state)
         (void)snprintf(script, sizeof script,
                        "%s tail t --from-beginning --kafka.bootstrap.servers=%s%s", program,
                        mock.bootstrap, cases[i].command);
-        assert_int_equal(run_path(shell, arguments, output, NULL), cases[i].status);
+        assert_int_equal(cli_run(shell, arguments, output, NULL), cases[i].status);
         assert_string_equal(output, cases[i].expected);
     }
     mock_kafka_stop(&mock);
@@ -254,14 +211,14 @@ static void test_tail_says_that_its_output_cannot_be_written(void **state)
 
 static void test_tail_refuses_what_it_would_pass_over(void **state)
 {
-    static char output[OUTPUT_BYTES];
+    static char output[CLI_OUTPUT_BYTES];
     static const struct {
         const char *arguments[4];
         const char *expected;
     } cases[] = {{{"-n", "5", "--from-beginning"}, "command line: --count: not together with"},
                  {{"--from-beginning", "--count=5"}, "command line: --count: not together with"},
-                 {{""}, "command line: --topic: required, but empty"},
-                 {{"a/b"}, "command line: --topic: expected the name of a topic"},
+                 {{""}, "command line: first word (topic): required, but empty"},
+                 {{"a/b"}, "command line: first word (topic): expected the name of a topic"},
                  {{"--folow"}, "command line: --folow: unknown option; did you mean --follow?"},
                  {{"--count"}, "command line: --count: a value is expected after it"}};
     (void)state;
@@ -286,7 +243,7 @@ static void test_tail_refuses_what_it_would_pass_over(void **state)
 
 static void test_mistakes_are_named_and_end_with_status_2(void **state)
 {
-    static char output[OUTPUT_BYTES];
+    static char output[CLI_OUTPUT_BYTES];
     char name[] = "millrace", tail_command[] = "tail", flag[] = "--tail.cuont=3",
          bad[] = "--count=many";
     char unknown[] = "tali";
@@ -303,7 +260,7 @@ static void test_mistakes_are_named_and_end_with_status_2(void **state)
 
 static void test_help_and_markdown_name_every_option(void **state)
 {
-    static char output[OUTPUT_BYTES];
+    static char output[CLI_OUTPUT_BYTES];
     char name[] = "millrace", tail_command[] = "tail", help[] = "--help", markdown[] = "--markdown";
     char *for_help[] = {name, tail_command, help, NULL};
     char *for_markdown[] = {name, tail_command, markdown, NULL};
@@ -319,7 +276,7 @@ static void test_help_and_markdown_name_every_option(void **state)
 /* A command knows its own section and librdkafka's. */
 static void test_a_file_is_read_if_it_is_given(void **state)
 {
-    static char output[OUTPUT_BYTES];
+    static char output[CLI_OUTPUT_BYTES];
     char path[] = "/tmp/test_cli_XXXXXX", config[64];
     char name[] = "millrace", tail_command[] = "tail", dev_command[] = "dev", flag[] = "--config";
     char *in_two[] = {name, tail_command, flag, path, NULL};
@@ -341,7 +298,7 @@ static void test_a_file_is_read_if_it_is_given(void **state)
 
 static void test_the_version_is_told(void **state)
 {
-    static char output[OUTPUT_BYTES];
+    static char output[CLI_OUTPUT_BYTES];
     char name[] = "millrace", flag[] = "--version";
     char *arguments[] = {name, flag, NULL};
     (void)state;
@@ -352,7 +309,7 @@ static void test_the_version_is_told(void **state)
 
 static void test_tail_says_that_kafka_is_away(void **state)
 {
-    static char output[OUTPUT_BYTES];
+    static char output[CLI_OUTPUT_BYTES];
     struct mock_kafka nobody = {.bootstrap = "127.0.0.1:1"};
     (void)state;
     assert_int_equal(tail(&nobody, "--from-beginning", output), 1);
@@ -397,7 +354,7 @@ static int free_port(void)
 
 static void test_dev_is_a_broker_until_it_is_told_to_end(void **state)
 {
-    static char output[OUTPUT_BYTES];
+    static char output[CLI_OUTPUT_BYTES];
     char name[] = "millrace", command[] = "dev", topics[] = "--topics=a,b",
          partitions[] = "--partitions=3";
     char listen_flag[64], taken_flag[64], address[32];

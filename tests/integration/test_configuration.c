@@ -85,6 +85,22 @@ static void test_what_librdkafka_refuses_only_when_it_is_started(void **state)
     are_refused(bad, MR_COUNT_OF(bad));
 }
 
+static void test_a_delay_over_its_own_limit(void **state)
+{
+    static const struct bad bad[] = {
+        {INFLUX,
+         {"--retry.delay=61s"},
+         "command line: --retry.delay: 61000 ms is more than retry.delay.max, 60000 ms"},
+        {INFLUX,
+         {"--retry.delay.max=999ms"},
+         "[influx] retry.delay: 1000 ms is more than retry.delay.max, 999 ms"},
+    };
+    const struct bad fine = {INFLUX, {"--retry.delay=1m"}, ""};
+    (void)state;
+    are_refused(bad, MR_COUNT_OF(bad));
+    assert_int_equal(run(&fine, "--check"), 0);
+}
+
 static void topic_flag(char flag[TOPIC_FLAG_BYTES], size_t len)
 {
     int begin = snprintf(flag, TOPIC_FLAG_BYTES, "--topic=");
@@ -440,6 +456,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_librdkafka_refuses_only_when_it_is_started),
+        cmocka_unit_test(test_a_delay_over_its_own_limit),
         cmocka_unit_test(test_topics_that_cannot_be),
         cmocka_unit_test(test_who_may_send),
         cmocka_unit_test(test_options_that_nothing_asks_for),

@@ -40,6 +40,7 @@ struct fixture {
     bool failing; /* writes are answered with `failure` */
     struct script_answer failure;
     unsigned failed;
+    int refusing; /* lines with "bad" in them, as InfluxDB 1 or 2 does; 0: none */
     unsigned probes;
     unsigned writes;      /* with a body */
     size_t lines_len_max; /* of one write */
@@ -68,6 +69,40 @@ static void gunzip(struct mr_slice body, struct mr_buf *out)
     (void)inflateEnd(&stream);
 }
 
+static unsigned count_of(struct mr_slice text, const char *word)
+{
+    unsigned count = 0;
+    const char *end = text.ptr + text.len;
+    for (const char *at = text.ptr;
+         (at = memmem(at, (size_t)(end - at), word, strlen(word))) != NULL; at++) {
+        count++;
+    }
+    return count;
+}
+
+/* A type conflict on each line with "bad", as 1.6.7 and 2.7.12 say it; the others are stored. */
+static const char *refuse(struct fixture *f, unsigned bad)
+{
+    static char bytes[1024];
+    static const char words[] =
+        "partial write: field type conflict: input field \\\"temp\\\" on "
+        "measurement \\\"temp\\\" is type string, already exists as type "
+        "float dropped=";
+    if (f->refusing == 1) {
+        (void)snprintf(bytes, sizeof bytes,
+                       "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"
+                       "{\"error\":\"%s%u\"}\n",
+                       words, bad);
+    } else {
+        (void)snprintf(bytes, sizeof bytes,
+                       "HTTP/1.1 422 Unprocessable Entity\r\nConnection: close\r\n\r\n"
+                       "{\"code\":\"unprocessable entity\",\"message\":\"failure writing points "
+                       "to database: %s%u\"}",
+                       words, bad);
+    }
+    return bytes;
+}
+
 static void handle(void *user, const struct script_request *request, struct script_answer *answer)
 {
     struct fixture *f = user;
@@ -82,6 +117,10 @@ static void handle(void *user, const struct script_request *request, struct scri
         f->lines_len_max = f->last.len > f->lines_len_max ? f->last.len : f->lines_len_max;
         if (f->failing) {
             *answer = f->failure;
+            f->failed++;
+        } else if (f->refusing != 0 && count_of(buf_slice(&f->last), "\"bad\"") > 0) {
+            answer->bytes = refuse(f, count_of(buf_slice(&f->last), "\"bad\""));
+            answer->then = SCRIPT_CLOSE;
             f->failed++;
         } else {
             f->stored++;
@@ -118,23 +157,26 @@ static void wait_committed(struct fixture *f, int64_t offset)
 
 static void start_program_with(struct fixture *f, const char *request_bytes)
 {
+    bool two = f->refusing == 2;
     char kafka[128];
     char uri[64];
     char bytes[64];
-    char *arguments[] = {(char[]){TEST_BUILD_DIR "/consumers/millrace-influx"}, kafka, uri, bytes,
-                         (char[]){"--influx.topic=" TOPIC}, (char[]){"--influx.database=my db"},
-                         (char[]){"--influx.username=me"}, (char[]){"--influx.timeout=500ms"},
-                         (char[]){"--influx.wait.min=50ms"}, (char[]){"--influx.wait.max=200ms"},
-                         (char[]){"--influx.batch.age=20ms"},
-                         (char[]){"--influx.commit.interval=50ms"},
-                         (char[]){"--admin.listen=127.0.0.1:0"},
-                         /* How long the mock cluster holds a group up after a member has left. */
-                         (char[]){"--kafka.consumer.session.timeout.ms=6000"}, NULL};
+    char *arguments[] = {
+        (char[]){TEST_BUILD_DIR "/consumers/millrace-influx"}, kafka, uri, bytes,
+        (char[]){"--influx.topic=" TOPIC}, (char[]){"--influx.timeout=500ms"},
+        (char[]){"--influx.wait.min=50ms"}, (char[]){"--influx.wait.max=200ms"},
+        (char[]){"--influx.batch.age=20ms"}, (char[]){"--influx.commit.interval=50ms"},
+        (char[]){"--admin.listen=127.0.0.1:0"},
+        /* How long the mock cluster holds a group up after a member has left. */
+        (char[]){"--kafka.consumer.session.timeout.ms=6000"},
+        two ? (char[]){"--influx.org=my org"} : (char[]){"--influx.database=my db"},
+        two ? (char[]){"--influx.bucket=b"} : (char[]){"--influx.username=me"}, NULL};
     (void)snprintf(kafka, sizeof kafka, "--kafka.bootstrap.servers=%s", f->kafka.bootstrap);
     (void)snprintf(bytes, sizeof bytes, "--influx.request.bytes=%s", request_bytes);
     (void)snprintf(uri, sizeof uri, "--influx.uri=http://127.0.0.1:%u/prefix/",
                    script_server_port(f->influx));
-    assert_int_equal(setenv("INFLUXDB_PASSWORD", "sesame", 1), 0);
+    assert_int_equal(unsetenv(two ? "INFLUXDB_PASSWORD" : "MILLRACE_INFLUX_TOKEN"), 0);
+    assert_int_equal(setenv(two ? "MILLRACE_INFLUX_TOKEN" : "INFLUXDB_PASSWORD", "sesame", 1), 0);
     assert_int_equal(posix_spawn(&program, arguments[0], NULL, NULL, arguments, environ), 0);
 }
 
@@ -340,19 +382,61 @@ static void outages(const struct script_answer *failures, size_t count)
     end(&f);
 }
 
-static void refusals_are_waited_on(void **state)
+/* What `refusing` refuses is dead, with the server's words, and the rest is stored. */
+static void salvage(int version, const char *path, const char *authorization, const char *server)
 {
-    static const struct script_answer failures[] = {
-        ANSWER("400 Bad Request", "{\"error\":\"partial write: field type conflict\"}"),
-        ANSWER("413 Request Entity Too Large", "{\"error\":\"Request Entity Too Large\"}"),
-    };
+    static struct fixture f;
+    struct mock_records dead;
+    begin(&f);
+    f.refusing = version;
+    for (int i = 0; i < 60; i++) {
+        char device[16];
+        (void)snprintf(device, sizeof device, "d%d.", i);
+        produce(&f, device, i % 20 == 7 ? "{\"temp\":\"bad\"}" : "{\"temp\":1}");
+    }
+    start_program(&f);
+    wait_committed(&f, 60);
+    for (int i = 0; i < 60; i++) {
+        char line[64];
+        (void)snprintf(line, sizeof line, "temp,application=app,device=d%d. temp=1 7\n", i);
+        assert_int_equal(has_line(&f, line), i % 20 != 7);
+    }
+    assert_memory_equal(f.head, path, strlen(path));
+    assert_string_equal(script_header(f.head, "authorization"), authorization);
+    mock_kafka_read(&f.kafka, TOPIC ".dead", &dead);
+    assert_int_equal(dead.count, 3);
+    for (size_t i = 0; i < dead.count; i++) {
+        assert_true(mr_slice_is(mock_record_header(&dead.at[i], "millrace_dead_reason"),
+                                MR_SLICE("influxdb")));
+        assert_memory_equal(mock_record_header(&dead.at[i], "millrace_dead_server").ptr, server,
+                            strlen(server));
+    }
+    mock_records_free(&dead);
+    assert_true(f.failed <= 12); /* three requests a batch, and the events may come in several */
+    end(&f);
+}
+
+static void refused_points_are_dead_and_the_others_stored(void **state)
+{
     (void)state;
-    outages(failures, MR_COUNT_OF(failures));
+    salvage(1, "POST /prefix/write?db=my%20db&precision=ns HTTP/1.1\r\n", "Basic bWU6c2VzYW1l",
+            "400 partial write: field type conflict: input field \"temp\"");
+}
+
+static void refused_points_of_2_x_are_dead_and_the_others_stored(void **state)
+{
+    (void)state;
+    salvage(2, "POST /prefix/api/v2/write?org=my%20org&bucket=b&precision=ns HTTP/1.1\r\n",
+            "Token sesame",
+            "422 failure writing points to database: partial write: field type conflict: ");
 }
 
 static void other_answers_are_waited_on(void **state)
 {
     static const struct script_answer failures[] = {
+        ANSWER("400 Bad Request", "<html>a proxy's page</html>"),
+        ANSWER("400 Bad Request", "{\"error\":\"unexpected EOF\"}\n"),
+        ANSWER("413 Request Entity Too Large", "{\"error\":\"Request Entity Too Large\"}"),
         ANSWER("401 Unauthorized", "{\"error\":\"authorization failed\"}"),
         ANSWER("403 Forbidden", ""),
         ANSWER("404 Not Found", "{\"error\":\"database not found: \\\"my db\\\"\"}"),
@@ -435,7 +519,9 @@ int main(void)
         cmocka_unit_test_teardown(events_become_one_request, kill_program),
         cmocka_unit_test_teardown(what_cannot_be_mapped_is_dead_and_the_rest_goes_on, kill_program),
         cmocka_unit_test_teardown(a_large_batch_is_written_in_parts, kill_program),
-        cmocka_unit_test_teardown(refusals_are_waited_on, kill_program),
+        cmocka_unit_test_teardown(refused_points_are_dead_and_the_others_stored, kill_program),
+        cmocka_unit_test_teardown(refused_points_of_2_x_are_dead_and_the_others_stored,
+                                  kill_program),
         cmocka_unit_test_teardown(other_answers_are_waited_on, kill_program),
         cmocka_unit_test_teardown(silence_is_waited_out, kill_program),
         cmocka_unit_test_teardown(a_server_that_is_not_there_yet_is_waited_for, kill_program),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The writer under failing allocations. The worker beneath it is a stand-in of this file: it
- * settles nothing but counts, so that every delivery is seen to be settled exactly once. */
+/* The writer under failing allocations, and with salvages that take long. The worker beneath it is
+ * a stand-in of this file: it settles nothing but counts, so that every delivery is seen to be
+ * settled exactly once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <stdatomic.h>
+
 #include <cmocka.h>
+#include <zlib.h>
 
 #include "base/metrics.h"
 #include "consumers/influx/writer.h"
@@ -21,6 +25,7 @@ struct mr_delivery {
     struct mr_event *event;
     int settled;
     bool waits;
+    bool is_dead;
 };
 
 struct mr_batch {
@@ -91,9 +96,31 @@ void mr_done(struct mr_delivery *delivery)
 
 void mr_dead(struct mr_delivery *delivery, const char *code, const char *text)
 {
-    assert_string_equal(code, "mapping");
+    assert_true(strcmp(code, "mapping") == 0 || strcmp(code, "over-limit") == 0);
     assert_non_null(text);
+    delivery->is_dead = true;
     mr_done(delivery);
+}
+
+void mr_dead_server(struct mr_delivery *delivery, const char *code, const char *text,
+                    const char *server)
+{
+    assert_string_equal(code, "influxdb");
+    assert_non_null(text);
+    assert_memory_equal(server, "400 ", 4);
+    delivery->is_dead = true;
+    mr_done(delivery);
+}
+
+void mr_skip(struct mr_delivery *delivery, const char *rule)
+{
+    assert_non_null(rule);
+    mr_done(delivery);
+}
+
+bool mr_delivery_is_settled(const struct mr_delivery *delivery)
+{
+    return delivery->settled > 0;
 }
 
 void mr_batch_wait(struct mr_batch *batch, const char *reason, int64_t after_ms)
@@ -115,6 +142,47 @@ static void handle(void *user, const struct script_request *request, struct scri
     answer->bytes = "HTTP/1.1 204 No Content\r\n\r\n";
 }
 
+/* Of a request's lines, how many hold `word`. */
+static unsigned count_of(struct mr_slice body, const char *word)
+{
+    static Bytef lines[4096];
+    z_stream stream = {.next_in = (Bytef *)(uintptr_t)body.ptr, .avail_in = (uInt)body.len};
+    unsigned count = 0;
+    if (inflateInit2(&stream, 15 + 16) != Z_OK) {
+        abort();
+    }
+    stream.next_out = lines;
+    stream.avail_out = sizeof lines - 1;
+    if (inflate(&stream, Z_FINISH) != Z_STREAM_END) {
+        abort();
+    }
+    lines[stream.total_out] = '\0';
+    (void)inflateEnd(&stream);
+    for (const char *at = (const char *)lines; (at = strstr(at, word)) != NULL; at++) {
+        count++;
+    }
+    return count;
+}
+
+/* As InfluxDB 1.6.7 refuses a text for a number. */
+static void refuse_texts(void *user, const struct script_request *request,
+                         struct script_answer *answer)
+{
+    static char bytes[1024];
+    unsigned bad = request->body.len == 0 ? 0 : count_of(request->body, "=\"");
+    handle(user, request, answer);
+    if (bad > 0) {
+        (void)snprintf(bytes, sizeof bytes,
+                       "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"
+                       "{\"error\":\"partial write: field type conflict: input field \\\"a\\\" on "
+                       "measurement \\\"t\\\" is type string, already exists as type float "
+                       "dropped=%u\"}\n",
+                       bad);
+        answer->bytes = bytes;
+        answer->then = SCRIPT_CLOSE;
+    }
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     const uint64_t *begun_ms = timer->data;
@@ -123,17 +191,52 @@ static void on_tick(uv_timer_t *timer)
     }
 }
 
-static void run_until_settled(void)
+static void on_tick_closed(uv_handle_t *tick)
+{
+    tick->data = tick;
+}
+
+static atomic_int refused_count;
+static atomic_int hanging_count;
+
+/* Refuses what is bad as a whole, without saying why; and then says nothing to a part of it. */
+static void hang_on_parts(void *user, const struct script_request *request,
+                          struct script_answer *answer)
+{
+    unsigned bad = request->body.len == 0 ? 0 : count_of(request->body, "=\"");
+    handle(user, request, answer);
+    if (bad == COUNT) {
+        answer->bytes =
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: 36\r\n\r\n"
+            "{\"error\":\"partial write: who knows\"}";
+        refused_count++;
+    } else if (bad > 0) {
+        answer->then = SCRIPT_HANG;
+        answer->bytes = "";
+        hanging_count++;
+    }
+}
+
+static bool are_settled(void)
+{
+    return settled >= COUNT;
+}
+
+static void run_until(bool (*is_so)(void))
 {
     uv_timer_t tick;
     uint64_t begun_ms = uv_now(&loop);
     (void)uv_timer_init(&loop, &tick);
     tick.data = &begun_ms;
     (void)uv_timer_start(&tick, on_tick, 2, 2);
-    while (settled < COUNT) {
+    while (!is_so()) {
         (void)uv_run(&loop, UV_RUN_ONCE);
     }
-    uv_close((uv_handle_t *)&tick, NULL);
+    tick.data = NULL;
+    uv_close((uv_handle_t *)&tick, on_tick_closed);
+    while (tick.data == NULL) {
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    }
 }
 
 /* Returns how many were stored or dead, not left to wait; -1: the writer could not be made. */
@@ -146,10 +249,11 @@ static int write_batch(const struct influx_options *options, struct mr_batch *ba
     for (size_t i = 0; i < COUNT; i++) {
         batch->deliveries[i].settled = 0;
         batch->deliveries[i].waits = false;
+        batch->deliveries[i].is_dead = false;
     }
     if (rc == 0) {
         writer_take(writer, batch);
-        run_until_settled();
+        run_until(are_settled);
     }
     writer_close(writer);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
@@ -161,48 +265,193 @@ static int write_batch(const struct influx_options *options, struct mr_batch *ba
     return rc == 0 ? over : -1;
 }
 
-static void every_allocation_may_fail(void **state)
+static void fill(struct mr_batch *batch, const char *const *data)
 {
-    static const char *const data[COUNT] = {"{\"a\":1}", "[]", "{\"b\":\"\\n\"}"};
-    struct mr_batch batch = {0};
-    struct script_server *server = script_server_start(0, handle, NULL);
+    *batch = (struct mr_batch){0};
+    for (size_t i = 0; i < COUNT; i++) {
+        struct mr_event *event = mr_event_new();
+        assert_int_equal(mr_event_set(event, MR_SLICE("type"), MR_SLICE("t"), NULL), 0);
+        mr_event_set_data(event, mr_slice_of(data[i]));
+        batch->deliveries[i].event = event;
+    }
+}
+
+static void empty(struct mr_batch *batch)
+{
+    for (size_t i = 0; i < COUNT; i++) {
+        mr_event_free(batch->deliveries[i].event);
+    }
+}
+
+/* `dead`: which of them end in the dead-letter topic, if they don't wait. */
+static void fail_each(script_handler handler, const char *const *data, const bool *dead,
+                      int64_t request_bytes, unsigned allocations_min)
+{
+    struct mr_batch batch;
+    struct script_server *server = script_server_start(0, handler, NULL);
     char uri[64];
     struct influx_options options = {.uri = uri,
                                      .database = (char[]){"db"},
                                      .timeout_ms = 2000,
                                      .connect_timeout_ms = 200,
                                      .requests_max = 2,
-                                     .request_bytes_max = 20,
+                                     .request_bytes_max = request_bytes,
                                      .wait_min_ms = 10,
-                                     .wait_max_ms = 20};
+                                     .wait_max_ms = 20,
+                                     .future_max_ms = 1000,
+                                     .tag_limit = 10,
+                                     .name_limit = 10};
     int over = -1;
-    (void)state;
     assert_non_null(server);
     (void)snprintf(uri, sizeof uri, "http://127.0.0.1:%u", script_server_port(server));
-    for (size_t i = 0; i < COUNT; i++) {
-        struct mr_event *event = mr_event_new();
-        assert_int_equal(mr_event_set(event, MR_SLICE("type"), MR_SLICE("t"), NULL), 0);
-        mr_event_set_data(event, mr_slice_of(data[i]));
-        batch.deliveries[i].event = event;
-    }
+    fill(&batch, data);
     for (unsigned n = 1; over < COUNT; n++) {
         assert_int_equal(uv_loop_init(&loop), 0);
         heap_fail_at(n);
         over = write_batch(&options, &batch);
+        for (size_t i = 0; over >= 0 && i < COUNT; i++) {
+            const struct mr_delivery *one = &batch.deliveries[i];
+            assert_true(one->waits || one->is_dead == dead[i]); /* nothing is done that isn't */
+        }
         metrics_reset();
         assert_int_equal(heap_alive(), 0);
         assert_int_equal(uv_loop_close(&loop), 0);
         if (!heap_failed()) {
             assert_int_equal(over, COUNT);
-            assert_true(n > 15);
+            assert_true(n > allocations_min);
         } else {
             over = -1;
         }
     }
     heap_restore();
-    for (size_t i = 0; i < COUNT; i++) {
-        mr_event_free(batch.deliveries[i].event);
+    empty(&batch);
+    script_server_stop(server);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    static const char *const data[COUNT] = {"{\"a\":1}", "[]", "{\"b\":\"\\n\"}"};
+    static const bool dead[COUNT] = {false, true, false};
+    (void)state;
+    fail_each(handle, data, dead, 20, 15);
+}
+
+static void every_allocation_of_a_salvage_may_fail(void **state)
+{
+    static const char *const data[COUNT] = {"{\"a\":1}", "{\"a\":\"x\"}", "{\"a\":2}"};
+    static const bool dead[COUNT] = {false, true, false};
+    (void)state;
+    fail_each(refuse_texts, data, dead, 4096, 20);
+}
+
+static void expect_over_limit(const char *limit, int count)
+{
+    struct mr_buf text;
+    char wanted[100];
+    buf_init(&text, 1 << 16);
+    assert_int_equal(metrics_write(&text), 0);
+    assert_int_equal(buf_add_char(&text, '\0'), 0);
+    (void)snprintf(wanted, sizeof wanted, "millrace_influx_over_limit_total{limit=\"%s\"} %d\n",
+                   limit, count);
+    if (strstr(text.ptr, wanted) == NULL) {
+        fail_msg("not %sin: %s", wanted, text.ptr);
     }
+    buf_done(&text);
+}
+
+/* The limit decides the label, whatever names a device chooses. */
+static void a_limit_is_counted_under_its_own_label(void **state)
+{
+    static const char *const data[COUNT] = {"{\"a\":1}", "{\"tag.limit\":1}", "{\"a\":2}"};
+    struct mr_batch batch;
+    struct script_server *server = script_server_start(0, handle, NULL);
+    char uri[64];
+    struct influx_options options = {.uri = uri,
+                                     .database = (char[]){"db"},
+                                     .timeout_ms = DEADLINE_MS,
+                                     .connect_timeout_ms = DEADLINE_MS,
+                                     .requests_max = 2,
+                                     .request_bytes_max = 20, /* a line: the next is made twice */
+                                     .wait_min_ms = 10,
+                                     .wait_max_ms = 20,
+                                     .tag_limit = 1,
+                                     .name_limit = 1};
+    (void)state;
+    assert_non_null(server);
+    (void)snprintf(uri, sizeof uri, "http://127.0.0.1:%u", script_server_port(server));
+    fill(&batch, data);
+    for (size_t i = 0; i < COUNT; i++) {
+        struct mr_slice device = mr_slice_of(i == 2 ? "name.limit" : "d");
+        assert_int_equal(mr_event_set(batch.deliveries[i].event, MR_SLICE("device"), device, NULL),
+                         0);
+    }
+    for (int drop_tag = 0; drop_tag < 2; drop_tag++) {
+        options.over_limit = drop_tag ? INFLUX_OVER_DROP_TAG : INFLUX_OVER_DEAD;
+        assert_int_equal(uv_loop_init(&loop), 0);
+        assert_int_equal(write_batch(&options, &batch), COUNT);
+        assert_int_equal(uv_loop_close(&loop), 0);
+        assert_false(batch.deliveries[0].is_dead);
+        assert_true(batch.deliveries[1].is_dead);
+        assert_int_equal(batch.deliveries[2].is_dead, !drop_tag);
+        expect_over_limit("name", 1);
+        expect_over_limit("tag", 1);
+        expect_over_limit("memory", 0);
+        metrics_reset();
+    }
+    empty(&batch);
+    script_server_stop(server);
+}
+
+static bool is_one_hanging(void)
+{
+    return refused_count == 2 && hanging_count > 0;
+}
+
+/* Two partitions are salvaged, and InfluxDB takes long over it: with two requests, one is left to
+ * a third partition. */
+static void salvages_leave_a_request_to_others(void **state)
+{
+    static const char *const bad_data[COUNT] = {"{\"a\":\"x\"}", "{\"a\":\"y\"}", "{\"a\":\"z\"}"};
+    static const char *const good_data[COUNT] = {"{\"a\":1}", "{\"a\":2}", "{\"a\":3}"};
+    struct mr_batch bad[2];
+    struct mr_batch good;
+    struct script_server *server = script_server_start(0, hang_on_parts, NULL);
+    char uri[64];
+    struct influx_options options = {.uri = uri,
+                                     .database = (char[]){"db"},
+                                     .timeout_ms = 2 * DEADLINE_MS,
+                                     .connect_timeout_ms = DEADLINE_MS,
+                                     .requests_max = 2,
+                                     .request_bytes_max = 4096,
+                                     .wait_min_ms = 10,
+                                     .wait_max_ms = 20};
+    struct writer *writer = NULL;
+    (void)state;
+    assert_non_null(server);
+    (void)snprintf(uri, sizeof uri, "http://127.0.0.1:%u", script_server_port(server));
+    fill(&bad[0], bad_data);
+    fill(&bad[1], bad_data);
+    fill(&good, good_data);
+    settled = 0;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(writer_new(NULL, &options, &writer, NULL), 0);
+    writer_take(writer, &bad[0]);
+    writer_take(writer, &bad[1]);
+    run_until(is_one_hanging);
+    writer_take(writer, &good);
+    run_until(are_settled);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(good.deliveries[i].settled, 1);
+        assert_false(good.deliveries[i].waits || good.deliveries[i].is_dead);
+    }
+    assert_int_equal(hanging_count, 1);
+    writer_close(writer);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    metrics_reset();
+    empty(&bad[0]);
+    empty(&bad[1]);
+    empty(&good);
     script_server_stop(server);
 }
 
@@ -210,6 +459,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(every_allocation_of_a_salvage_may_fail),
+        cmocka_unit_test(a_limit_is_counted_under_its_own_label),
+        cmocka_unit_test(salvages_leave_a_request_to_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

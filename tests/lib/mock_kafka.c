@@ -82,6 +82,11 @@ void mock_kafka_push_error(struct mock_kafka *mock, int16_t api, rd_kafka_resp_e
     }
 }
 
+void mock_kafka_clear_errors(struct mock_kafka *mock, int16_t api)
+{
+    rd_kafka_mock_clear_request_errors(mock->cluster, api);
+}
+
 static rd_kafka_headers_t *headers_of(const struct kafka_record *record)
 {
     rd_kafka_headers_t *headers = rd_kafka_headers_new(record->header_count);
@@ -225,20 +230,64 @@ struct mr_slice mock_record_header(const struct mock_record *record, const char 
     return mr_slice_of(NULL);
 }
 
-int64_t mock_kafka_committed(struct mock_kafka *mock, const char *group, const char *topic,
-                             int32_t partition)
+/* A client of the group that is no member, and the commit of a partition. */
+static rd_kafka_t *ask_committed(struct mock_kafka *mock, const char *group, const char *topic,
+                                 int32_t partition, rd_kafka_topic_partition_list_t **ret_list)
 {
     const char *const settings[] = {"group.id", group, "enable.auto.commit", "false", NULL};
     rd_kafka_t *rk = client(RD_KAFKA_CONSUMER, mock->bootstrap, settings);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_resp_err_t error;
-    int64_t offset;
     (void)rd_kafka_topic_partition_list_add(list, topic, partition);
     error = rd_kafka_committed(rk, list, WAIT_MS);
     need(error == 0, rd_kafka_err2str(error));
-    offset = list->elems[0].offset;
+    *ret_list = list;
+    return rk;
+}
+
+static void end_asking(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list)
+{
     rd_kafka_topic_partition_list_destroy(list);
     (void)rd_kafka_consumer_close(rk);
     rd_kafka_destroy(rk);
+}
+
+int64_t mock_kafka_committed(struct mock_kafka *mock, const char *group, const char *topic,
+                             int32_t partition)
+{
+    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_t *rk = ask_committed(mock, group, topic, partition, &list);
+    int64_t offset = list->elems[0].offset;
+    end_asking(rk, list);
     return offset < 0 ? -1 : offset;
+}
+
+void mock_kafka_metadata(struct mock_kafka *mock, const char *group, const char *topic,
+                         int32_t partition, char *ret_text, size_t bytes)
+{
+    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_t *rk = ask_committed(mock, group, topic, partition, &list);
+    size_t len = list->elems[0].metadata_size;
+    need(len < bytes, "metadata: too long");
+    if (len > 0) {
+        memcpy(ret_text, list->elems[0].metadata, len);
+    }
+    ret_text[len] = '\0';
+    end_asking(rk, list);
+}
+
+void mock_kafka_commit(struct mock_kafka *mock, const char *group, const char *topic,
+                       int32_t partition, int64_t offset, const char *metadata)
+{
+    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_t *rk = ask_committed(mock, group, topic, partition, &list);
+    rd_kafka_topic_partition_t *row = &list->elems[0];
+    rd_kafka_resp_err_t error;
+    row->offset = offset;
+    row->metadata_size = strlen(metadata);
+    row->metadata = rd_kafka_mem_malloc(rk, row->metadata_size);
+    memcpy(row->metadata, metadata, row->metadata_size);
+    error = rd_kafka_commit(rk, list, 0);
+    need(error == 0, rd_kafka_err2str(error));
+    end_asking(rk, list);
 }

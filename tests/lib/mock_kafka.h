@@ -38,6 +38,7 @@ void mock_kafka_set_rtt(struct mock_kafka *mock, int rtt_ms);
 enum { MOCK_API_PRODUCE = 0, MOCK_API_FETCH = 1, MOCK_API_OFFSET_COMMIT = 8 };
 void mock_kafka_push_error(struct mock_kafka *mock, int16_t api, rd_kafka_resp_err_t error,
                            size_t times);
+void mock_kafka_clear_errors(struct mock_kafka *mock, int16_t api);
 
 /* Produce one record and wait until it is stored. partition -1: by the key. Returns its offset. */
 int64_t mock_kafka_produce(struct mock_kafka *mock, const char *topic, int32_t partition,
@@ -70,5 +71,13 @@ struct mr_slice mock_record_header(const struct mock_record *record, const char 
 /* The offset that a group has committed, -1: none. */
 int64_t mock_kafka_committed(struct mock_kafka *mock, const char *group, const char *topic,
                              int32_t partition);
+
+/* The metadata of that commit, terminated; at most `bytes`. */
+void mock_kafka_metadata(struct mock_kafka *mock, const char *group, const char *topic,
+                         int32_t partition, char *ret_text, size_t bytes);
+
+/* Commit for a group that has no members. */
+void mock_kafka_commit(struct mock_kafka *mock, const char *group, const char *topic,
+                       int32_t partition, int64_t offset, const char *metadata);
 
 #endif

@@ -66,6 +66,7 @@ void scripted_init(struct scripted_worker *scripted, struct mock_kafka *mock, uv
         .retry_max = 3,
         .retry_delay_ms = 20,
         .retry_delay_max_ms = 50,
+        .retry_pending_max = 100,
         .commit_interval_ms = 50,
     };
     scripted->conf.settings = scripted->settings;
@@ -202,15 +203,30 @@ static rd_kafka_t *new_producer(struct mock_kafka *mock)
 void scripted_produce(struct mock_kafka *mock, const char *topic, int32_t partition, int first,
                       int count)
 {
+    scripted_produce_keyed(mock, topic, partition, NULL, first, count);
+}
+
+void scripted_produce_keyed(struct mock_kafka *mock, const char *topic, int32_t partition,
+                            const char *key, int first, int count)
+{
+    scripted_produce_keys(mock, topic, partition, &key, 1, first, count);
+}
+
+void scripted_produce_keys(struct mock_kafka *mock, const char *topic, int32_t partition,
+                           const char *const *keys, int key_count, int first, int count)
+{
     rd_kafka_t *rk = new_producer(mock);
     for (int i = first; i < first + count; i++) {
         char value[32];
         int len = snprintf(value, sizeof(value), "%d", i);
+        const char *key = keys[i % key_count];
+        size_t key_len = key == NULL ? 0 : strlen(key);
         rd_kafka_resp_err_t error;
         do {
             error = rd_kafka_producev(
                 rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
-                RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE(value, (size_t)len),
+                RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, key_len),
+                RD_KAFKA_V_VALUE(value, (size_t)len),
                 RD_KAFKA_V_HEADER("ce_specversion", "1.0", -1),
                 RD_KAFKA_V_HEADER("ce_id", value, len), RD_KAFKA_V_HEADER("ce_source", "/s", -1),
                 RD_KAFKA_V_HEADER("ce_type", "t", -1), RD_KAFKA_V_END);

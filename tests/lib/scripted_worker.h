@@ -61,6 +61,14 @@ int64_t scripted_metric(const char *name, const char *labels);
 void scripted_produce(struct mock_kafka *mock, const char *topic, int32_t partition, int first,
                       int count);
 
+/* The same with a key; NULL: none. */
+void scripted_produce_keyed(struct mock_kafka *mock, const char *topic, int32_t partition,
+                            const char *key, int first, int count);
+
+/* The same, record i with the key i modulo `key_count`. */
+void scripted_produce_keys(struct mock_kafka *mock, const char *topic, int32_t partition,
+                           const char *const *keys, int key_count, int first, int count);
+
 /* Events in partition 0, each with one header more, of so many bytes. */
 void scripted_produce_with_header(struct mock_kafka *mock, const char *topic, size_t header_bytes,
                                   int count);

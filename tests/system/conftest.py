@@ -21,6 +21,7 @@ LOG_LINES_SHOWN = 40
 
 def pytest_addoption(parser):
     parser.addoption("--rounds", type=int, default=3, help="how often the kill -9 tests kill")
+    parser.addoption("--storm", type=int, default=60, help="how long workers come and go, seconds")
 
 
 def pytest_configure(config):
@@ -36,6 +37,11 @@ def pytest_sessionfinish():
 @pytest.fixture(scope="session")
 def rounds(request):
     return request.config.getoption("--rounds")
+
+
+@pytest.fixture(scope="session")
+def storm_seconds(request):
+    return request.config.getoption("--storm")
 
 
 def need(missing):
@@ -77,6 +83,23 @@ def influx(scratch):
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def influx2(scratch):
+    """The InfluxDB 2.x that no test harms. Debian hasn't it: without it there is a loud skip, in
+    CI too."""
+    if influx_lib.missing2():
+        pytest.skip(influx_lib.missing2())
+    server = influx_lib.Influx2(scratch / "influx2", paths.LOGS / "influxd2.log").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["influx", "influx2"])
+def either(request):
+    """A test for each of the two."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture
 def name(request):
     """Of this test, fit for a topic and a database."""
@@ -98,6 +121,15 @@ def own_kafka(scratch, name, logs):
     broker = kafka_lib.Kafka(scratch / f"kafka-{name}", logs / "kafka.log").start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture
+def cluster(scratch, name, logs):
+    """Three brokers, for a test that kills and freezes them."""
+    need(kafka_lib.missing())
+    brokers = kafka_lib.Cluster(scratch / f"cluster-{name}", logs).start()
+    yield brokers
+    brokers.stop()
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from lib.programs import environment
 
 
 @pytest.mark.parametrize("words", [["--rounds", "0"], ["--rounds", "00"], ["--rounds", "-1"],
-                                   ["--rounds", "x"], ["--rounds"], ["slow"]])
+                                   ["--rounds", "x"], ["--rounds"], ["--storm", "0"], ["--storm"],
+                                   ["slow"]])
 def test_what_it_does_not_know_is_refused(words):
     done = subprocess.run([paths.ROOT / "test", *words], capture_output=True, text=True, timeout=20)
     assert done.returncode == 2

@@ -125,6 +125,33 @@ static void test_what_is_unknown_is_left_out(void **state)
     dead_writer_done(&writer);
 }
 
+/* A bridge has no record yet, and so no place of one. */
+static void test_a_letter_needs_no_worker(void **state)
+{
+    static const struct kafka_header expected[] = {
+        {"content-type", MR_SLICE_INIT("application/json")},
+        {"null", {NULL, 0}},
+        {"millrace_dead_reason", MR_SLICE_INIT("too-large")},
+        {"millrace_dead_text", MR_SLICE_INIT("")},
+        {"millrace_dead_replays", MR_SLICE_INIT("2")},
+    };
+    struct dead_letter letter = DEAD_LETTER_INIT;
+    struct dead_writer writer;
+    struct kafka_record record;
+    (void)state;
+    letter.original = a_letter().original;
+    letter.reason = "too-large";
+    dead_writer_init(&writer);
+    assert_int_equal(dead_letter_write(&letter, 1000000, &writer, &record, NULL), 0);
+    assert_true(mr_slice_is(record.value, letter.original.value));
+    assert_int_equal(record.header_count, sizeof(expected) / sizeof(expected[0]));
+    for (size_t i = 0; i < record.header_count; i++) {
+        assert_string_equal(record.headers[i].name, expected[i].name);
+        assert_true(mr_slice_is(record.headers[i].value, expected[i].value));
+    }
+    dead_writer_done(&writer);
+}
+
 /* NIST SHA2_Additional.pdf: SHA-256 of 1,000,000 zero bytes. */
 static void test_a_value_over_the_limit_is_cut_and_named(void **state)
 {
@@ -180,6 +207,9 @@ static void test_too_many_headers_are_counted(void **state)
     assert_true(theirs >= 200);
     (void)snprintf(text, sizeof(text), "no (%zu headers left out)", 300 - theirs);
     assert_header(&record, "millrace_dead_text", text);
+    /* It isn't whole, though its value is. */
+    assert_true(mr_slice_is(record.value, letter.original.value));
+    assert_header(&record, "millrace_dead_size", "9");
     dead_writer_done(&writer);
 }
 
@@ -260,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_headers_say_why_and_where_from),
         cmocka_unit_test(test_what_is_unknown_is_left_out),
+        cmocka_unit_test(test_a_letter_needs_no_worker),
         cmocka_unit_test(test_a_value_over_the_limit_is_cut_and_named),
         cmocka_unit_test(test_too_many_headers_are_counted),
         cmocka_unit_test(test_headers_and_a_key_too_large_go_before_the_record_does),

@@ -34,10 +34,11 @@ static struct mr_event *event_of(const char *subject, const char *data)
 
 static void expect_line(struct mr_event *event, int64_t record_ms, const char *expected)
 {
-    struct mapping *mapping = mapping_new();
+    struct mapping *mapping = mapping_new(NULL);
     struct mr_slice line;
+    size_t count;
     struct mr_error err = {0};
-    int rc = mapping_line(mapping, event, record_ms, &line, &err);
+    int rc = mapping_lines(mapping, event, record_ms, &line, &count, &err);
     print_message("%s%.*s\n", err.text, rc == 0 ? (int)line.len : 0, rc == 0 ? line.ptr : "");
     assert_int_equal(rc, 0);
     assert_int_equal(line.len, strlen(expected));
@@ -48,10 +49,11 @@ static void expect_line(struct mr_event *event, int64_t record_ms, const char *e
 
 static void expect_dead(struct mr_event *event, int64_t record_ms, const char *words)
 {
-    struct mapping *mapping = mapping_new();
+    struct mapping *mapping = mapping_new(NULL);
     struct mr_slice line = {0};
+    size_t count;
     struct mr_error err = {0};
-    int rc = mapping_line(mapping, event, record_ms, &line, &err);
+    int rc = mapping_lines(mapping, event, record_ms, &line, &count, &err);
     print_message("%s\n", err.text);
     assert_int_not_equal(rc, 0);
     assert_int_not_equal(rc, MR_ENOMEM);
@@ -147,7 +149,7 @@ static void what_can_never_be_a_point_is_dead(void **state)
 {
     struct mr_event *event;
     (void)state;
-    expect_dead(event_of("m", NULL), 5, "no data, expected a JSON object");
+    expect_dead(event_of("m", NULL), 5, "no data, expected JSON");
     expect_dead(event_of("m", ""), 5, "not valid JSON");
     expect_dead(event_of("m", "{\"a\":1"), 5, "not valid JSON: line 1, column 7");
     expect_dead(event_of("m", "{\"a\":1} x"), 5, "not valid JSON");
@@ -204,14 +206,15 @@ static void sizes_are_bounded(void **state)
 /* A refused event leaves nothing behind for the next one. */
 static void a_mapping_is_used_again(void **state)
 {
-    struct mapping *mapping = mapping_new();
+    struct mapping *mapping = mapping_new(NULL);
     struct mr_event *good = event_of("m", "{\"a\":1,\"b\":{\"a\":2}}");
     struct mr_event *bad = event_of("m", "{\"a\":1,\"b\":[[{\"c\":2,\"c\":1e999}]]}");
     struct mr_slice line;
+    size_t count;
     (void)state;
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(mapping_line(mapping, bad, 1, &line, NULL), MR_EFORMAT);
-        assert_int_equal(mapping_line(mapping, good, 1, &line, NULL), 0);
+        assert_int_equal(mapping_lines(mapping, bad, 1, &line, &count, NULL), MR_EFORMAT);
+        assert_int_equal(mapping_lines(mapping, good, 1, &line, &count, NULL), 0);
         assert_true(mr_slice_is(line, MR_SLICE("m a=1,b_a=2 1000000")));
     }
     mapping_free(mapping);
@@ -286,7 +289,7 @@ static json_t *random_value(unsigned depth)
 /* Every leaf that jansson sees is a field, and there is no other. */
 static void every_leaf_is_a_field(void **state)
 {
-    struct mapping *mapping = mapping_new();
+    struct mapping *mapping = mapping_new(NULL);
     unsigned with_fields = 0;
     (void)state;
     for (int i = 0; i < 2000; i++) {
@@ -294,7 +297,8 @@ static void every_leaf_is_a_field(void **state)
         char *text = json_dumps(value, JSON_ENCODE_ANY);
         struct mr_event *event = event_of("m", text);
         struct mr_slice line;
-        int rc = mapping_line(mapping, event, 1, &line, NULL);
+        size_t count;
+        int rc = mapping_lines(mapping, event, 1, &line, &count, NULL);
         size_t leaves = json_is_object(value) ? leaves_of(value) : 0;
         assert_int_equal(rc == 0, leaves > 0);
         assert_int_equal(rc == 0 ? mapping->names.count : 0, leaves);
@@ -315,11 +319,12 @@ static void every_allocation_may_fail(void **state)
     for (;; n++) {
         struct mapping *mapping;
         struct mr_slice line;
+        size_t count;
         int rc = MR_ENOMEM;
         heap_fail_at(n);
-        mapping = mapping_new();
+        mapping = mapping_new(NULL);
         if (mapping != NULL) {
-            rc = mapping_line(mapping, event, 1, &line, NULL);
+            rc = mapping_lines(mapping, event, 1, &line, &count, NULL);
         }
         mapping_free(mapping);
         assert_int_equal(heap_alive(), 0);

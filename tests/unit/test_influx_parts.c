@@ -9,10 +9,12 @@
 
 #include <cmocka.h>
 
+#include "base/metrics.h"
 #include "base/options.h"
 #include "consumers/influx/gzip.h"
 #include "consumers/influx/influx_answer.h"
 #include "consumers/influx/influx_options.h"
+#include "consumers/influx/job.h"
 #include "kit/mem.h"
 #include "lib/heap.h"
 
@@ -90,6 +92,73 @@ static void expect_url(const char *uri, const char *database, const char *expect
     mem_free(url);
 }
 
+static void the_url_of_2_x_names_org_and_bucket(void **state)
+{
+    struct influx_options options = {.uri = (char[]){"http://h/x/"},
+                                     .org = (char[]){"my org"},
+                                     .bucket = (char[]){"a&b"},
+                                     .token = (char[]){"sesame"}};
+    char *url = influx_write_url(&options);
+    (void)state;
+    assert_string_equal(url, "http://h/x/api/v2/write?org=my%20org&bucket=a%26b&precision=ns");
+    mem_free(url);
+}
+
+static enum influx_verdict verdict(int status, const char *body, bool is_cut, struct mr_buf *words)
+{
+    const struct mr_http_answer answer = {
+        .status = status, .body = mr_slice_of(body), .body_is_cut = is_cut};
+    return influx_verdict(&answer, words);
+}
+
+static void only_influxdbs_own_refusals_are_about_the_points(void **state)
+{
+    static const int away[] = {200, 301, 401, 403, 404, 429, 500, 503};
+    static const char partial[] = "{\"error\":\"partial write: x dropped=1\"}";
+    static const char *const others[] = {
+        "{\"message\":\"Bad Request\"}", "{\"error\":\"gzip: invalid checksum\"}",
+        "{\"error\":\"timeout\"}", "{\"error\":\"no: partial write: x dropped=1\"}",
+        "{\"code\":\"invalid\",\"message\":\"unable to read data\"}"};
+    struct influx_refusal refusal;
+    struct mr_buf words;
+    (void)state;
+    buf_init(&words, INFLUX_ANSWER_BYTES_MAX);
+    assert_int_equal(influx_verdict(NULL, &words), INFLUX_AWAY);
+    assert_int_equal(verdict(204, "", false, &words), INFLUX_STORED);
+    assert_int_equal(verdict(400, partial, false, &words), INFLUX_REFUSED);
+    assert_true(mr_slice_is(buf_slice(&words), MR_SLICE("partial write: x dropped=1")));
+    assert_int_equal(
+        verdict(422,
+                "{\"code\":\"unprocessable entity\",\"message\":\"failure writing points to "
+                "database: partial write: y\"}",
+                false, &words),
+        INFLUX_REFUSED);
+    assert_true(mr_slice_is(buf_slice(&words),
+                            MR_SLICE("failure writing points to database: partial write: y")));
+    assert_int_equal(
+        verdict(400, "{\"code\":\"invalid\",\"message\":\"unable to parse 'm f=': missing\"}",
+                false, &words),
+        INFLUX_REFUSED);
+    assert_int_equal(verdict(413, "<html>", false, &words), INFLUX_REFUSED);
+    assert_int_equal(verdict(400, "<html>Bad Request</html>", false, &words), INFLUX_AWAY);
+    assert_int_equal(verdict(400, "{\"error\":\"unexpected EOF\"}\n", false, &words), INFLUX_AWAY);
+    assert_int_equal(
+        verdict(400, "{\"error\":\"partial write: one\\ntwo dropped=21\\nthr", true, &words),
+        INFLUX_REFUSED);
+    /* Where an answer was cut no count stands at its end. */
+    assert_true(mr_slice_is(buf_slice(&words), MR_SLICE("partial write: one\ntwo dropped=21\n")));
+    influx_refusal_read(400, buf_slice(&words), &refusal);
+    assert_int_equal(refusal.dropped, 0);
+    for (size_t i = 0; i < MR_COUNT_OF(others); i++) {
+        assert_int_equal(verdict(400, others[i], false, &words), INFLUX_AWAY);
+        assert_int_equal(verdict(422, others[i], false, &words), INFLUX_AWAY);
+    }
+    for (size_t i = 0; i < MR_COUNT_OF(away); i++) {
+        assert_int_equal(verdict(away[i], partial, false, &words), INFLUX_AWAY);
+    }
+    buf_done(&words);
+}
+
 static void the_url_is_built_from_the_uri(void **state)
 {
     (void)state;
@@ -102,6 +171,7 @@ static int check_options(const char *uri, const char *user, const char *password
                          struct mr_error *err)
 {
     struct influx_options options = {.uri = (char *)(uintptr_t)uri,
+                                     .database = (char[]){"db"},
                                      .username = (char *)(uintptr_t)user,
                                      .password = (char *)(uintptr_t)password,
                                      .wait_min_ms = 1,
@@ -140,7 +210,10 @@ static void bad_options_are_named_and_secrets_are_not(void **state)
     };
     struct mr_error err;
     struct mr_check check = {.first = &err};
-    struct influx_options waits = {.uri = (char[]){"http://h"}, .wait_min_ms = 3, .wait_max_ms = 2};
+    struct influx_options waits = {.uri = (char[]){"http://h"},
+                                   .database = (char[]){"db"},
+                                   .wait_min_ms = 3,
+                                   .wait_max_ms = 2};
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(bad); i++) {
         assert_int_equal(check_options(bad[i], NULL, NULL, &err), MR_ECONFIG);
@@ -156,6 +229,38 @@ static void bad_options_are_named_and_secrets_are_not(void **state)
     influx_options_check(&waits, &check);
     assert_int_equal(check.count, 1);
     assert_memory_equal(err.text, "wait.min: ", 10);
+}
+
+static void expect_destination(const char *database, const char *org, const char *bucket,
+                               const char *token, const char *key)
+{
+    struct mr_error err = {.text = ""};
+    struct influx_options options = {.uri = (char[]){"http://h"},
+                                     .database = (char *)(uintptr_t)database,
+                                     .org = (char *)(uintptr_t)org,
+                                     .bucket = (char *)(uintptr_t)bucket,
+                                     .token = (char *)(uintptr_t)token};
+    struct mr_check check = {.first = &err};
+    influx_options_check(&options, &check);
+    assert_int_equal(check.count, key != NULL);
+    if (key != NULL) {
+        assert_memory_equal(err.text, key, strlen(key));
+        assert_null(strstr(err.text, "sesame"));
+    }
+}
+
+static void one_api_is_chosen_by_the_options(void **state)
+{
+    (void)state;
+    expect_destination("db", NULL, NULL, NULL, NULL);
+    expect_destination(NULL, "o", "b", "sesame", NULL);
+    expect_destination(NULL, NULL, NULL, NULL, "database: missing");
+    expect_destination("db", "o", "b", "sesame", "database: given together");
+    expect_destination("db", NULL, NULL, "sesame", "database: given together");
+    expect_destination(NULL, NULL, "b", "sesame", "org: missing");
+    expect_destination(NULL, "o", NULL, "sesame", "bucket: missing");
+    expect_destination(NULL, "o", "b", NULL, "token: missing");
+    expect_destination(NULL, "o", "b", "sesame\r\nX: y", "token: ");
 }
 
 static void expect_words(const char *body, const char *expected)
@@ -190,14 +295,56 @@ static void the_servers_words_are_found(void **state)
     expect_words(large, expected);
 }
 
+/* After a 413 requests are half of that one; each stored one lets the next grow by a part, up to
+ * request.bytes again. */
+static void requests_are_smaller_after_a_413_and_grow_again(void **state)
+{
+    struct influx_options options = {.request_bytes_max = 1 << 20};
+    struct salvage_unit units[] = {{.len = 300000}, {.len = 300000}};
+    struct job_tools tools;
+    struct job *job;
+    size_t before;
+    unsigned stored = 0;
+    (void)state;
+    assert_int_equal(job_tools_init(&tools, &options, NULL), 0);
+    job = job_new(&tools, NULL);
+    assert_non_null(job);
+    assert_int_equal(tools.bytes_max, 1 << 20);
+    job->units = units;
+    job->unit_count = 1;
+    job_tools_too_large(&tools, job); /* alone it is dead, and says nothing of the others */
+    assert_int_equal(tools.bytes_max, 1 << 20);
+    job->unit_count = 2;
+    job_tools_too_large(&tools, job);
+    assert_int_equal(tools.bytes_max, 300000);
+    job->units = NULL;
+    job->unit_count = 0;
+    for (; tools.bytes_max < 1 << 20 && stored < 1000; stored++) {
+        before = tools.bytes_max;
+        job_stored(job);
+        assert_true(tools.bytes_max > before && tools.bytes_max <= before + before / 50);
+    }
+    assert_int_equal(tools.bytes_max, 1 << 20);
+    assert_in_range(stored, 50, 200);
+    job_stored(job);
+    assert_int_equal(tools.bytes_max, 1 << 20);
+    job_free(job);
+    job_tools_done(&tools);
+    metrics_reset();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_compressor_serves_many_bodies),
         cmocka_unit_test(compression_without_memory_fails),
         cmocka_unit_test(the_url_is_built_from_the_uri),
+        cmocka_unit_test(the_url_of_2_x_names_org_and_bucket),
+        cmocka_unit_test(one_api_is_chosen_by_the_options),
+        cmocka_unit_test(only_influxdbs_own_refusals_are_about_the_points),
         cmocka_unit_test(bad_options_are_named_and_secrets_are_not),
         cmocka_unit_test(the_servers_words_are_found),
+        cmocka_unit_test(requests_are_smaller_after_a_413_and_grow_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,7 +69,7 @@ static void test_what_librdkafka_takes_is_fine(void **state)
     is_fine("kafka", "linger.ms", "3");
     is_fine("kafka.producer", "linger.ms", "3");
     is_fine("kafka.producer", "partitioner", "consistent"); /* a topic property */
-    is_fine("kafka.consumer", "auto.offset.reset", "latest");
+    is_fine("kafka.consumer", "fetch.min.bytes", "2");
     is_fine("kafka.consumer", "client.id", "both");
 }
 

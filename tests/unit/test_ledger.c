@@ -32,6 +32,24 @@ static void test_only_the_contiguous_prefix_is_committed(void **state)
     ledger_done(&ledger);
 }
 
+static void test_a_commit_without_progress_says_the_same_again(void **state)
+{
+    struct ledger ledger;
+    (void)state;
+    ledger_init(&ledger);
+    assert_int_equal(ledger_position(&ledger), -1);
+    assert_int_equal(ledger_receive(&ledger, 100), 1);
+    assert_int_equal(ledger_receive(&ledger, 105), 1);
+    assert_int_equal(ledger_position(&ledger), 100);
+    ledger_settle(&ledger, 105);
+    assert_int_equal(ledger_position(&ledger), 100);
+    ledger_settle(&ledger, 100);
+    ledger_committed(&ledger, 106);
+    assert_int_equal(ledger_to_commit(&ledger), -1);
+    assert_int_equal(ledger_position(&ledger), 106);
+    ledger_done(&ledger);
+}
+
 static void test_gaps_are_stepped_over(void **state)
 {
     struct ledger ledger;
@@ -43,6 +61,66 @@ static void test_gaps_are_stepped_over(void **state)
     assert_int_equal(ledger_to_commit(&ledger), 6);
     ledger_settle(&ledger, 90);
     assert_int_equal(ledger_to_commit(&ledger), 91);
+    ledger_done(&ledger);
+}
+
+static void test_a_gap_at_the_end_is_passed_over(void **state)
+{
+    struct ledger ledger;
+    (void)state;
+    ledger_init(&ledger);
+    assert_int_equal(ledger_receive(&ledger, 5), 1);
+    ledger_pass(&ledger, 9); /* 6 to 8 are no records */
+    assert_int_equal(ledger_to_commit(&ledger), -1);
+    ledger_settle(&ledger, 5);
+    assert_int_equal(ledger_to_commit(&ledger), 9);
+    ledger_pass(&ledger, 12); /* with nothing in flight */
+    assert_int_equal(ledger_to_commit(&ledger), 12);
+    ledger_pass(&ledger, 12);
+    assert_int_equal(ledger_receive(&ledger, 11), 0);
+    assert_int_equal(ledger_receive(&ledger, 12), 1);
+    ledger_pass(&ledger, 12); /* below what was received: nothing new */
+    assert_int_equal(ledger_to_commit(&ledger), 12);
+    ledger_settle(&ledger, 12);
+    assert_int_equal(ledger_to_commit(&ledger), 13);
+    ledger_done(&ledger);
+}
+
+static void test_an_end_reached_without_a_record_is_known(void **state)
+{
+    struct ledger ledger;
+    int64_t time_ms;
+    (void)state;
+    ledger_init(&ledger);
+    assert_int_equal(ledger_oldest(&ledger, &time_ms), -1);
+    ledger_pass(&ledger, 0);
+    assert_int_equal(ledger_oldest(&ledger, &time_ms), 0);
+    assert_int_equal(ledger_to_commit(&ledger), 0);
+    assert_int_equal(ledger_receive(&ledger, 0), 1);
+    ledger_done(&ledger);
+}
+
+static void test_the_oldest_and_its_time_are_told(void **state)
+{
+    struct ledger ledger;
+    int64_t time_ms;
+    (void)state;
+    ledger_init(&ledger);
+    for (int64_t offset = 1; offset <= 100; offset++) { /* more than the first ring holds */
+        assert_int_equal(ledger_receive(&ledger, offset * 10), 1);
+        ledger_date(&ledger, offset * 1000);
+    }
+    assert_int_equal(ledger_oldest(&ledger, &time_ms), 10);
+    assert_int_equal(time_ms, 1000);
+    ledger_settle(&ledger, 20);
+    ledger_settle(&ledger, 10);
+    assert_int_equal(ledger_oldest(&ledger, &time_ms), 30);
+    assert_int_equal(time_ms, 3000);
+    for (int64_t offset = 3; offset <= 100; offset++) {
+        ledger_settle(&ledger, offset * 10);
+    }
+    assert_int_equal(ledger_oldest(&ledger, &time_ms), 1001);
+    assert_int_equal(time_ms, -1);
     ledger_done(&ledger);
 }
 
@@ -211,7 +289,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_only_the_contiguous_prefix_is_committed),
+        cmocka_unit_test(test_a_commit_without_progress_says_the_same_again),
         cmocka_unit_test(test_gaps_are_stepped_over),
+        cmocka_unit_test(test_a_gap_at_the_end_is_passed_over),
+        cmocka_unit_test(test_an_end_reached_without_a_record_is_known),
+        cmocka_unit_test(test_the_oldest_and_its_time_are_told),
         cmocka_unit_test(test_repeats_are_dropped_also_when_passed),
         cmocka_unit_test(test_commits_never_go_backwards),
         cmocka_unit_test(test_agrees_with_a_naive_model),

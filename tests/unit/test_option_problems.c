@@ -152,7 +152,12 @@ static void test_variables_are_matched_with_librdkafkas_names(void **state)
 {
     static const char *const keys[] = {"linger.ms", "log_level", "ssl_engine_id", "sasl.password",
                                        "ssl.key.pem"};
-    static const struct options_spec kafka_spec = {"p", "test", groups, 1, keys, MR_COUNT_OF(keys)};
+    static const struct options_spec kafka_spec = {.program = "p",
+                                                   .section = "test",
+                                                   .groups = groups,
+                                                   .group_count = 1,
+                                                   .passthrough_keys = keys,
+                                                   .passthrough_key_count = MR_COUNT_OF(keys)};
     static const struct {
         const char *variable, *section, *key;
     } cases[] = {{"MILLRACE_KAFKA_LINGER_MS=7", "kafka", "linger.ms"},

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/options.h"
+#include "base/options_text.h"
 #include "bridge/http/identity/password_hash.h"
 #include "event/check.h"
 #include "kit/mem.h"
@@ -69,17 +70,6 @@ static void problem_at(struct reader *reader, uint32_t line, const char *format,
     (void)vsnprintf(text + len, sizeof text - (size_t)len, format, args);
     va_end(args);
     add_problem(reader->problems, text);
-}
-
-/* As in the configuration files: what follows " ;" is a comment. */
-static struct mr_slice cut_comment(struct mr_slice value)
-{
-    for (size_t i = 1; i < value.len; i++) {
-        if (value.ptr[i] == ';' && slice_is_blank(value.ptr[i - 1])) {
-            return slice_trim(mr_slice(value.ptr, i));
-        }
-    }
-    return value;
 }
 
 static struct device_entry *add_entry(struct reader *reader)
@@ -264,7 +254,7 @@ static void read_line(struct reader *reader, struct mr_slice raw)
     } else {
         size_t key_len = (size_t)(equals - line.ptr);
         struct mr_slice value = slice_trim(mr_slice(equals + 1, line.len - key_len - 1));
-        take_value(reader, slice_trim(mr_slice(line.ptr, key_len)), cut_comment(value));
+        take_value(reader, slice_trim(mr_slice(line.ptr, key_len)), options_cut_comment(value));
     }
 }
 

@@ -25,6 +25,7 @@ enum mr_option_type {
     MR_OPTION_SIZE,     /* int64_t bytes; "900KiB", "4MiB", "1GiB", plain bytes */
     MR_OPTION_ENUM,     /* int: index into `choices` */
     MR_OPTION_ADDRESS,  /* struct mr_address; "127.0.0.1:8080", "[::1]:8080", "localhost:8080" */
+    MR_OPTION_SECTIONS, /* struct mr_sections; any number of sections [KEY NAME] */
 };
 
 enum { MR_HOST_BYTES = 256 };
@@ -32,6 +33,35 @@ enum { MR_HOST_BYTES = 256 };
 struct mr_address {
     char host[MR_HOST_BYTES]; /* a name or an address; IPv6 without brackets */
     uint16_t port;            /* 0: the system picks one (tests) */
+};
+
+/* One line of a named section. */
+struct mr_setting {
+    char *key;   /* "field.temp" */
+    char *value; /* checked against its row in `keys`, kept as a text */
+    char *place; /* "millrace.conf:7: [measurement climate] field.temp", for mr_check_problem_at */
+    unsigned line;
+};
+
+/* A named section: `[measurement climate]`. */
+struct mr_section {
+    char *name;  /* "climate"; "": what came from the environment by the keys' `env` */
+    char *place; /* "millrace.conf:6: [measurement climate]" */
+    struct mr_setting *settings; /* in the order of the file */
+    size_t count;
+    unsigned line;
+};
+
+/* All sections of a kind, in the order of the file; freed with the options. */
+struct mr_sections {
+    struct mr_section *at;
+    size_t count;
+};
+
+enum {
+    MR_SECTIONS_MAX = 256,          /* of a kind */
+    MR_SECTION_SETTINGS_MAX = 2000, /* of a section */
+    MR_SECTION_NAME_BYTES_MAX = 120,
 };
 
 enum mr_option_flags {
@@ -52,6 +82,13 @@ struct mr_option {
     size_t offset;       /* of the field in the target struct */
     unsigned flags;
     const char *env; /* one more environment variable, e.g. "INFLUXDB_URI"; ours wins over it */
+    /* MR_OPTION_SECTIONS: the keys of each such section; `key` of the row is the kind's word
+     * ("measurement"). A key that ends with ".*" has a free part ("field.*"), which may hold what
+     * other keys may not (blanks, any UTF-8), and may have an `env` that ends with "*" ("FIELD_*").
+     * A key without a text is for such variables alone. Named sections stand in files only: a
+     * name's case and its dots would be lost in a variable's.
+     */
+    const struct mr_option *keys;
 };
 
 /* A table and where in the program's options struct its fields begin: libraries bring tables of
@@ -70,6 +107,10 @@ struct mr_check;
  * program's own. `key` NULL: the text is shown as it is. */
 MR_API void mr_check_problem(struct mr_check *check, const char *section, const char *key,
                              const char *format, ...) MR_PRINTF(4, 5);
+
+/* The same of a line of a named section, or of the section: `place` as it stands there. */
+MR_API void mr_check_problem_at(struct mr_check *check, const char *place, const char *format, ...)
+    MR_PRINTF(3, 4);
 
 /* False if the option was given and refused: its field has another value than the user meant. What
  * compares two options asks for the one that it doesn't name in mr_check_problem. */

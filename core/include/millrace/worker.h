@@ -7,14 +7,18 @@
  * once:
  *
  *   mr_done    it is stored where it belongs
- *   mr_retry   it failed and may succeed later: counted; dead after `retry.max` attempts
+ *   mr_retry   it failed and may succeed later: counted; dead after `retry.max` attempts. It comes
+ *              again after a delay; until it is settled later records of its key wait behind it, in
+ *              order, while other keys and records without one go on
  *   mr_wait    the sink is away: not counted; the partition pauses, the program is not ready
  *   mr_dead    it can never succeed: it goes to <topic>.dead, with the reason
  *   mr_skip    a rule says that it is not for us
  *
  * An offset is committed only when every record before it is done, dead-lettered (confirmed by
- * Kafka) or skipped. What can't be decoded is dead-lettered, a null value skipped, before the
- * author sees it.
+ * Kafka) or skipped. An attempt after the first begins only when Kafka has confirmed a commit that
+ * tells it, so a record is tried at most `retry.max` times, and once more for each kill -9, whoever
+ * of the group tries it. What can't be decoded is dead-lettered, a null value skipped, before the
+ * author sees it. docs/WORKERS.md has more.
  *
  * An author writes open, batch, close, and a main of one line:
  *     int main(int argc, char **argv) { return mr_worker_main(argc, argv, &spec); } */
@@ -39,7 +43,8 @@ struct mr_worker_ops {
     int (*open)(struct mr_worker *worker, struct mr_error *err);
 
     /* A batch; settle its deliveries now or later, in any order, on the worker's loop. Another
-     * batch of the same partition comes only after all of them are settled. */
+     * batch of the same partition comes only after all of them are settled. Its records of one key
+     * are handed out together: to fail one and store a later one is to change their order. */
     void (*batch)(struct mr_worker *worker, struct mr_batch *batch);
 
     /* After the last batch: all deliveries are settled, or the drain's deadline has passed and
@@ -97,6 +102,9 @@ MR_API void mr_done(struct mr_delivery *delivery);
 MR_API void mr_retry(struct mr_delivery *delivery, const char *reason);
 MR_API void mr_wait(struct mr_delivery *delivery, const char *reason, int64_t after_ms);
 MR_API void mr_dead(struct mr_delivery *delivery, const char *code, const char *text);
+/* With the sink's own words, for the millrace_dead_server header. */
+MR_API void mr_dead_server(struct mr_delivery *delivery, const char *code, const char *text,
+                           const char *server);
 MR_API void mr_skip(struct mr_delivery *delivery, const char *rule);
 
 /* The same for all deliveries of a batch that aren't settled yet. */
@@ -111,6 +119,7 @@ struct mr_worker_loop_options {
     int64_t topic_partitions;  /* topic.partitions */
     int64_t topic_replication; /* topic.replication */
     int start;                 /* start = earliest|latest: where a new group begins */
+    int offset_lost;           /* offset.lost = earliest|latest: if what is next was deleted */
     int64_t batch_count_max;   /* batch.count */
     int64_t batch_bytes_max;   /* batch.bytes */
     int64_t batch_age_ms;      /* batch.age */
@@ -119,6 +128,7 @@ struct mr_worker_loop_options {
     int64_t retry_max;         /* retry.max: attempts before a record is dead */
     int64_t retry_delay_ms; /* retry.delay: of the second attempt; doubles up to retry.delay.max */
     int64_t retry_delay_max_ms;
+    int64_t retry_pending_max;  /* retry.pending: records that wait for a retry, a partition */
     int64_t commit_interval_ms; /* commit.interval */
     char *dead_topic;           /* dead.topic; NULL: <topic>.dead */
 };

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Apache Kafka, one KRaft node, and its console tools."""
+"""Apache Kafka, one KRaft node or three, and its console tools."""
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -13,8 +14,8 @@ CLUSTER_ID = "bWlsbHJhY2UtdGVzdHMxMg"
 
 PROPERTIES = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller_port}
+node.id={node}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port},\
   FRONTED://127.0.0.1:{fronted_port}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port},FRONTED://127.0.0.1:{front_port}
@@ -24,17 +25,20 @@ controller.listener.names=CONTROLLER
 log.dirs={folder}/data
 auto.create.topics.enable=false
 num.partitions=3
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={copies}
+default.replication.factor={copies}
+min.insync.replicas={insync}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={insync}
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={insync}
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 group.min.session.timeout.ms=1000
 log.cleaner.dedupe.buffer.size=16777216
+log.cleaner.backoff.ms=500
 """
 
 LOG4J = """\
@@ -67,53 +71,9 @@ def _java(*words, folder=None):
     return ["java", *options, "-cp", f"{KAFKA_LIBS}/*", *words]
 
 
-class Kafka:
-    def __init__(self, folder, log):
-        """Formats a new node in `folder`; start() runs it."""
-        self.folder = folder
-        self.log = log
-        self.port = free_port()
-        # A second listener whose clients are sent to front_port: for something in between.
-        self.fronted_port = free_port()
-        self.front_port = free_port()
-        self.process = None
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "server.properties").write_text(PROPERTIES.format(
-            port=self.port, fronted_port=self.fronted_port, front_port=self.front_port,
-            controller_port=free_port(), folder=folder))
-        (folder / "log4j2.properties").write_text(LOG4J)
-        self._run("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c",
-                  folder / "server.properties", bootstrap=False)
-
-    @property
-    def address(self):
-        return f"127.0.0.1:{self.port}"
-
-    def start(self, seconds=60):
-        command = _java("-Xmx256m", "kafka.Kafka", self.folder / "server.properties",
-                        folder=self.folder)
-        self.process = Process("kafka", command, self.log)
-        wait_for(self.answers, seconds, f"Kafka answers, see {self.log}", poll=0.2)
-        return self
-
-    def answers(self):
-        assert self.process.running(), f"Kafka has ended, see {self.log}"
-        done = self.kcat("-L", "-J", "-m", "2", check=False, seconds=10)
-        return done.returncode == 0 and json.loads(done.stdout)["brokers"]
-
-    def freeze(self):
-        self.process.freeze()
-
-    def thaw(self):
-        self.process.thaw()
-
-    def kill(self):
-        self.process.kill()
-
-    def stop(self):
-        if self.process is not None and self.process.running():
-            self.process.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+class Tools:
+    """What a user does with a cluster; `address`, `folder` (with log4j2.properties) and `copies` of
+    a topic's partitions are those of the subclass."""
 
     # Console tools, as a user would run them.
 
@@ -134,10 +94,21 @@ class Kafka:
     def create_topic(self, topic, partitions=3, **config):
         words = [f"--config={key.replace('_', '.')}={value}" for key, value in config.items()]
         self._run("org.apache.kafka.tools.TopicCommand", "--create", "--topic", topic,
-                  "--partitions", partitions, "--replication-factor", 1, *words)
+                  "--partitions", partitions, "--replication-factor", self.copies, *words)
 
     def delete_topic(self, topic):
         self._run("org.apache.kafka.tools.TopicCommand", "--delete", "--topic", topic)
+
+    def add_partitions(self, topic, partitions):
+        self._run("org.apache.kafka.tools.TopicCommand", "--alter", "--topic", topic,
+                  "--partitions", partitions)
+
+    def delete_records(self, topic, before):
+        """As retention does it: the offsets below `before` of partition 0 are gone."""
+        path = self.folder / "delete-records.json"
+        path.write_text(json.dumps({"version": 1, "partitions": [
+            {"topic": topic, "partition": 0, "offset": before}]}))
+        self._run("org.apache.kafka.tools.DeleteRecordsCommand", "--offset-json-file", path)
 
     def describe_group(self, group):
         """{(topic, partition): committed offset} of what the group has committed."""
@@ -150,6 +121,11 @@ class Kafka:
         """What Kafka's console tool says of the group, for people."""
         return self._run("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
                          "--describe", "--group", group, errors=True)
+
+    def group_members(self, group):
+        """The same of its members: their ids begin with group.instance.id, where they have one."""
+        return self._run("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+                         "--describe", "--members", "--group", group, errors=True)
 
     def commits(self, group):
         """Every commit that the group ever made, in order: [(topic, partition, offset)]. Read from
@@ -190,3 +166,110 @@ class Kafka:
             text = self.kcat("-Q", "-t", f"{topic}:{partition}:-1").stdout.decode()
             total += int(text.split()[-1])
         return total
+
+
+class Kafka(Tools):
+    copies = 1
+
+    def __init__(self, folder, log, node=1, controllers=None):
+        """Formats a new node in `folder`; start() runs it. `controllers`: the ports of all nodes'
+        controllers, of which this is the one numbered `node` from 1."""
+        self.folder = folder
+        self.log = log
+        self.port = free_port()
+        # A second listener whose clients are sent to front_port: for something in between.
+        self.fronted_port = free_port()
+        self.front_port = free_port()
+        self.process = None
+        controllers = controllers or [free_port()]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "server.properties").write_text(PROPERTIES.format(
+            port=self.port, fronted_port=self.fronted_port, front_port=self.front_port,
+            controller_port=controllers[node - 1], folder=folder, node=node,
+            voters=",".join(f"{i}@127.0.0.1:{port}" for i, port in enumerate(controllers, 1)),
+            copies=len(controllers), insync=len(controllers) // 2 + 1))
+        (folder / "log4j2.properties").write_text(LOG4J)
+        self._run("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c",
+                  folder / "server.properties", bootstrap=False)
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def launch(self):
+        command = _java("-Xmx256m", "kafka.Kafka", self.folder / "server.properties",
+                        folder=self.folder)
+        self.process = Process("kafka", command, self.log)
+
+    def start(self, seconds=60):
+        self.launch()
+        wait_for(self.answers, seconds, f"Kafka answers, see {self.log}", poll=0.2)
+        return self
+
+    def answers(self):
+        assert self.process.running(), f"Kafka has ended, see {self.log}"
+        done = self.kcat("-L", "-J", "-m", "2", check=False, seconds=10)
+        return done.returncode == 0 and json.loads(done.stdout)["brokers"]
+
+    def freeze(self):
+        self.process.freeze()
+
+    def thaw(self):
+        self.process.thaw()
+
+    def kill(self):
+        self.process.kill()
+
+    def stop(self):
+        if self.process is not None and self.process.running():
+            self.process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Cluster(Tools):
+    """Three nodes; each partition is on all of them, and stored when two have it."""
+
+    copies = 3
+
+    def __init__(self, folder, logs):
+        controllers = [free_port() for _ in range(self.copies)]
+        self.folder = folder / "1"
+        self.nodes = {node: Kafka(folder / str(node), logs / f"kafka-{node}.log", node, controllers)
+                      for node in range(1, self.copies + 1)}
+
+    @property
+    def address(self):
+        return ",".join(node.address for node in self.nodes.values())
+
+    def start(self, seconds=90):
+        for node in self.nodes.values():
+            node.launch()
+        wait_for(self.is_whole, seconds, "three brokers answer", poll=0.5)
+        return self
+
+    def _listing(self):
+        done = self.kcat("-L", "-J", "-m", "4", check=False, seconds=20)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def is_whole(self):
+        """All brokers are there, and all copies in step."""
+        listing = self._listing()
+        return (listing is not None and len(listing["brokers"]) == self.copies and
+                all(len(partition["isrs"]) == self.copies
+                    for topic in listing["topics"] for partition in topic["partitions"]))
+
+    def leader(self, topic, partition):
+        for one in self._listing()["topics"]:
+            if one["topic"] == topic:
+                return next(self.nodes[row["leader"]] for row in one["partitions"]
+                            if row["partition"] == partition)
+        raise AssertionError(f"no topic {topic}")
+
+    def coordinator(self, group):
+        text = self._run("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+                         "--describe", "--group", group, "--state")
+        return self.nodes[int(re.search(r":\d+ +\((\d+)\)", text).group(1))]
+
+    def stop(self):
+        for node in self.nodes.values():
+            node.stop()

@@ -90,7 +90,7 @@ class Worker(Program):
             "MILLRACE_KAFKA_CONSUMER_SESSION_TIMEOUT_MS": "3000",
             "MILLRACE_KAFKA_CONSUMER_HEARTBEAT_INTERVAL_MS": "500",
             "INFLUXDB_URI": influx_uri,
-            "INFLUXDB_DATABASE": database,
+            **({} if database is None else {"INFLUXDB_DATABASE": database}),
             **settings}, wrapper)
 
 

@@ -83,6 +83,11 @@ def ids(kafka, topic):
     return [record.id for record in read(kafka, topic)]
 
 
+def json_ids(kafka, topic):
+    """The same where events lie as JSON (produce_json)."""
+    return [json.loads(record.value)["id"] for record in read(kafka, topic)]
+
+
 def avro_c(value):
     """The same value as avro-c reads it, in Avro's JSON encoding (which it ends at a NUL in bytes)."""
     done = subprocess.run([AVRO_CAT, CLOUDEVENT_SCHEMA], input=value, capture_output=True)
@@ -90,15 +95,25 @@ def avro_c(value):
     return json.loads(done.stdout)
 
 
-def produce_json(kafka, topic, numbers, padding=0):
-    """Events as Load makes them, as CloudEvents in JSON, straight into Kafka by kcat."""
+def json_lines(numbers, padding=0, key=None, data=None):
+    """Events as Load makes them, as CloudEvents in JSON, a line each; "KEY|..." with key(number)."""
     lines = []
     for number in sorted(numbers):
-        lines.append(json.dumps({
+        line = json.dumps({
             "specversion": "1.0", "id": f"json-{number}", "source": "/app/dev",
             "type": "io.millrace.event.v1", "subject": CHANNEL, "time": event_time(number),
             "application": "app", "device": f"dev-{number % 16}",
             "datacontenttype": "application/json",
-            "data": {"n": number, "padding": "x" * padding}}))
-    kafka.kcat("-P", "-t", topic, "-H", "content-type=application/cloudevents+json",
-               stdin="\n".join(lines).encode())
+            "data": {"n": number, "padding": "x" * padding} if data is None else data})
+        lines.append(f"{key(number)}|{line}" if key else line)
+    return "\n".join(lines).encode()
+
+
+def produce_json(kafka, topic, numbers, padding=0, data=None, headers=None, partition=None,
+                 key=None):
+    """Straight into Kafka by kcat; with other data and more headers if they are given."""
+    words = ["-p", partition] if partition is not None else []
+    words += ["-K", "|"] if key else []
+    words += [word for name, value in (headers or {}).items() for word in ("-H", f"{name}={value}")]
+    kafka.kcat("-P", "-t", topic, "-H", "content-type=application/cloudevents+json", *words,
+               stdin=json_lines(numbers, padding, key, data))

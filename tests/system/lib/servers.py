@@ -23,12 +23,13 @@ class Written:
 
 class Proxy:
     """Passes requests on to `target_port`. delay_seconds: before each; answer: (status, body) to
-    give instead of passing on, or None."""
+    give instead of passing on, or None; change: of lines before they are passed on, or None."""
 
     def __init__(self, target_port):
         self.target_port = target_port
         self.delay_seconds = 0
         self.answer = None
+        self.change = None
         self.written = []
         self._wake = threading.Event()
         proxy = self
@@ -83,6 +84,8 @@ class Proxy:
         try:
             headers = {key: value for key, value in headers.items()
                        if key not in ("host", "connection", "content-length")}
+            if self.change is not None and body:
+                body = gzip.compress(self.change(gzip.decompress(body)))
             target.request(request.command, request.path, body, headers)
             answer = target.getresponse()
             return answer.status, answer.read()

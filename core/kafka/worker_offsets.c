@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Where a partition's log begins and ends. Happy path: the end is reached -> what lies before it
+ * and is no record is passed over in the books, and so committed. What can go wrong: nothing is
+ * committed yet (`start` says where to begin); Kafka doesn't have the offset that comes next,
+ * because retention has deleted it, or the topic was cut or made anew: Kafka is asked for what it
+ * has, `offset.lost` says where to go on, and what is missed is logged and counted. librdkafka
+ * would decide by itself and say nothing of what is lost (auto.offset.reset); we let it stop
+ * instead, and assign the partition again with an offset. A partition that is not being read,
+ * because enough of it is in memory, learns nothing of its end from fetches: Kafka is asked every
+ * few seconds. */
+#include "kafka/worker_internal.h"
+
+/* --- what comes on the queue of a partition --- */
+
+static int64_t offset_of(rd_kafka_event_t *event)
+{
+    rd_kafka_topic_partition_t *row = rd_kafka_event_topic_partition(event);
+    int64_t offset = RD_KAFKA_OFFSET_INVALID;
+    if (row != NULL) {
+        offset = row->offset;
+        rd_kafka_topic_partition_destroy(row);
+    }
+    return offset;
+}
+
+static void reach_end(struct partition **partition, int64_t offset)
+{
+    if (offset < 0 || (*partition)->gone) {
+        return;
+    }
+    if (offset <= (*partition)->ledger.received) { /* there is less than we have read */
+        struct partition *renewed = partition_begin_anew(*partition, offset);
+        if (renewed == NULL) {
+            return; /* no memory: the next record will tell the same */
+        }
+        *partition = renewed;
+    }
+    ledger_pass(&(*partition)->ledger, offset);
+    (*partition)->end = offset;
+    worker_soon((*partition)->worker);
+}
+
+bool offsets_take(struct partition **partition, rd_kafka_event_t *event)
+{
+    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
+    if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_ERROR) {
+        return false;
+    }
+    if (error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        reach_end(partition, offset_of(event));
+    } else if (error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
+        (*partition)->lost.is = true;
+        (*partition)->lost.offset = offset_of(event);
+        worker_soon((*partition)->worker);
+    } else {
+        return false;
+    }
+    rd_kafka_event_destroy(event);
+    return true;
+}
+
+/* --- going on somewhere else --- */
+
+static bool is_due(const struct partition *partition)
+{
+    return partition->lost.is && !partition->gone && partition->state == PARTITION_ACTIVE &&
+           worker_now_ms(partition->worker) >= partition->lost.due_ms;
+}
+
+static bool some_are_lost(const struct mr_worker *worker)
+{
+    for (const struct partition *p = worker->partitions; p != NULL; p = p->next) {
+        if (is_due(p)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add(rd_kafka_topic_partition_list_t *list, const struct partition *partition,
+                int64_t offset)
+{
+    rd_kafka_topic_partition_list_add(list, partition->topic, partition->number)->offset = offset;
+}
+
+static void log_error(const char *what, rd_kafka_error_t *error)
+{
+    if (error != NULL) {
+        mr_log(MR_LOG_ERROR, what, MR_STR("reason", rd_kafka_error_string(error)));
+        rd_kafka_error_destroy(error);
+    }
+}
+
+/* With an eager assignor all are assigned again: each from where it is. What librdkafka had fetched
+ * it fetches again, also the record that there was no memory for. */
+static void assign_all(struct mr_worker *worker)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    rd_kafka_resp_err_t error;
+    for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
+        if (p->stalled != NULL) {
+            rd_kafka_event_destroy(p->stalled);
+            p->stalled = NULL;
+        }
+        add(list, p, p->ledger.received >= 0 ? p->ledger.received + 1 : p->start);
+    }
+    error = rd_kafka_assign(worker->rk, list);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        mr_log(MR_LOG_ERROR, "assign", MR_STR("reason", rd_kafka_err2str(error)));
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* `list` says from where; each of them has it as its `start` too. */
+static void assign_again(struct mr_worker *worker, rd_kafka_topic_partition_list_t *list)
+{
+    if (list->cnt == 0) {
+        return;
+    }
+    if (rebalance_is_cooperative(worker)) {
+        log_error("unassign", rd_kafka_incremental_unassign(worker->rk, list));
+        log_error("assign", rd_kafka_incremental_assign(worker->rk, list));
+    } else {
+        assign_all(worker);
+    }
+}
+
+static void found(struct partition *partition, int64_t offset,
+                  rd_kafka_topic_partition_list_t *list)
+{
+    partition->lost.is = false;
+    partition->lost.due_ms = worker_now_ms(partition->worker) + WORKER_LOST_AGAIN_MS;
+    partition->start = offset;
+    add(list, partition, offset);
+}
+
+/* Nothing is committed. `start` speaks of groups: what was written to a partition that was added
+ * later, before anybody saw it, is read too. */
+static int64_t start_of(const struct partition *partition)
+{
+    bool is_earliest = partition->worker->spec.options->start == WORKER_FROM_EARLIEST;
+    return is_earliest || partition->is_added ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
+}
+
+static void begin_new_ones(struct mr_worker *worker)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
+        if (is_due(p) && p->lost.offset < 0) {
+            found(p, start_of(p), list);
+        }
+    }
+    assign_again(worker, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* --- what was next is not there --- */
+
+/* An offset that the log has now lay behind its end when Kafka refused it: what is there now is not
+ * what we have read up to there. Returns where to go on. */
+int64_t offsets_go_on(enum worker_from from, int64_t lost, int64_t begin, int64_t end,
+                      int64_t *ret_missed)
+{
+    int64_t next = from == WORKER_FROM_EARLIEST ? begin : end;
+    int64_t unread = lost < begin ? lost : begin;
+    *ret_missed = next - unread;
+    return next;
+}
+
+/* Returns NULL, and nothing has changed, without memory. */
+static struct partition *go_on_at(struct partition *partition, int64_t offset)
+{
+    return offset > partition->ledger.received ? partition
+                                               : partition_begin_anew(partition, offset);
+}
+
+static void resume(struct partition *partition, int64_t begin, int64_t end,
+                   rd_kafka_topic_partition_list_t *list)
+{
+    int64_t lost = partition->lost.offset;
+    int64_t missed;
+    int64_t next = offsets_go_on((enum worker_from)partition->worker->spec.options->offset_lost,
+                                 lost, begin, end, &missed);
+    partition = go_on_at(partition, next);
+    if (partition == NULL) {
+        return;
+    }
+    mr_log(missed > 0 ? MR_LOG_ERROR : MR_LOG_WARN,
+           missed > 0 ? "records are missed: Kafka does not have what comes next"
+                      : "Kafka does not have what comes next",
+           MR_STR("topic", partition->topic), MR_INT("partition", partition->number),
+           MR_INT("next", lost), MR_INT("begins", begin), MR_INT("ends", end),
+           MR_INT("goes_on", next), MR_INT("missed", missed));
+    lag_missed(partition, (uint64_t)missed);
+    ledger_pass(&partition->ledger, next);
+    found(partition, next, list);
+}
+
+static const rd_kafka_topic_partition_t *row_of(rd_kafka_topic_partition_list_t *list,
+                                                const struct partition *partition)
+{
+    const rd_kafka_topic_partition_t *row =
+        rd_kafka_topic_partition_list_find(list, partition->topic, partition->number);
+    return row != NULL && row->err == RD_KAFKA_RESP_ERR_NO_ERROR && row->offset >= 0 ? row : NULL;
+}
+
+static void take_answer(struct mr_worker *worker)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    struct partition *next;
+    for (struct partition *p = worker->partitions; p != NULL; p = next) {
+        const rd_kafka_topic_partition_t *end = row_of(worker->offsets.ends, p);
+        const rd_kafka_topic_partition_t *begin = row_of(worker->offsets.begins, p);
+        next = p->next; /* the one that takes its place comes first in the list */
+        if (end == NULL) {
+            continue;
+        }
+        if (begin != NULL && is_due(p) && p->lost.offset >= 0) {
+            resume(p, begin->offset, end->offset, list);
+        } else if (!p->gone && !p->lost.is) {
+            p->end = end->offset > p->end ? end->offset : p->end;
+        }
+    }
+    assign_again(worker, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* --- asking Kafka --- */
+
+/* Its special times, which ask for the ends of the log, are librdkafka's logical offsets. */
+static void ask(uv_work_t *work)
+{
+    struct mr_worker *worker;
+    rd_kafka_resp_err_t error;
+    MAGIC_CAST(worker, work->data, WORKER_MAGIC);
+    error = rd_kafka_offsets_for_times(worker->rk, worker->offsets.ends, WORKER_PROBE_TIMEOUT_MS);
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR && worker->offsets.begins->cnt > 0) {
+        error =
+            rd_kafka_offsets_for_times(worker->rk, worker->offsets.begins, WORKER_PROBE_TIMEOUT_MS);
+    }
+    worker->offsets.error = error;
+}
+
+static void forget_lists(struct mr_worker *worker)
+{
+    rd_kafka_topic_partition_list_destroy(worker->offsets.ends);
+    rd_kafka_topic_partition_list_destroy(worker->offsets.begins);
+}
+
+static void put_off(struct mr_worker *worker)
+{
+    for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
+        if (is_due(p)) {
+            p->lost.due_ms = worker_now_ms(worker) + WORKER_LOST_AGAIN_MS;
+        }
+    }
+}
+
+static void after_ask(uv_work_t *work, int status)
+{
+    struct mr_worker *worker;
+    MAGIC_CAST(worker, work->data, WORKER_MAGIC);
+    (void)status; /* never cancelled */
+    worker->offsets.under_way = false;
+    if (worker->offsets.error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        mr_log_limited(MR_LOG_WARN, WORKER_LOG_INTERVAL_MS, "Kafka does not say where logs end",
+                       MR_STR("reason", rd_kafka_err2str(worker->offsets.error)));
+    } else if (worker->phase == WORKER_RUNNING && worker->rebalance.count == 0) {
+        take_answer(worker);
+    }
+    forget_lists(worker);
+    put_off(worker); /* those that are still lost */
+    worker_soon(worker);
+}
+
+static void list_all(struct mr_worker *worker, bool with_full)
+{
+    worker->offsets.ends = rd_kafka_topic_partition_list_new(8);
+    worker->offsets.begins = rd_kafka_topic_partition_list_new(8);
+    for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
+        bool is_lost = is_due(p) && p->lost.offset >= 0;
+        if (is_lost) {
+            add(worker->offsets.begins, p, RD_KAFKA_OFFSET_BEGINNING);
+        }
+        if (is_lost || (with_full && !p->gone && partition_is_full(p))) {
+            add(worker->offsets.ends, p, RD_KAFKA_OFFSET_END);
+        }
+    }
+}
+
+static void begin_asking(struct mr_worker *worker)
+{
+    int64_t now = worker_now_ms(worker);
+    bool with_full = now >= worker->offsets.due_ms;
+    if (worker->offsets.under_way || (!with_full && !some_are_lost(worker))) {
+        return;
+    }
+    list_all(worker, with_full);
+    if (with_full) {
+        worker->offsets.due_ms = now + WORKER_PROBE_INTERVAL_MS;
+    }
+    worker->offsets.work.data = worker;
+    worker->offsets.under_way =
+        worker->offsets.ends->cnt > 0 &&
+        uv_queue_work(worker->loop, &worker->offsets.work, ask, after_ask) == 0;
+    if (!worker->offsets.under_way) {
+        forget_lists(worker);
+    }
+}
+
+void offsets_run(struct mr_worker *worker)
+{
+    if (worker->phase == WORKER_RUNNING && worker->rebalance.count == 0) {
+        if (some_are_lost(worker)) {
+            begin_new_ones(worker);
+        }
+        begin_asking(worker);
+    }
+}
