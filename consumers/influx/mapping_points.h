@@ -8,8 +8,8 @@
 
 #include <millrace/event.h>
 
-#include "consumers/influx/json_select.h"
 #include "consumers/influx/mapping_rules.h"
+#include "event/json_select.h"
 #include "kit/buf.h"
 #include "kit/siphash.h"
 

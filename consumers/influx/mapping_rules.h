@@ -13,8 +13,8 @@
 #include <millrace/event.h>
 
 #include "base/options.h"
-#include "consumers/influx/json_select.h"
 #include "consumers/influx/mapping_options.h"
+#include "event/json_select.h"
 
 enum {
     RULE_ATTRIBUTES_MAX = 256, /* that a section takes from the event */

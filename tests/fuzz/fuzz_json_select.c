@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "consumers/influx/json_select.h"
+#include "event/json_select.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 

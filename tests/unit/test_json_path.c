@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "consumers/influx/json_path.h"
+#include "event/json_path.h"
 
 /* "name|[3]|[*]" */
 static void expect(const char *text, bool is_each, const char *steps)

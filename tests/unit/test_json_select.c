@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "consumers/influx/json_select.h"
+#include "event/json_select.h"
 #include "lib/heap.h"
 
 enum { PATHS_MAX = 12, ROUNDS = 20000, PATH_BYTES = 128 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "consumers/influx/json_path.h"
+#include "event/json_path.h"
 
 #include "event/json_scan.h"
 #include "kit/ascii.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef INFLUX_JSON_PATH_H
-#define INFLUX_JSON_PATH_H
+#ifndef EVENT_JSON_PATH_H
+#define EVENT_JSON_PATH_H
 
 /* JSONPath, as far as it selects one value at most: RFC 9535 "singular-query" (2.3.5.1), `$.a.b[0]`
  * and `$['odd name'][-1]`. Blanks stand only inside brackets, since one between two steps ends our

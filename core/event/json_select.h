@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef INFLUX_JSON_SELECT_H
-#define INFLUX_JSON_SELECT_H
+#ifndef EVENT_JSON_SELECT_H
+#define EVENT_JSON_SELECT_H
 
 /* Many paths, one pass: the paths of a section are a tree; the payload is scanned once, and what a
  * path selects is noted as a slice of the payload. The whole payload is checked to be strict JSON.
@@ -17,7 +17,7 @@
 #include <millrace/error.h>
 #include <millrace/slice.h>
 
-#include "consumers/influx/json_path.h"
+#include "event/json_path.h"
 #include "event/json_scan.h"
 #include "kit/buf.h"
 

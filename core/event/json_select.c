@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "consumers/influx/json_select.h"
+#include "event/json_select.h"
 
 #include <assert.h>
 
