@@ -381,6 +381,7 @@ void script_broker_set_up(struct script_broker *broker, bool up)
     if (up && broker->listen_fd < 0) {
         start_listening(broker);
     } else if (!up && broker->listen_fd >= 0) {
+        (void)shutdown(broker->listen_fd, SHUT_RDWR); /* for the poll holds it a moment longer */
         (void)close(broker->listen_fd);
         broker->listen_fd = -1;
         for (unsigned i = 0; i < broker->connection_count; i++) {
