@@ -2,9 +2,9 @@
 #ifndef KAFKA_PRODUCER_H
 #define KAFKA_PRODUCER_H
 
-/* Life cycle of the producer and its ports, and sending of ready-made records (dead letters). The
- * producer belongs to the loop it was made with, the "home loop": delivery reports are drained
- * there and handed to each port in one chain with one wake-up. */
+/* Life cycle of the producer and its ports, and sending to other topics and of ready-made records
+ * (dead letters). The producer belongs to the loop it was made with, the "home loop": delivery
+ * reports are drained there and handed to each port in one chain with one wake-up. */
 
 #include <millrace/producer.h>
 
@@ -46,6 +46,11 @@ size_t producer_port_pending(const struct mr_port *port);
 
 /* On the port's loop; all its sends must be settled. `closed` is called when the handle is gone. */
 void producer_port_close(struct mr_port *port, void (*closed)(void *user), void *user);
+
+/* mr_send to any topic; which, if it isn't the producer's own, must be there: readiness doesn't
+ * look for it. */
+void producer_send_event(struct mr_port *port, struct mr_send *send, const char *topic,
+                         const struct mr_event *event);
 
 /* Send a ready record to any topic, as mr_send otherwise. Key, value and headers are copied. */
 void producer_send_record(struct mr_port *port, struct mr_send *send, const char *topic,

@@ -298,7 +298,8 @@ static void begin(struct mr_port *port, struct mr_send *send)
     port->pending++;
 }
 
-void mr_send(struct mr_port *port, struct mr_send *send, const struct mr_event *event)
+static void send_event(struct mr_port *port, struct mr_send *send,
+                       const struct producer_place *place, const struct mr_event *event)
 {
     struct kafka_record record;
     struct mr_error err = {0};
@@ -307,7 +308,7 @@ void mr_send(struct mr_port *port, struct mr_send *send, const struct mr_event *
     rc = kafka_binding_write(event, (enum event_encoding)port->producer->spec.options->encoding,
                              &port->writer, &record, &err);
     if (rc == 0) {
-        send_now(port, send, &own_topic, &record);
+        send_now(port, send, place, &record);
     } else if (rc == MR_ENOMEM) {
         settle_later(port, send, MR_BUSY, SEND_NO_MEMORY, NULL);
     } else if (rc == MR_ELIMIT) {
@@ -316,6 +317,22 @@ void mr_send(struct mr_port *port, struct mr_send *send, const struct mr_event *
     } else {
         settle_later(port, send, MR_REJECTED, RD_KAFKA_RESP_ERR__INVALID_ARG, err.text);
     }
+}
+
+void mr_send(struct mr_port *port, struct mr_send *send, const struct mr_event *event)
+{
+    send_event(port, send, &own_topic, event);
+}
+
+void producer_send_event(struct mr_port *port, struct mr_send *send, const char *topic,
+                         const struct mr_event *event)
+{
+    const struct producer_place place = {
+        .topic = topic, .partition = RD_KAFKA_PARTITION_UA, .timestamp_ms = -1};
+    assert(topic != NULL);
+    send_event(port, send,
+               strcmp(topic, port->producer->spec.options->topic) == 0 ? &own_topic : &place,
+               event);
 }
 
 void producer_send_record(struct mr_port *port, struct mr_send *send, const char *topic,

@@ -114,6 +114,36 @@ static void test_a_ready_record_goes_to_any_topic(void **state)
     fixture_tear_down(&f);
 }
 
+static void test_an_event_goes_to_another_topic(void **state)
+{
+    static const char *const topics[] = {"events", "others"};
+    struct fixture f;
+    struct shot shots[2] = {{.send.on_settled = shot_settled}, {.send.on_settled = shot_settled}};
+    struct mr_event *event = mr_event_new();
+    struct mock_records records;
+    size_t left = 2;
+    (void)state;
+    fixture_set_up(&f);
+    mock_kafka_create_topic(&f.mock, "others", 1);
+    fixture_start_and_wait(&f);
+    fill_event(event, "id-1", 7, MR_SLICE("x"));
+    for (size_t i = 0; i < 2; i++) {
+        shots[i].left = &left;
+        producer_send_event(f.port, &shots[i].send, topics[i], event);
+    }
+    mr_event_free(event);
+    fixture_run_until(&f, is_zero, &left, SETTLE_MS);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(shots[i].kind, MR_STORED);
+        mock_kafka_read(&f.mock, topics[i], &records);
+        assert_int_equal(records.count, 1);
+        assert_true(mr_slice_is(records.at[0].record.key, MR_SLICE("app/d7")));
+        assert_true(mr_slice_is(mock_record_header(&records.at[0], "ce_id"), MR_SLICE("id-1")));
+        mock_records_free(&records);
+    }
+    fixture_tear_down(&f);
+}
+
 static void test_over_a_bound_is_busy(void **state)
 {
     struct fixture f;
@@ -461,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_an_event_is_stored_and_its_place_told),
         cmocka_unit_test(test_binary_encoding_is_an_option),
         cmocka_unit_test(test_a_ready_record_goes_to_any_topic),
+        cmocka_unit_test(test_an_event_goes_to_another_topic),
         cmocka_unit_test(test_over_a_bound_is_busy),
         cmocka_unit_test(test_over_the_bytes_is_busy),
         cmocka_unit_test(test_larger_than_the_whole_queue_is_rejected),
