@@ -22,7 +22,7 @@ enum {
     FENCE_ID = 65535,
     STATUS_OK = 200,
     STATUS_UNAVAILABLE = 503,
-    NAME_BYTES = 16,
+    NAME_BYTES = 40,
 };
 
 const char *const mqtt_no_more[] = {NULL};
