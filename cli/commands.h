@@ -30,6 +30,7 @@ struct command {
 extern const struct command command_dead;
 extern const struct command command_dev;
 extern const struct command command_map;
+extern const struct command command_send;
 extern const struct command command_tail;
 
 #endif

@@ -20,7 +20,7 @@ enum {
 };
 
 static const struct command *const commands[] = {&command_dead, &command_dev, &command_map,
-                                                 &command_tail};
+                                                 &command_send, &command_tail};
 
 static void print_usage(FILE *to)
 {
