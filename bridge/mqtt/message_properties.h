@@ -6,9 +6,11 @@
 
 #include <mosquitto.h>
 
+#include <millrace/error.h>
+
 #include "bridge/mqtt/message.h"
 
-/* Memory of one message's properties, used again and again. */
+/* Memory of one message's properties, used again and again; zeroed at first. */
 struct message_properties {
     struct mqtt_user_property user[MQTT_USER_PROPERTIES_MAX];
     void *copies[2 * MQTT_USER_PROPERTIES_MAX + 8]; /* libmosquitto allocates what it returns */

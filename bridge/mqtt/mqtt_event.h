@@ -20,11 +20,16 @@ int mqtt_event_maker_new(struct mqtt_event_maker **ret_maker, struct mr_error *e
 void mqtt_event_maker_free(struct mqtt_event_maker *maker);
 
 /* `id`, if not absent, is the event's unless the message brings its own (it is a redelivery's).
- * `event` is cleared first; its data borrows the payload. All required attributes are there
- * afterwards. Errors: MR_ENOTEVENT, MR_EFORMAT (what can't become an event: for its dead letter;
- * the text says what, where and what was expected), MR_ELIMIT, MR_ENOMEM. */
+ * `event` is cleared first; its data (in structured mode its strings, too) borrows the message. All
+ * required attributes are there afterwards. Errors: MR_ENOTEVENT, MR_EFORMAT (what can't become an
+ * event: for its dead letter; the text says what, where and what was expected), MR_ELIMIT,
+ * MR_ENOMEM. */
 int mqtt_event_make(struct mqtt_event_maker *maker, const struct mqtt_message *message,
                     const struct route_match *match, struct mr_slice id, struct mr_event *event,
                     struct mr_error *err);
+
+/* After such an error but MR_ENOMEM, the reason of the dead letter: `no-device`, `not-an-event` (it
+ * says that it is a CloudEvent, and is none), `bad-message`, `limit`. */
+const char *mqtt_event_reason(const struct mqtt_event_maker *maker);
 
 #endif

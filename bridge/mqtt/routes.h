@@ -5,6 +5,8 @@
 /* The `[route NAME]` sections and the ready-made routes behind them: which messages are taken, what
  * their topics say, and which Kafka topic they go to. The first that matches wins. Pure. */
 
+#include <stddef.h>
+
 #include <millrace/options.h>
 
 #include "bridge/mqtt/message.h"
@@ -14,7 +16,11 @@ enum {
     ROUTES_MAX = MR_SECTIONS_MAX + 8,
     ROUTES_KAFKA_TOPICS_MAX =
         12, /* different ones; their names are constants, never from a topic */
+    ROUTES_NAME_BYTES_MAX = 1024, /* of an application, a device */
 };
+
+enum routes_ready { ROUTES_DROGUE, ROUTES_TELEMETRY, ROUTES_NONE };
+enum routes_unrouted { UNROUTED_DEAD, UNROUTED_DROP };
 
 /* What the options say; part of bridge_options. */
 struct routes_options {
@@ -26,6 +32,32 @@ struct routes_options {
 /* The rows of the table, for MR_OPTION_SECTIONS's `keys`. */
 extern const struct mr_option route_keys[];
 
+/* The rows of a table whose struct has a struct routes_options `member`. */
+#define ROUTES_OPTIONS(owner, member)                                                          \
+    {.key = "route",                                                                           \
+     .type = MR_OPTION_SECTIONS,                                                               \
+     .keys = route_keys,                                                                       \
+     .text =                                                                                   \
+         "Which topics are subscribed to, and what their levels say; the first section, in "   \
+         "the order of the file, whose `topic` fits a message is its route. See "              \
+         "docs/millrace-mqtt.md.",                                                             \
+     .offset = offsetof(owner, member.routes)},                                                \
+        {.key = "routes.ready",                                                                \
+         .type = MR_OPTION_ENUM,                                                               \
+         .initial = "drogue",                                                                  \
+         .choices = "drogue|telemetry|none",                                                   \
+         .text =                                                                               \
+             "The ready-made routes behind the [route NAME] sections: drogue's {channel} and " \
+             "{channel}/{device}, usual telemetry topics, or none.",                           \
+         .offset = offsetof(owner, member.ready)},                                             \
+    {                                                                                          \
+        .key = "unrouted", .type = MR_OPTION_ENUM, .initial = "dead", .choices = "dead|drop",  \
+        .text =                                                                                \
+            "What becomes of a message that no route fits, which only an older subscription "  \
+            "can bring: the dead-letter topic, or nothing.",                                   \
+        .offset = offsetof(owner, member.unrouted)                                             \
+    }
+
 struct routes;
 struct route;
 
@@ -35,10 +67,11 @@ struct route_match {
     struct mr_slice values[TOPIC_PATTERN_NAMES_MAX]; /* by the pattern's names; borrow the topic */
 };
 
-/* `kafka_topic` is the default one. Errors: MR_ECONFIG (the first problem), MR_ENOMEM. */
+/* `kafka_topic` is the default one; it and `options` are borrowed for the life of the routes.
+ * Errors: MR_ECONFIG (the first problem), MR_ENOMEM. */
 int routes_new(const struct routes_options *options, const char *kafka_topic,
                struct routes **ret_routes, struct mr_error *err);
-void routes_free(struct routes *routes);
+void routes_free(struct routes *routes); /* takes NULL */
 
 /* All that routes_new would refuse, each at its place. */
 void routes_check(const struct routes_options *options, struct mr_check *check);

@@ -16,14 +16,15 @@
 #include "kit/buf.h"
 
 enum {
-    TOPIC_LEVELS_MAX = 128,
+    TOPIC_LEVELS_MAX = 128, /* of a pattern; a topic may have more */
     TOPIC_PATTERN_NAMES_MAX = 16,
     TOPIC_BYTES_MAX = 65535, /* MQTT's */
 };
 
 struct topic_pattern;
 
-/* `text` is copied. Errors: MR_EFORMAT (says what and at which character), MR_ELIMIT, MR_ENOMEM. */
+/* `text` is copied. Names are those that CloudEvents allows (event/check.h). Errors: MR_EFORMAT
+ * (says what and at which character), MR_ELIMIT, MR_ENOMEM. */
 int topic_pattern_new(struct mr_slice text, struct topic_pattern **ret_pattern,
                       struct mr_error *err);
 void topic_pattern_free(struct topic_pattern *pattern);
@@ -36,9 +37,17 @@ struct mr_slice topic_pattern_name(const struct topic_pattern *pattern, size_t i
 const char *topic_pattern_filter(const struct topic_pattern *pattern);
 
 /* `ret_values`, by the index of the names, borrow from `topic`; that of `{name...}` has the
- * slashes. */
+ * slashes, and is absent if it took no level, or only an empty one (`a/`). */
 bool topic_pattern_match(const struct topic_pattern *pattern, struct mr_slice topic,
                          struct mr_slice ret_values[TOPIC_PATTERN_NAMES_MAX]);
+
+/* There are levels that no name stands for. */
+bool topic_pattern_has_unnamed(const struct topic_pattern *pattern);
+
+/* Append those levels of `topic`, which the pattern matches, with slashes between them. Errors: as
+ * buf_add. */
+int topic_pattern_write_unnamed(const struct topic_pattern *pattern, struct mr_slice topic,
+                                struct mr_buf *out);
 
 /* Filters: every topic that `inner` takes, `outer` takes too. */
 bool topic_filter_covers(const char *outer, const char *inner);

@@ -7,22 +7,19 @@
 
 #include "bridge/http/dialects/draft.h"
 #include "bridge/http/identity/speaks_for.h"
+#include "event/content_mode.h"
 #include "event/format_avro.h"
 #include "event/format_json.h"
 #include "kit/ascii.h"
 
-#define PATH              "/events"
-#define MEDIA_TYPE_PREFIX "application/cloudevents"
-#define JSON_MEDIA_TYPE   "application/cloudevents+json"
-#define TAKEN             JSON_MEDIA_TYPE ", " EVENT_AVRO_MEDIA_TYPE " or " EVENT_JSON_BATCH_MEDIA_TYPE
+#define PATH  "/events"
+#define TAKEN EVENT_JSON_MEDIA_TYPE ", " EVENT_AVRO_MEDIA_TYPE " or " EVENT_JSON_BATCH_MEDIA_TYPE
 
 enum {
     /* A value, unquoted and then decoded, neither of which makes it longer. */
     TEXT_BYTES_MAX = 2 * MR_EVENT_ATTRIBUTES_BYTES_MAX,
     HEADER_NAME_BYTES_MAX = 3 + MR_EVENT_NAME_BYTES_MAX, /* "ce-" and the name */
 };
-
-enum mode { MODE_BINARY, MODE_JSON, MODE_AVRO, MODE_BATCH, MODE_UNKNOWN };
 
 /* --- who sent it --- */
 
@@ -152,7 +149,7 @@ static int read_json(struct draft *draft, struct mr_slice text)
 {
     struct mr_error err;
     if (event_json_decode(text, draft->event, &err) != 0) {
-        return draft_refuse_error(draft, JSON_MEDIA_TYPE, &err);
+        return draft_refuse_error(draft, EVENT_JSON_MEDIA_TYPE, &err);
     }
     return set_sender(draft);
 }
@@ -187,45 +184,18 @@ static int read_element(struct draft *draft, struct dialect_cursor *cursor)
 
 /* --- the whole --- */
 
-/* Parameters, such as charset=utf-8, change nothing: JSON is UTF-8 (RFC 8259 8.1). */
-static struct mr_slice without_parameters(struct mr_slice type)
-{
-    for (size_t i = 0; i < type.len; i++) {
-        if (type.ptr[i] == ';' || type.ptr[i] == ' ' || type.ptr[i] == '\t') {
-            return mr_slice(type.ptr, i);
-        }
-    }
-    return type;
-}
-
-static enum mode mode_of(struct mr_slice type)
-{
-    struct mr_slice bare;
-    if (type.ptr == NULL || !ascii_begins_with(type, MR_SLICE(MEDIA_TYPE_PREFIX))) {
-        return MODE_BINARY;
-    }
-    bare = without_parameters(type);
-    if (ascii_same(bare, MR_SLICE(JSON_MEDIA_TYPE))) {
-        return MODE_JSON;
-    }
-    if (ascii_same(bare, MR_SLICE(EVENT_AVRO_MEDIA_TYPE))) {
-        return MODE_AVRO;
-    }
-    return ascii_same(bare, MR_SLICE(EVENT_JSON_BATCH_MEDIA_TYPE)) ? MODE_BATCH : MODE_UNKNOWN;
-}
-
 static int fill(struct draft *draft)
 {
     struct mr_slice type;
     if (draft_get_header(draft, "Content-Type", &type) != 0) {
         return -1;
     }
-    switch (mode_of(type)) {
-        case MODE_BINARY:
+    switch (content_mode_of(type)) {
+        case CONTENT_DATA:
             return read_binary(draft, type);
-        case MODE_JSON:
+        case CONTENT_JSON:
             return read_json(draft, draft->request->body);
-        case MODE_AVRO:
+        case CONTENT_AVRO:
             return read_avro(draft);
         default:
             return draft_refuse(draft, 415,
@@ -249,7 +219,7 @@ static bool is_batch(const struct dialect_request *request)
 {
     unsigned count;
     struct mr_slice type = request->header(request->from, "Content-Type", &count);
-    return count == 1 && mode_of(type) == MODE_BATCH;
+    return count == 1 && content_mode_of(type) == CONTENT_BATCH;
 }
 
 static int read_next(const struct dialect_request *request, struct dialect_cursor *cursor,
