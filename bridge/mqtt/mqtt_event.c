@@ -100,22 +100,29 @@ static bool is_repeated(const struct mqtt_message *message, size_t index)
     return first != &message->properties[index] || find_property(message, name, index + 1) != NULL;
 }
 
-/* Unicode's noncharacters, which no attribute may hold. `len` of a sequence of UTF-8. */
-static bool is_noncharacter(const unsigned char *b, size_t len, uint32_t *ret_point)
+/* Of a sequence of UTF-8. */
+static uint32_t code_point(const char *bytes, size_t len)
 {
-    uint32_t point = len == 3 ? (uint32_t)(b[0] & 0x0F) << 12 | (uint32_t)(b[1] & 0x3F) << 6 |
-                                    (uint32_t)(b[2] & 0x3F)
-                     : len == 4 ? (uint32_t)(b[0] & 0x07) << 18 | (uint32_t)(b[1] & 0x3F) << 12 |
-                                      (uint32_t)(b[2] & 0x3F) << 6 | (uint32_t)(b[3] & 0x3F)
-                                : 0;
-    *ret_point = point;
-    return (point & 0xFFFEU) == 0xFFFEU || (point >= 0xFDD0U && point <= 0xFDEFU);
+    static const unsigned char masks[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    uint32_t point = (unsigned char)bytes[0] & masks[len];
+    for (size_t i = 1; i < len; i++) {
+        point = point << 6 | ((unsigned char)bytes[i] & 0x3FU);
+    }
+    return point;
 }
 
+/* Controls and noncharacters, which no attribute may hold (CloudEvents 1.0.2, "Type System"). */
+static bool is_escaped(uint32_t point)
+{
+    return point < 0x20U || (point >= 0x7FU && point <= 0x9FU) || (point & 0xFFFEU) == 0xFFFEU ||
+           (point >= 0xFDD0U && point <= 0xFDEFU);
+}
+
+/* RFC 8259 7: beyond U+FFFF as a surrogate pair. */
 static void write_escaped(uint32_t point, struct mr_buf *out)
 {
     if (point > 0xFFFFU) {
-        (void)buf_addf(out, "\\u%04x", 0xD800U + ((point - 0x10000U) >> 10));
+        (void)buf_addf(out, "\\u%04x", (unsigned)(0xD800U + ((point - 0x10000U) >> 10)));
         point = 0xDC00U + ((point - 0x10000U) & 0x3FFU);
     }
     (void)buf_addf(out, "\\u%04x", (unsigned)point);
@@ -124,27 +131,21 @@ static void write_escaped(uint32_t point, struct mr_buf *out)
 /* As a JSON string that may stand in an attribute. False: it isn't UTF-8. */
 static bool write_text(struct mr_slice text, struct mr_buf *out)
 {
-    size_t at = 0;
     if (check_string(text)) {
         (void)json_write_string(text, out);
         return true;
     }
     (void)buf_add_char(out, '"');
-    while (at < text.len) {
+    for (size_t at = 0; at < text.len;) {
         size_t len = utf8_sequence(text.ptr + at, text.len - at);
-        unsigned char c = (unsigned char)text.ptr[at];
-        uint32_t point;
+        uint32_t point = len == 0 ? 0 : code_point(text.ptr + at, len);
         if (len == 0) {
             return false;
         }
-        if (len == 1 ? c < 0x20 || c == 0x7F : len == 2 && c == 0xC2) {
-            write_escaped(len == 1 ? c : (unsigned char)text.ptr[at + 1], out);
-        } else if (is_noncharacter((const unsigned char *)text.ptr + at, len, &point)) {
+        if (is_escaped(point)) {
             write_escaped(point, out);
         } else {
-            if (c == '"' || c == '\\') {
-                (void)buf_add_char(out, '\\');
-            }
+            (void)(point == '"' || point == '\\' ? buf_add_char(out, '\\') : 0);
             (void)buf_add(out, text.ptr + at, len);
         }
         at += len;

@@ -60,7 +60,7 @@ static bool has_end(struct mr_slice text, const char *end)
 static bool has_any(struct mr_slice text, const char *characters, const char **ret_at)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (strchr(characters, text.ptr[i]) != NULL) { /* its terminator, a NUL byte, too */
+        if (strchr(characters, text.ptr[i]) != NULL) {
             *ret_at = text.ptr + i;
             return true;
         }
@@ -118,9 +118,7 @@ static int read_level(struct parser *parser, struct mr_slice text, bool is_last,
     } else if (mr_slice_is(text, MR_SLICE("#"))) {
         level->kind = LEVEL_REST;
     } else if (has_any(text, "+#{}", &at)) {
-        rc = refuse(parser, at,
-                    "+, #, {name} and {name...} stand for whole levels, and a NUL can't "
-                    "be in a topic");
+        rc = refuse(parser, at, "+, #, {name} and {name...} stand for whole levels");
     }
     if (rc == 0 && level->kind == LEVEL_REST && !is_last) {
         rc = refuse(parser, text.ptr, "nothing can follow # and {name...}");
@@ -175,8 +173,8 @@ static int check_whole(struct mr_slice text, size_t levels, struct mr_error *err
     if (text.len == 0) {
         return mr_error_set(err, MR_EFORMAT, "expected a pattern such as sensors/{device}");
     }
-    if (!check_utf8(text)) {
-        return mr_error_set(err, MR_EFORMAT, "expected UTF-8");
+    if (!check_string(text)) {
+        return mr_error_set(err, MR_EFORMAT, "expected UTF-8 without control characters");
     }
     if (text.len >= sizeof share - 1 && memcmp(text.ptr, share, sizeof share - 1) == 0) {
         return mr_error_set(err, MR_EFORMAT,
