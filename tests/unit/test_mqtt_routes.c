@@ -197,7 +197,7 @@ static void bad_lines_are_refused_with_their_place(void **state)
     expect_problems(
         "[route a]\ntopic = {device}/+\nid = $.a b\n"
         "[route b]\ntopic = b/+/{device}\nid = $..a\n"
-        "[route c]\ntopic = b/{device}/x\ncontent = application/cloudevents-batch+json\n"
+        "[route c]\ntopic = c/{device}/x\ncontent = application/cloudevents-batch+json\n"
         "[route d]\ntopic = d/{device}/+/#\ncontent = application/cloudevents\n",
         "t.conf:3: [route a] id: expected one path that begins with '$'\n"
         "t.conf:6: [route b] id: character 3 of the path: expected a name of letters, digits and "
