@@ -29,6 +29,8 @@ enum {
     NO_SUBSCRIBER = MQTT_RC_NO_MATCHING_SUBSCRIBERS,
 };
 
+#define SYSTEM_AUTHORITIES "/etc/ssl/certs" /* MOSQ_OPT_TLS_USE_OS_CERTS alone is refused */
+
 /* One that waits for its PUBACK. */
 struct pending {
     int mid;
@@ -52,7 +54,10 @@ struct send_mqtt {
     uv_timer_t again;
     unsigned timers; /* that are still to be closed */
     bool connected;
-    bool settled;            /* since this was cleared: there may be more to read */
+    bool has_reason;     /* this connection's end has one: the first one says most */
+    const char *refusal; /* the broker's, of the client; NULL: none. Told outside of its callback,
+                            in which libmosquitto can't be closed */
+    bool settled;        /* since this was cleared: there may be more to read */
     char where[WHERE_BYTES]; /* the broker, for people */
     struct mr_buf name;
     struct mr_buf value;
@@ -82,13 +87,21 @@ static void forget_socket(struct send_mqtt *mqtt)
 
 static void on_again(uv_timer_t *timer);
 
+static void set_reason(struct send_mqtt *mqtt, const char *why)
+{
+    if (!mqtt->has_reason && !mqtt->send->ended) {
+        send_trouble(mqtt->send, mqtt->where, why);
+        mqtt->has_reason = true;
+    }
+}
+
 /* The socket is gone: try again in a while. */
 static void lose(struct send_mqtt *mqtt, const char *why)
 {
     forget_socket(mqtt);
     mqtt->connected = false;
     if (why != NULL) {
-        send_trouble(mqtt->send, mqtt->where, why);
+        set_reason(mqtt, why);
     }
     (void)uv_timer_start(&mqtt->again, on_again, SEND_AGAIN_MS, 0);
 }
@@ -137,8 +150,8 @@ static const char *error_text(int rc)
 static void check(struct send_mqtt *mqtt, int rc)
 {
     /* What on_log and on_disconnect have heard says more than MOSQ_ERR_TLS and "lost". */
-    if (rc == MOSQ_ERR_ERRNO && !mqtt->send->ended) {
-        send_trouble(mqtt->send, mqtt->where, error_text(rc));
+    if (rc == MOSQ_ERR_ERRNO) {
+        set_reason(mqtt, error_text(rc));
     }
 }
 
@@ -153,7 +166,9 @@ static void read_all(struct send_mqtt *mqtt)
 
 static void go_on(struct send_mqtt *mqtt)
 {
-    if (!mqtt->send->ended) {
+    if (mqtt->refusal != NULL) {
+        send_give_up(mqtt->send, mqtt->where, mqtt->refusal);
+    } else if (!mqtt->send->ended) {
         send_pump(mqtt->send);
     }
     watch(mqtt);
@@ -191,9 +206,11 @@ static void on_misc(uv_timer_t *timer)
 static void connect_now(struct send_mqtt *mqtt, bool is_first)
 {
     const struct send_options *options = mqtt->send->options;
-    int rc = is_first ? mosquitto_connect_async(mqtt->mosq, options->broker.host,
-                                                options->broker.port, KEEP_ALIVE_S)
-                      : mosquitto_reconnect_async(mqtt->mosq);
+    int rc;
+    mqtt->has_reason = false;
+    rc = is_first ? mosquitto_connect_async(mqtt->mosq, options->broker.host, options->broker.port,
+                                            KEEP_ALIVE_S)
+                  : mosquitto_reconnect_async(mqtt->mosq);
     if (mosquitto_socket(mqtt->mosq) < 0) {
         lose(mqtt, error_text(rc));
     } else if (!watch_new_socket(mqtt)) {
@@ -235,9 +252,9 @@ static void on_connect(struct mosquitto *mosq, void *user, int code, int flags,
     }
     text = protocol == SEND_MQTT_5 ? mosquitto_reason_string(code) : mosquitto_connack_string(code);
     if (is_passing(protocol, code)) {
-        send_trouble(mqtt->send, mqtt->where, text);
+        set_reason(mqtt, text);
     } else {
-        send_give_up(mqtt->send, mqtt->where, text);
+        mqtt->refusal = text;
     }
 }
 
@@ -249,11 +266,8 @@ static void on_disconnect(struct mosquitto *mosq, void *user, int code,
     (void)properties;
     MAGIC_CAST(mqtt, user, MQTT_MAGIC);
     mqtt->connected = false;
-    if (!mqtt->send->ended && code >= MQTT_RC_UNSPECIFIED) {
-        send_trouble(mqtt->send, mqtt->where, mosquitto_reason_string(code));
-    } else if (!mqtt->send->ended && code != MOSQ_ERR_TLS) {
-        send_trouble(mqtt->send, mqtt->where, error_text(code));
-    }
+    set_reason(mqtt,
+               code >= MQTT_RC_UNSPECIFIED ? mosquitto_reason_string(code) : error_text(code));
 }
 
 static void on_log(struct mosquitto *mosq, void *user, int level, const char *text)
@@ -261,8 +275,8 @@ static void on_log(struct mosquitto *mosq, void *user, int level, const char *te
     struct send_mqtt *mqtt;
     (void)mosq;
     MAGIC_CAST(mqtt, user, MQTT_MAGIC);
-    if (level == MOSQ_LOG_ERR && !mqtt->send->ended) {
-        send_trouble(mqtt->send, mqtt->where, text);
+    if (level == MOSQ_LOG_ERR) {
+        set_reason(mqtt, text);
     }
 }
 
@@ -412,11 +426,9 @@ static int set_options(struct send_mqtt *mqtt)
     if (rc != 0 || !options->tls) {
         return rc;
     }
-    rc = options->tls_ca == NULL && options->tls_certificate == NULL
-             ? mosquitto_int_option(mqtt->mosq, MOSQ_OPT_TLS_USE_OS_CERTS, 1)
-             : mosquitto_tls_set(mqtt->mosq, options->tls_ca,
-                                 options->tls_ca == NULL ? "/etc/ssl/certs" : NULL,
-                                 options->tls_certificate, options->tls_key, NULL);
+    rc = mosquitto_tls_set(mqtt->mosq, options->tls_ca,
+                           options->tls_ca == NULL ? SYSTEM_AUTHORITIES : NULL,
+                           options->tls_certificate, options->tls_key, NULL);
     return rc != 0 || options->tls_verify_name ? rc : mosquitto_tls_insecure_set(mqtt->mosq, true);
 }
 
@@ -424,7 +436,6 @@ static int open_client(struct send_mqtt *mqtt)
 {
     const struct send_options *options = mqtt->send->options;
     char own_id[CLIENT_ID_BYTES];
-    int rc;
     (void)snprintf(own_id, sizeof own_id, "millrace-send-%ld", (long)uv_os_getpid());
     (void)mosquitto_lib_init();
     mqtt->mosq =
@@ -436,8 +447,7 @@ static int open_client(struct send_mqtt *mqtt)
     mosquitto_disconnect_v5_callback_set(mqtt->mosq, on_disconnect);
     mosquitto_publish_v5_callback_set(mqtt->mosq, on_publish);
     mosquitto_log_callback_set(mqtt->mosq, on_log);
-    rc = set_options(mqtt);
-    return rc;
+    return set_options(mqtt);
 }
 
 static int open_mqtt(struct send *send)
@@ -492,7 +502,6 @@ static void on_timer_closed(uv_handle_t *handle)
     mem_free(mqtt);
 }
 
-/* Also from libmosquitto's callbacks: it is freed later, on the loop. */
 static void close_mqtt(struct send *send)
 {
     struct send_mqtt *mqtt = send->mqtt;

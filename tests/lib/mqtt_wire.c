@@ -67,6 +67,15 @@ static void take_text(struct reader *reader, char ret_text[WIRE_TEXT_BYTES])
                    at == NULL ? "" : (const char *)at);
 }
 
+static void take_user_property(struct reader *reader, struct wire_packet *packet)
+{
+    char name[WIRE_TEXT_BYTES], value[WIRE_TEXT_BYTES];
+    size_t len = strlen(packet->user_properties);
+    take_text(reader, name);
+    take_text(reader, value);
+    (void)snprintf(packet->user_properties + len, WIRE_LIST_BYTES - len, "%s=%s;", name, value);
+}
+
 static void take_property(struct reader *reader, struct wire_packet *packet)
 {
     char text[WIRE_TEXT_BYTES];
@@ -82,8 +91,10 @@ static void take_property(struct reader *reader, struct wire_packet *packet)
             packet->receive_maximum = take_number(reader, 2);
             return;
         case WIRE_USER_PROPERTY:
-            take_text(reader, text);
-            take_text(reader, text);
+            take_user_property(reader, packet);
+            return;
+        case WIRE_CONTENT_TYPE:
+            take_text(reader, packet->content_type);
             return;
         case WIRE_REASON_STRING:
             take_text(reader, text);
@@ -166,6 +177,24 @@ static void read_puback(struct reader *reader, uint8_t level, struct wire_packet
     reader->ok = reader->ok && packet->flags == 0;
 }
 
+static void read_publish(struct reader *reader, uint8_t level, struct wire_packet *packet)
+{
+    unsigned qos = (packet->flags >> 1) & 3;
+    size_t len;
+    take_text(reader, packet->topic);
+    if (qos > 0) {
+        packet->packet_id = (uint16_t)take_number(reader, 2);
+    }
+    if (level == WIRE_LEVEL_5) {
+        take_properties(reader, packet);
+    }
+    len = reader->ok ? reader->left : 0;
+    (void)snprintf(packet->payload, sizeof packet->payload, "%.*s", (int)len,
+                   (const char *)reader->at);
+    (void)take(reader, len);
+    reader->ok = reader->ok && qos < 3 && (qos == 0) == (packet->packet_id == 0);
+}
+
 static void read_disconnect(struct reader *reader, uint8_t level, struct wire_packet *packet)
 {
     if (level == WIRE_LEVEL_5 && reader->left > 0) { /* 3.14.2.1 */
@@ -216,9 +245,12 @@ bool wire_read(const uint8_t *bytes, size_t len, uint8_t level, struct wire_pack
         case WIRE_DISCONNECT:
             read_disconnect(&reader, level, ret_packet);
             break;
+        case WIRE_PUBLISH:
+            read_publish(&reader, level, ret_packet);
+            break;
         case WIRE_PINGREQ:
             break;
-        default: /* a bridge sends nothing else */
+        default: /* no client of ours sends anything else */
             return false;
     }
     return reader.ok && reader.left == 0;

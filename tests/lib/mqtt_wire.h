@@ -51,6 +51,7 @@ enum {
     WIRE_LEVEL_311 = 4, /* 3.1.2.2 of 3.1.1 */
     WIRE_LEVEL_5 = 5,
     WIRE_TEXT_BYTES = 128,
+    WIRE_LIST_BYTES = 1024,
     WIRE_FILTERS_MAX = 16,
     WIRE_PACKET_BYTES_MAX = 1024 * 1024,
 };
@@ -64,7 +65,7 @@ struct wire_filter {
 struct wire_packet {
     enum wire_type type;
     uint8_t flags;      /* of the fixed header */
-    uint16_t packet_id; /* PUBLISH with QoS 1, PUBACK, SUBSCRIBE, UNSUBSCRIBE */
+    uint16_t packet_id; /* PUBLISH with QoS 1 or 2, PUBACK, SUBSCRIBE, UNSUBSCRIBE */
     uint8_t reason;     /* PUBACK, DISCONNECT; 0 if left out */
     uint8_t level;      /* CONNECT, as the next ones */
     bool clean_start;
@@ -79,6 +80,10 @@ struct wire_packet {
     int64_t packet_bytes_max; /* CONNECT; -1 */
     struct wire_filter filters[WIRE_FILTERS_MAX];
     size_t filter_count;
+    char topic[WIRE_TEXT_BYTES]; /* PUBLISH, as the next ones */
+    char content_type[WIRE_TEXT_BYTES];
+    char user_properties[WIRE_LIST_BYTES]; /* "name=value;name=value;" */
+    char payload[WIRE_TEXT_BYTES];
 };
 
 /* The length of the first packet of `bytes`, with its fixed header; 0: it isn't whole yet; -1: no
