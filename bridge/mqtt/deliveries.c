@@ -44,7 +44,7 @@ void delivery_drop(struct delivery *delivery)
     free_delivery(delivery);
 }
 
-void delivery_settle(struct delivery *delivery, struct mr_series *outcome)
+void delivery_finish(struct delivery *delivery, struct mr_series *outcome)
 {
     bool is_stored = outcome == delivery->owner->spec.metrics->stored;
     uncount(delivery);
@@ -79,7 +79,7 @@ void deliveries_settle_finished(struct deliveries *deliveries)
 {
     struct delivery *delivery;
     while ((delivery = take_finished(deliveries)) != NULL) {
-        delivery_settle(delivery, delivery->outcome);
+        delivery_finish(delivery, delivery->outcome);
     }
 }
 

@@ -78,7 +78,7 @@ struct deliveries {
 
 /* It leaves, and its owner is told: the callback may take another message, or close. `_soon`: on a
  * later turn of the loop. */
-void delivery_settle(struct delivery *delivery, struct mr_series *outcome);
+void delivery_finish(struct delivery *delivery, struct mr_series *outcome);
 void delivery_settle_soon(struct delivery *delivery, struct mr_series *outcome);
 
 /* Those of delivery_settle_soon. */

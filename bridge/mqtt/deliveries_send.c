@@ -143,7 +143,7 @@ void delivery_on_settled(struct mr_send *send, const struct mr_outcome *outcome)
         deliveries_arm(deliveries, uv_now(deliveries->spec.loop));
     }
     if (outcome->kind == MR_STORED) {
-        delivery_settle(delivery, delivery->reason == NULL ? deliveries->spec.metrics->stored
+        delivery_finish(delivery, delivery->reason == NULL ? deliveries->spec.metrics->stored
                                                            : deliveries->spec.metrics->dead);
     } else {
         refused(delivery, outcome);

@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Happy path: a libmosquitto client with our settings -> it connects in the background -> the
+ * socket is writable: connected -> CONNECT is written -> what is read comes through the callbacks.
+ * What can go wrong: the socket or TLS fails, the broker closes, says DISCONNECT with a reason, or
+ * sends what is no MQTT (each ends the client, with the reason; the library closes its socket, and
+ * our watch of it ends with that). */
+#include "bridge/mqtt/mqtt_client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <mqtt_protocol.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "kit/magic.h"
+#include "kit/mem.h"
+
+enum {
+    CLIENT_MAGIC = 0x4d435450,
+    REASON_BYTES = 224,
+    REASON_CODE_FAILURE = 128, /* MQTT 5.0, 2.4: this and above */
+};
+
+#define BROKER_ENDED "the broker ended the connection: "
+
+struct mqtt_client {
+    unsigned magic;
+    struct mosquitto *mosq;
+    struct mqtt_client_events events;
+    void *user;
+    uv_poll_t poll;
+    bool is_watched; /* `poll` is of a socket */
+    bool is_connected;
+    bool is_ended;
+    bool was_taken_over;
+    bool is_v5;
+    char reason[sizeof BROKER_ENDED + REASON_BYTES];
+};
+
+/* The first reason is the cause. */
+static void set_reason(struct mqtt_client *client, const char *text)
+{
+    if (client->reason[0] == '\0') {
+        (void)snprintf(client->reason, sizeof client->reason, "%s", text);
+    }
+}
+
+const char *mqtt_client_reason(const struct mqtt_client *client)
+{
+    return client->reason[0] == '\0' ? "the connection has ended" : client->reason;
+}
+
+bool mqtt_client_was_taken_over(const struct mqtt_client *client)
+{
+    return client->was_taken_over;
+}
+
+static const char *error_text(int rc, int error)
+{
+    switch (rc) {
+        case MOSQ_ERR_ERRNO:
+            return error == 0 ? "the connection has ended" : strerror(error);
+        case MOSQ_ERR_CONN_LOST:
+            return "the broker closed the connection";
+        case MOSQ_ERR_KEEPALIVE:
+            return "the broker doesn't answer a ping";
+        case MOSQ_ERR_PROTOCOL:
+        case MOSQ_ERR_MALFORMED_PACKET:
+        case MOSQ_ERR_MALFORMED_UTF8:
+            return "the broker sent what is not right by MQTT";
+        default:
+            return mosquitto_strerror(rc);
+    }
+}
+
+/* ---- what the library calls ---- */
+
+static int64_t property_int32(const mosquitto_property *properties, int name)
+{
+    uint32_t value;
+    return mosquitto_property_read_int32(properties, name, &value, false) == NULL ? -1
+                                                                                  : (int64_t)value;
+}
+
+static int property_int16(const mosquitto_property *properties, int name)
+{
+    uint16_t value;
+    return mosquitto_property_read_int16(properties, name, &value, false) == NULL ? -1 : value;
+}
+
+static bool property_flag(const mosquitto_property *properties, int name, bool otherwise)
+{
+    uint8_t value;
+    return mosquitto_property_read_byte(properties, name, &value, false) == NULL ? otherwise
+                                                                                 : value != 0;
+}
+
+/* "not authorized", or that and the broker's own words. */
+static void write_reason(const char *code_text, const mosquitto_property *properties,
+                         char ret_text[REASON_BYTES])
+{
+    char *words = NULL;
+    if (mosquitto_property_read_string(properties, MQTT_PROP_REASON_STRING, &words, false) !=
+            NULL &&
+        words != NULL) {
+        (void)snprintf(ret_text, REASON_BYTES, "%s (%s)", code_text, words);
+        free(words);
+    } else {
+        (void)snprintf(ret_text, REASON_BYTES, "%s", code_text);
+    }
+}
+
+static void on_connack(struct mosquitto *mosq, void *user, int code, int flags,
+                       const mosquitto_property *properties)
+{
+    struct mqtt_client *client;
+    char reason[REASON_BYTES];
+    struct mqtt_connack connack;
+    (void)mosq;
+    MAGIC_CAST(client, user, CLIENT_MAGIC);
+    write_reason(client->is_v5 ? mosquitto_reason_string(code) : mosquitto_connack_string(code),
+                 properties, reason);
+    connack = (struct mqtt_connack){
+        .code = code,
+        .session_present = (flags & 1) != 0,
+        .keep_alive_s = property_int16(properties, MQTT_PROP_SERVER_KEEP_ALIVE),
+        .expiry_s = property_int32(properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL),
+        .shares = property_flag(properties, MQTT_PROP_SHARED_SUB_AVAILABLE, true),
+        .reason = reason,
+    };
+    if (code != 0) {
+        set_reason(client, reason);
+    }
+    client->events.on_connack(client->user, &connack);
+    errno = 0; /* mqtt_client_read looks at it */
+}
+
+static void on_disconnect(struct mosquitto *mosq, void *user, int code,
+                          const mosquitto_property *properties)
+{
+    struct mqtt_client *client;
+    char reason[REASON_BYTES];
+    int error = errno;
+    (void)mosq;
+    MAGIC_CAST(client, user, CLIENT_MAGIC);
+    client->is_ended = true;
+    /* Small codes are the library's, which says so itself; a broker that leaves has large ones. */
+    if (code >= REASON_CODE_FAILURE) {
+        write_reason(mosquitto_reason_string(code), properties, reason);
+        (void)snprintf(client->reason, sizeof client->reason, "%s%s", BROKER_ENDED, reason);
+        client->was_taken_over = code == MQTT_RC_SESSION_TAKEN_OVER;
+    } else if (code == 0) {
+        set_reason(client, "the broker ended the connection");
+    } else {
+        set_reason(client, error_text(code, error));
+    }
+}
+
+static void on_message(struct mosquitto *mosq, void *user, const struct mosquitto_message *message,
+                       const mosquitto_property *properties)
+{
+    struct mqtt_client *client;
+    (void)mosq;
+    MAGIC_CAST(client, user, CLIENT_MAGIC);
+    client->events.on_message(client->user, message, properties);
+    errno = 0;
+}
+
+static void on_suback(struct mosquitto *mosq, void *user, int packet_id, int count,
+                      const int *codes, const mosquitto_property *properties)
+{
+    struct mqtt_client *client;
+    (void)mosq;
+    (void)properties;
+    MAGIC_CAST(client, user, CLIENT_MAGIC);
+    client->events.on_suback(client->user, packet_id, count, codes);
+    errno = 0;
+}
+
+static void on_unsuback(struct mosquitto *mosq, void *user, int packet_id,
+                        const mosquitto_property *properties)
+{
+    struct mqtt_client *client;
+    (void)mosq;
+    (void)properties;
+    MAGIC_CAST(client, user, CLIENT_MAGIC);
+    client->events.on_unsuback(client->user, packet_id);
+    errno = 0;
+}
+
+/* ---- beginning and end ---- */
+
+static int refuse(int rc, const char *what, struct mr_error *err)
+{
+    return mr_error_set(err, rc == MOSQ_ERR_NOMEM ? MR_ENOMEM : MR_EINVAL, "%s: %s", what,
+                        mosquitto_strerror(rc));
+}
+
+/* The library has no call that connects in the background with properties, but it keeps those of an
+ * attempt, whatever became of it, for all later ones. So this attempt is one without an address. */
+static int set_properties(struct mosquitto *mosq, const struct mqtt_client_spec *spec,
+                          struct mr_error *err)
+{
+    mosquitto_property *properties = NULL;
+    int rc = mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL,
+                                          (uint32_t)spec->expiry_s);
+    if (rc == MOSQ_ERR_SUCCESS) {
+        rc = mosquitto_property_add_int32(&properties, MQTT_PROP_MAXIMUM_PACKET_SIZE,
+                                          spec->packet_bytes_max);
+    }
+    if (rc == MOSQ_ERR_SUCCESS) {
+        rc = mosquitto_connect_bind_v5(mosq, NULL, 0, spec->keep_alive_s, NULL, properties);
+        rc = rc == MOSQ_ERR_INVAL ? MOSQ_ERR_SUCCESS : rc;
+    }
+    mosquitto_property_free_all(&properties);
+    return rc == MOSQ_ERR_SUCCESS ? 0 : refuse(rc, "CONNECT", err);
+}
+
+static int configure(struct mosquitto *mosq, const struct mqtt_client_spec *spec,
+                     struct mr_error *err)
+{
+    int rc = mosquitto_threaded_set(mosq, true);
+    if (rc == MOSQ_ERR_SUCCESS) {
+        rc = mosquitto_int_option(mosq, MOSQ_OPT_PROTOCOL_VERSION,
+                                  spec->is_v5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
+    }
+    if (rc == MOSQ_ERR_SUCCESS) {
+        rc = mosquitto_int_option(mosq, MOSQ_OPT_RECEIVE_MAXIMUM, spec->receive_max);
+    }
+    if (rc == MOSQ_ERR_SUCCESS) {
+        rc = mosquitto_int_option(mosq, MOSQ_OPT_TCP_NODELAY, 1);
+    }
+    if (rc == MOSQ_ERR_SUCCESS && spec->user != NULL) {
+        rc = mosquitto_username_pw_set(mosq, spec->user, spec->password);
+    }
+    if (rc == MOSQ_ERR_SUCCESS && spec->tls != NULL) {
+        rc = mosquitto_void_option(mosq, MOSQ_OPT_SSL_CTX, spec->tls);
+    }
+    if (rc != MOSQ_ERR_SUCCESS) {
+        return refuse(rc, "MQTT client", err);
+    }
+    mosquitto_connect_v5_callback_set(mosq, on_connack);
+    mosquitto_disconnect_v5_callback_set(mosq, on_disconnect);
+    mosquitto_message_v5_callback_set(mosq, on_message);
+    mosquitto_subscribe_v5_callback_set(mosq, on_suback);
+    mosquitto_unsubscribe_v5_callback_set(mosq, on_unsuback);
+    return spec->is_v5 ? set_properties(mosq, spec, err) : 0;
+}
+
+static void on_socket(uv_poll_t *poll, int status, int events)
+{
+    struct mqtt_client *client;
+    MAGIC_CAST(client, poll->data, CLIENT_MAGIC);
+    client->events.on_socket(client->user, status, events);
+}
+
+static int begin(struct mqtt_client *client, uv_loop_t *loop, const struct mqtt_client_spec *spec,
+                 const char *address, uint16_t port, struct mr_error *err)
+{
+    int rc = configure(client->mosq, spec, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = mosquitto_connect_bind_async(client->mosq, address, port, spec->keep_alive_s, NULL);
+    if (rc != MOSQ_ERR_SUCCESS || mosquitto_socket(client->mosq) < 0) {
+        return mr_error_set(err, MR_ENET, "%s", error_text(rc, errno));
+    }
+    rc = uv_poll_init(loop, &client->poll, mosquitto_socket(client->mosq));
+    if (rc != 0) {
+        return mr_error_set(err, MR_ENET, "%s", uv_strerror(rc));
+    }
+    client->poll.data = client;
+    client->is_watched = true;
+    return 0;
+}
+
+int mqtt_client_connect(uv_loop_t *loop, const struct mqtt_client_spec *spec, const char *address,
+                        uint16_t port, struct mqtt_client **ret_client, struct mr_error *err)
+{
+    int rc;
+    struct mqtt_client *client = mem_zalloc(sizeof *client);
+    if (client == NULL) {
+        return mr_error_set(err, MR_ENOMEM, "MQTT client");
+    }
+    client->magic = CLIENT_MAGIC;
+    client->events = spec->events;
+    client->user = spec->user_data;
+    client->is_v5 = spec->is_v5;
+    client->mosq = mosquitto_new(spec->client_id, spec->clean, client);
+    if (client->mosq == NULL) {
+        mem_free(client);
+        return mr_error_set(err, errno == ENOMEM ? MR_ENOMEM : MR_EINVAL, "MQTT client: %s",
+                            strerror(errno));
+    }
+    rc = begin(client, loop, spec, address, port, err);
+    if (rc != 0) {
+        mqtt_client_free(client);
+        return rc;
+    }
+    mqtt_client_watch(client, UV_WRITABLE);
+    *ret_client = client;
+    return 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct mqtt_client *client;
+    MAGIC_CAST(client, handle->data, CLIENT_MAGIC);
+    client->magic = 0;
+    mem_free(client);
+}
+
+void mqtt_client_free(struct mqtt_client *client)
+{
+    MAGIC_CHECK(client, CLIENT_MAGIC);
+    if (client->is_watched) {
+        (void)uv_poll_stop(&client->poll);
+    }
+    mosquitto_destroy(client->mosq);
+    client->mosq = NULL;
+    if (client->is_watched) {
+        uv_close((uv_handle_t *)&client->poll, on_closed);
+    } else {
+        client->magic = 0;
+        mem_free(client);
+    }
+}
+
+/* ---- bytes ---- */
+
+void mqtt_client_watch(struct mqtt_client *client, int events)
+{
+    MAGIC_CHECK(client, CLIENT_MAGIC);
+    if (client->is_ended) {
+        return;
+    }
+    if (events == 0) {
+        (void)uv_poll_stop(&client->poll);
+    } else {
+        (void)uv_poll_start(&client->poll, events, on_socket);
+    }
+}
+
+static enum mqtt_client_progress ended(struct mqtt_client *client, int rc, int error)
+{
+    client->is_ended = true;
+    set_reason(client, error_text(rc, error));
+    (void)uv_poll_stop(&client->poll);
+    return MQTT_CLIENT_ENDED;
+}
+
+enum mqtt_client_progress mqtt_client_read(struct mqtt_client *client)
+{
+    int rc;
+    MAGIC_CHECK(client, CLIENT_MAGIC);
+    errno = 0;
+    rc = mosquitto_loop_read(client->mosq, 1);
+    if (rc != MOSQ_ERR_SUCCESS || client->is_ended || mosquitto_socket(client->mosq) < 0) {
+        return ended(client, rc == MOSQ_ERR_SUCCESS ? MOSQ_ERR_CONN_LOST : rc, errno);
+    }
+    return errno == EAGAIN || errno == EWOULDBLOCK ? MQTT_CLIENT_DONE : MQTT_CLIENT_MORE;
+}
+
+/* The library can't tell why a connection didn't come about. */
+static bool comes_about(struct mqtt_client *client)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (client->is_connected) {
+        return true;
+    }
+    if (getsockopt(mosquitto_socket(client->mosq), SOL_SOCKET, SO_ERROR, &error, &size) != 0) {
+        error = errno;
+    }
+    if (error != 0) {
+        set_reason(client, strerror(error));
+    }
+    client->is_connected = error == 0;
+    return error == 0;
+}
+
+/* It writes each packet by itself: together they make one segment. */
+static void cork(const struct mqtt_client *client, int on)
+{
+    int fd = mosquitto_socket(client->mosq);
+    if (fd >= 0) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+    }
+}
+
+enum mqtt_client_progress mqtt_client_write(struct mqtt_client *client)
+{
+    int rc;
+    int error;
+    MAGIC_CHECK(client, CLIENT_MAGIC);
+    if (client->is_ended || !comes_about(client)) {
+        return ended(client, MOSQ_ERR_ERRNO, 0);
+    }
+    cork(client, 1);
+    errno = 0;
+    rc = mosquitto_loop_write(client->mosq, 1);
+    error = errno;
+    cork(client, 0);
+    if (rc != MOSQ_ERR_SUCCESS || client->is_ended || mosquitto_socket(client->mosq) < 0) {
+        return ended(client, rc == MOSQ_ERR_SUCCESS ? MOSQ_ERR_CONN_LOST : rc, error);
+    }
+    return mqtt_client_wants_write(client) ? MQTT_CLIENT_MORE : MQTT_CLIENT_DONE;
+}
+
+bool mqtt_client_wants_write(const struct mqtt_client *client)
+{
+    return mosquitto_want_write(client->mosq);
+}
+
+bool mqtt_client_tick(struct mqtt_client *client)
+{
+    int rc;
+    MAGIC_CHECK(client, CLIENT_MAGIC);
+    errno = 0;
+    rc = mosquitto_loop_misc(client->mosq);
+    if (rc != MOSQ_ERR_SUCCESS || client->is_ended) {
+        (void)ended(client, rc, errno);
+        return false;
+    }
+    return true;
+}
+
+/* ---- packets ---- */
+
+static int sent(int rc, const char *what, struct mr_error *err)
+{
+    if (rc == MOSQ_ERR_SUCCESS) {
+        return 0;
+    }
+    return mr_error_set(err, rc == MOSQ_ERR_NOMEM ? MR_ENOMEM : MR_ENET, "%s: %s", what,
+                        mosquitto_strerror(rc));
+}
+
+int mqtt_client_subscribe(struct mqtt_client *client, char *const *filters, size_t count,
+                          int *ret_packet_id, struct mr_error *err)
+{
+    int options = client->is_v5
+                      ? (int)MQTT_SUB_OPT_RETAIN_AS_PUBLISHED | (int)MQTT_SUB_OPT_SEND_RETAIN_NEW
+                      : 0;
+    MAGIC_CHECK(client, CLIENT_MAGIC);
+    return sent(mosquitto_subscribe_multiple(client->mosq, ret_packet_id, (int)count, filters, 1,
+                                             options, NULL),
+                "SUBSCRIBE", err);
+}
+
+int mqtt_client_unsubscribe(struct mqtt_client *client, char *const *filters, size_t count,
+                            int *ret_packet_id, struct mr_error *err)
+{
+    MAGIC_CHECK(client, CLIENT_MAGIC);
+    return sent(
+        mosquitto_unsubscribe_multiple(client->mosq, ret_packet_id, (int)count, filters, NULL),
+        "UNSUBSCRIBE", err);
+}
+
+void mqtt_client_subscribe_lightly(struct mqtt_client *client, const char *filter)
+{
+    MAGIC_CHECK(client, CLIENT_MAGIC);
+    (void)mosquitto_subscribe_v5(client->mosq, NULL, filter, 0, 0, NULL);
+}
+
+int mqtt_client_disconnect(struct mqtt_client *client, bool ends_session, int *ret_fd,
+                           struct mr_error *err)
+{
+    mosquitto_property *properties = NULL;
+    int rc = MOSQ_ERR_SUCCESS;
+    MAGIC_CHECK(client, CLIENT_MAGIC);
+    if (client->is_v5 && ends_session) {
+        rc = mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, 0);
+    }
+    if (rc == MOSQ_ERR_SUCCESS) {
+        rc = mosquitto_disconnect_v5(client->mosq, 0, properties);
+    }
+    mosquitto_property_free_all(&properties);
+    if (rc == MOSQ_ERR_SUCCESS) {
+        *ret_fd = dup(mosquitto_socket(client->mosq));
+    }
+    return sent(rc, "DISCONNECT", err);
+}

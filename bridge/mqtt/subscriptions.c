@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bridge/mqtt/subscriptions.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kit/mem.h"
+
+enum { HOST_NAME_BYTES = 256 };
+
+static char *shared_filter(const char *group, const char *filter)
+{
+    size_t bytes = strlen("$share//") + strlen(group) + strlen(filter) + 1;
+    char *text = mem_alloc(bytes);
+    if (text != NULL) {
+        (void)snprintf(text, bytes, "$share/%s/%s", group, filter);
+    }
+    return text;
+}
+
+int subscriptions_make(const struct routes *routes, const char *group,
+                       struct subscriptions *ret_subscriptions, struct mr_error *err)
+{
+    size_t count = routes_filters(routes);
+    struct subscriptions made = {.filters = mem_zalloc((count + 1) * sizeof *made.filters)};
+    for (; made.filters != NULL && made.count < count; made.count++) {
+        const char *filter = routes_filter(routes, made.count);
+        char *text = group == NULL ? mem_strdup(filter) : shared_filter(group, filter);
+        if (text == NULL) {
+            break;
+        }
+        made.filters[made.count] = text;
+    }
+    if (made.filters == NULL || made.count < count) {
+        subscriptions_done(&made);
+        return mr_error_set(err, MR_ENOMEM, "subscriptions");
+    }
+    *ret_subscriptions = made;
+    return 0;
+}
+
+void subscriptions_done(struct subscriptions *subscriptions)
+{
+    for (size_t i = 0; i < subscriptions->count; i++) {
+        mem_free(subscriptions->filters[i]);
+    }
+    mem_free(subscriptions->filters);
+    *subscriptions = (struct subscriptions){0};
+}
+
+void subscriptions_client_id(const char *client_id, int64_t connections, int64_t index,
+                             char ret_id[CONNECTION_ID_BYTES])
+{
+    char host[HOST_NAME_BYTES] = "";
+    char base[CONNECTION_ID_BYTES - 32];
+    if (client_id != NULL) {
+        (void)snprintf(base, sizeof base, "%s", client_id);
+    } else {
+        (void)gethostname(host, sizeof host - 1);
+        (void)snprintf(base, sizeof base, "millrace-mqtt-%s", host[0] == '\0' ? "unnamed" : host);
+    }
+    if (connections > 1) {
+        (void)snprintf(ret_id, CONNECTION_ID_BYTES, "%s-%lld", base, (long long)index + 1);
+    } else {
+        (void)snprintf(ret_id, CONNECTION_ID_BYTES, "%s", base);
+    }
+}
