@@ -12,8 +12,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from lib import influx as influx_lib
 from lib import kafka as kafka_lib
+from lib import mosquitto as mosquitto_lib
 from lib import paths, process
-from lib.programs import Bridge, Worker
+from lib.programs import Bridge, Mqtt, Worker
 
 IN_CI = os.environ.get("CI") == "true"
 LOG_LINES_SHOWN = 40
@@ -141,6 +142,21 @@ def own_influx(scratch, name, logs):
 
 
 @pytest.fixture
+def mosquitto(scratch, name, logs):
+    """mosquitto(...): a started one, with the settings of lib.mosquitto.Mosquitto."""
+    need(mosquitto_lib.missing())
+    started = []
+
+    def start(**settings):
+        folder = scratch / f"mosquitto-{name}-{len(started)}"
+        started.append(mosquitto_lib.Mosquitto(folder, logs / "mosquitto.log", **settings))
+        return started[-1].start()
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
 def run(logs):
     """Starts programs; they end with the test."""
     started = []
@@ -163,6 +179,17 @@ def bridge(run):
 
     def start(kafka, topic, **settings):
         return run(Bridge, kafka.address, topic, **settings).wait_ready()
+    return start
+
+
+@pytest.fixture
+def mqtt(run):
+    """mqtt(mosquitto, kafka, topic, ...): a ready millrace-mqtt, unless ready=False."""
+    need_built(paths.MQTT)
+
+    def start(broker, kafka, topic, ready=True, **settings):
+        one = run(Mqtt, broker.address, kafka.address, topic, **settings)
+        return one.wait_ready() if ready else one
     return start
 
 

@@ -78,6 +78,30 @@ class Bridge(Program):
             **settings}, wrapper)
 
 
+class Mqtt(Program):
+    """`configuration`: the text of a file, for sections that the environment can't have."""
+
+    def __init__(self, log, broker_address, kafka_address, topic, client=None, configuration=None,
+                 wrapper=(), **settings):
+        self.topic = topic
+        self.client = client or f"bridge-{topic}"
+        if configuration is not None:
+            file = log.with_suffix(".conf")
+            file.write_text(configuration)
+            wrapper = ("sh", "-c", f'exec "$0" --config "{file}"')
+        super().__init__("millrace-mqtt", paths.MQTT, log, {
+            "MILLRACE_MQTT_BROKER": broker_address,
+            "MILLRACE_MQTT_CLIENT_ID": self.client,
+            "MILLRACE_MQTT_TOPIC": topic,
+            "MILLRACE_KAFKA_BOOTSTRAP_SERVERS": kafka_address,
+            **settings}, wrapper)
+
+    def sample(self, name, **labels):
+        """A metric's value; 0 when there is none."""
+        series = parse_metrics(self.metrics()).get(name, {})
+        return series.get(tuple(sorted(labels.items())), 0)
+
+
 class Worker(Program):
     def __init__(self, log, kafka_address, topic, influx_uri, database, group=None, wrapper=(),
                  **settings):
