@@ -9,52 +9,12 @@
 
 #include <cmocka.h>
 
-#include "base/options_internal.h"
-#include "bridge/mqtt/routes.h"
 #include "lib/event_asserts.h"
 #include "lib/heap.h"
-
-struct target {
-    struct routes_options routes;
-};
-
-static const struct mr_option table[] = {ROUTES_OPTIONS(struct target, routes), MR_OPTION_END};
-static const struct mr_option_group groups[] = {{table, 0}};
-static const struct options_spec spec = {
-    .program = "millrace-mqtt", .section = "mqtt", .groups = groups, .group_count = 1};
-
-struct fixture {
-    struct target target;
-    struct options *options;
-    struct routes *routes;
-};
-
-static void read(struct fixture *f, const char *conf)
-{
-    *f = (struct fixture){0};
-    f->options = options_new(&spec, &f->target);
-    assert_non_null(f->options);
-    options_read_bytes(f->options, "t.conf", mr_slice_of(conf));
-}
-
-static void begin(struct fixture *f, const char *conf)
-{
-    struct mr_error err = {0};
-    read(f, conf);
-    assert_int_equal(options_problem_count(f->options), 0);
-    if (routes_new(&f->target.routes, "events", &f->routes, &err) != 0) {
-        fail_msg("%s", err.text);
-    }
-}
-
-static void end(struct fixture *f)
-{
-    routes_free(f->routes);
-    options_free(f->options);
-}
+#include "lib/routes_fixture.h"
 
 /* The Kafka topic of the route that takes the topic tells which one it was. NULL: none. */
-static void expect_route(const struct fixture *f, const char *topic, const char *kafka_topic)
+static void expect_route(const struct routes_fixture *f, const char *topic, const char *kafka_topic)
 {
     struct route_match match;
     bool is_found = routes_find(f->routes, mr_slice_of(topic), &match);
@@ -66,7 +26,7 @@ static void expect_route(const struct fixture *f, const char *topic, const char 
     }
 }
 
-static void expect_filters(const struct fixture *f, const char *filters)
+static void expect_filters(const struct routes_fixture *f, const char *filters)
 {
     char said[1000] = "";
     size_t len = 0;
@@ -80,15 +40,15 @@ static void expect_filters(const struct fixture *f, const char *filters)
 
 static void the_first_that_fits_wins(void **state)
 {
-    struct fixture f;
+    struct routes_fixture f;
     struct route_match match;
     (void)state;
-    begin(&f,
-          "[route exact]\ntopic = a/b\nkafka.topic = one\ndevice = d\n"
-          "[route wide]\ntopic = a/{device}\nkafka.topic = two\n"
-          "[route deep]\ntopic = a/{device}/{suffix...}\n"
-          "[route again]\ntopic = +/{device}\nkafka.topic = one\n"
-          "[mqtt]\nroutes.ready = none\n");
+    routes_fixture_begin(&f,
+                         "[route exact]\ntopic = a/b\nkafka.topic = one\ndevice = d\n"
+                         "[route wide]\ntopic = a/{device}\nkafka.topic = two\n"
+                         "[route deep]\ntopic = a/{device}/{suffix...}\n"
+                         "[route again]\ntopic = +/{device}\nkafka.topic = one\n"
+                         "[mqtt]\nroutes.ready = none\n");
     expect_route(&f, "a/b", "one");
     expect_route(&f, "a/c", "two");
     expect_route(&f, "a/c/d", "events");
@@ -103,50 +63,50 @@ static void the_first_that_fits_wins(void **state)
     assert_string_equal(routes_kafka_topic(f.routes, 0), "events");
     assert_string_equal(routes_kafka_topic(f.routes, 1), "one");
     assert_string_equal(routes_kafka_topic(f.routes, 2), "two");
-    end(&f);
+    routes_fixture_end(&f);
 }
 
 /* MQTT 5.0, 3.3.4: overlapping subscriptions may bring a message more than once. */
 static void only_filters_that_no_other_covers_are_subscribed_to(void **state)
 {
-    struct fixture f;
+    struct routes_fixture f;
     (void)state;
-    begin(&f,
-          "[mqtt]\nroutes.ready = none\n"
-          "[route a]\ntopic = a/b\ndevice = d\n"
-          "[route b]\ntopic = a/{device}\n"
-          "[route c]\ntopic = a/{device}/{suffix...}\n"
-          "[route d]\ntopic = b/x/{device}\n"
-          "[route e]\ntopic = +/{channel}/{device}\n"
-          "[route f]\ntopic = {channel}/#\ndevice = d\n"
-          "[route g]\ntopic = $SYS/{channel...}\ndevice = broker\n");
+    routes_fixture_begin(&f,
+                         "[mqtt]\nroutes.ready = none\n"
+                         "[route a]\ntopic = a/b\ndevice = d\n"
+                         "[route b]\ntopic = a/{device}\n"
+                         "[route c]\ntopic = a/{device}/{suffix...}\n"
+                         "[route d]\ntopic = b/x/{device}\n"
+                         "[route e]\ntopic = +/{channel}/{device}\n"
+                         "[route f]\ntopic = {channel}/#\ndevice = d\n"
+                         "[route g]\ntopic = $SYS/{channel...}\ndevice = broker\n");
     expect_filters(&f, "+/# $SYS/#");
-    end(&f);
-    begin(&f,
-          "[mqtt]\nroutes.ready = none\n"
-          "[route a]\ntopic = a/b\ndevice = d\n"
-          "[route b]\ntopic = +/b/{device}\n"
-          "[route c]\ntopic = a/{device}/x\n");
+    routes_fixture_end(&f);
+    routes_fixture_begin(&f,
+                         "[mqtt]\nroutes.ready = none\n"
+                         "[route a]\ntopic = a/b\ndevice = d\n"
+                         "[route b]\ntopic = +/b/{device}\n"
+                         "[route c]\ntopic = a/{device}/x\n");
     expect_filters(&f, "a/b +/b/+ a/+/x");
-    end(&f);
-    begin(&f, "[route a]\ntopic = {device}/temp\n"); /* drogue's covers it */
+    routes_fixture_end(&f);
+    routes_fixture_begin(&f, "[route a]\ntopic = {device}/temp\n"); /* drogue's covers it */
     expect_filters(&f, "+ +/+");
-    end(&f);
+    routes_fixture_end(&f);
 }
 
 static void ready_made_routes_stand_behind(void **state)
 {
-    struct fixture f;
+    struct routes_fixture f;
     (void)state;
-    begin(&f, "");
+    routes_fixture_begin(&f, "");
     expect_filters(&f, "+ +/+");
     expect_route(&f, "temp", "events");
     expect_route(&f, "temp/d1", "events");
     expect_route(&f, "temp/d1/x", NULL);
-    end(&f);
-    begin(&f,
-          "[mqtt]\nroutes.ready = telemetry\n"
-          "[route own]\ntopic = sensors/{device}/secret\nkafka.topic = secrets\n");
+    routes_fixture_end(&f);
+    routes_fixture_begin(&f,
+                         "[mqtt]\nroutes.ready = telemetry\n"
+                         "[route own]\ntopic = sensors/{device}/secret\nkafka.topic = secrets\n");
     expect_filters(&f, "telemetry/+/# sensors/+/# tele/+/# zigbee2mqtt/+ +/+/telemetry");
     expect_route(&f, "sensors/d1/secret", "secrets");
     expect_route(&f, "sensors/d1/temp", "events");
@@ -158,16 +118,16 @@ static void ready_made_routes_stand_behind(void **state)
     expect_route(&f, "farm/d1/telemetry", "events");
     expect_route(&f, "farm/d1/command", NULL);
     expect_route(&f, "sensors", NULL);
-    end(&f);
+    routes_fixture_end(&f);
 }
 
 static void expect_problems(const char *conf, const char *wanted)
 {
-    struct fixture f;
+    struct routes_fixture f;
     struct mr_check check = {0};
     struct mr_error err = {0};
     char *said;
-    read(&f, conf);
+    routes_fixture_read(&f, conf);
     check.options = f.options;
     routes_check(&f.target.routes, &check);
     said = strndup(options_problems(f.options)->ptr, options_problems(f.options)->len);
@@ -176,7 +136,7 @@ static void expect_problems(const char *conf, const char *wanted)
     assert_int_equal(routes_new(&f.target.routes, "events", &f.routes, &err), MR_ECONFIG);
     assert_null(f.routes);
     assert_non_null(strstr(wanted, err.text)); /* the first one */
-    end(&f);
+    routes_fixture_end(&f);
 }
 
 static void bad_lines_are_refused_with_their_place(void **state)
@@ -239,7 +199,7 @@ static void kafka_topics_are_bounded(void **state)
 {
     char conf[4000];
     size_t len = 0;
-    struct fixture f;
+    struct routes_fixture f;
     (void)state;
     for (int i = 1; i < ROUTES_KAFKA_TOPICS_MAX; i++) {
         len += (size_t)snprintf(conf + len, sizeof conf - len,
@@ -247,9 +207,9 @@ static void kafka_topics_are_bounded(void **state)
     }
     len += (size_t)snprintf(conf + len, sizeof conf - len,
                             "[route again]\ntopic = again/{device}\nkafka.topic = k1\n");
-    begin(&f, conf);
+    routes_fixture_begin(&f, conf);
     assert_int_equal(routes_kafka_topics(f.routes), ROUTES_KAFKA_TOPICS_MAX);
-    end(&f);
+    routes_fixture_end(&f);
     (void)snprintf(conf + len, sizeof conf - len,
                    "[route more]\ntopic = more/{device}\nkafka.topic = more\n");
     expect_problems(conf,
@@ -259,9 +219,10 @@ static void kafka_topics_are_bounded(void **state)
 
 static void without_memory_nothing_is_left(void **state)
 {
-    struct fixture f;
+    struct routes_fixture f;
     (void)state;
-    read(&f, "[route a]\ntopic = a/{device}\nid = $.a.b\n[route b]\ntopic = b/{device}\n");
+    routes_fixture_read(
+        &f, "[route a]\ntopic = a/{device}\nid = $.a.b\n[route b]\ntopic = b/{device}\n");
     for (unsigned n = 1;; n++) {
         struct mr_error err = {0};
         int rc;
@@ -278,7 +239,7 @@ static void without_memory_nothing_is_left(void **state)
     }
     heap_restore();
     f.routes = NULL;
-    end(&f);
+    routes_fixture_end(&f);
 }
 
 int main(void)
