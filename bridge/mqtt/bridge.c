@@ -12,6 +12,7 @@
 #include "bridge/mqtt/broker_watch.h"
 #include "bridge/mqtt/connection.h"
 #include "bridge/mqtt/deliveries.h"
+#include "bridge/mqtt/kafka_names.h"
 #include "bridge/mqtt/mqtt_metrics.h"
 #include "bridge/mqtt/subscriptions.h"
 #include "kafka/producer.h"
@@ -142,6 +143,18 @@ static int open_connection(struct bridge *bridge, int64_t index, struct mr_error
     return rc;
 }
 
+static int name_topics(const struct routes *routes, struct mr_producer *producer,
+                       struct mr_error *err)
+{
+    struct kafka_names names;
+    int rc = kafka_names_make(routes, &names, err);
+    if (rc == 0) {
+        rc = producer_also_topics(producer, (const char *const *)names.names, err);
+        kafka_names_done(&names);
+    }
+    return rc;
+}
+
 static int make_deliveries(struct bridge *bridge, struct mr_error *err)
 {
     struct mr_producer *producer;
@@ -152,6 +165,9 @@ static int make_deliveries(struct bridge *bridge, struct mr_error *err)
         .metrics = &bridge->metrics,
     };
     int rc = mr_program_producer(bridge->program, &bridge->options->producer, &producer, err);
+    if (rc == 0) {
+        rc = name_topics(bridge->routes, producer, err);
+    }
     if (rc != 0) {
         return rc;
     }

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include "bridge/mqtt/kafka_names.h"
 #include "bridge/mqtt/routes.h"
+#include "kafka/kafka_topics.h"
 #include "kafka/producer.h"
 
 static void check_sharing(const struct bridge_options *options, struct mr_check *check)
@@ -42,11 +44,25 @@ static void check_sizes(const struct bridge_options *options, struct mr_check *c
     }
 }
 
+static void check_dead_letters(const struct bridge_options *options, struct mr_check *check)
+{
+    const char *topic = options->producer.topic;
+    if (topic != NULL && strlen(topic) <= TOPICS_NAME_BYTES_MAX &&
+        strlen(topic) + strlen(KAFKA_NAMES_DEAD) > TOPICS_NAME_BYTES_MAX) {
+        mr_check_problem(check, NULL, "topic",
+                         "too long: with " KAFKA_NAMES_DEAD
+                         " behind it, it must have %d characters "
+                         "or less",
+                         TOPICS_NAME_BYTES_MAX);
+    }
+}
+
 void bridge_check(const void *data, struct mr_check *check)
 {
     const struct bridge_options *options = data;
     check_sharing(options, check);
     check_access(options, check);
     check_sizes(options, check);
+    check_dead_letters(options, check);
     routes_check(&options->routes, check);
 }

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <stddef.h>
+
 #include "bridge/mqtt/bridge.h"
 #include "bridge/mqtt/bridge_options.h"
+
+/* What a broker keeps for us is never given up: it would only come again. */
+static const struct mr_kafka_default producer_defaults[] = {
+    {"message.timeout.ms", "0"},
+    {NULL, NULL},
+};
 
 int main(int argc, char **argv)
 {
@@ -12,6 +20,7 @@ int main(int argc, char **argv)
         .groups = bridge_option_groups,
         .group_count = BRIDGE_OPTION_GROUPS,
         .options_size = sizeof(struct bridge_options),
+        .producer_defaults = producer_defaults,
         .check = bridge_check,
         .start = bridge_start,
         .drain = bridge_drain,

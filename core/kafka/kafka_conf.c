@@ -330,6 +330,16 @@ static int set_all(rd_kafka_conf_t *conf, const struct setting *settings, struct
     return rc;
 }
 
+static int set_programs(rd_kafka_conf_t *conf, const struct mr_kafka_default *defaults,
+                        struct mr_error *err)
+{
+    int rc = 0;
+    for (; defaults != NULL && defaults->key != NULL && rc == 0; defaults++) {
+        rc = set(conf, defaults->key, defaults->value, err);
+    }
+    return rc;
+}
+
 static void set_known(rd_kafka_conf_t *conf, const struct setting *settings)
 {
     for (const struct setting *row = settings; row->key != NULL; row++) {
@@ -402,6 +412,9 @@ int kafka_conf_make(const struct kafka_conf *conf, enum kafka_side side, const c
     }
     if (rc == 0) {
         rc = set(rk_conf, "client.id", program, err);
+    }
+    if (rc == 0 && side == KAFKA_PRODUCER) {
+        rc = set_programs(rk_conf, conf->producer_defaults, err);
     }
     if (rc == 0) {
         rc = set_users(rk_conf, conf, side, err);

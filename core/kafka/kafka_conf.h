@@ -11,15 +11,18 @@
 #include <stdbool.h>
 
 #include <millrace/error.h>
+#include <millrace/producer.h>
 
 #include "base/options.h"
 
 enum kafka_side { KAFKA_PRODUCER, KAFKA_CONSUMER };
 
-/* The user's settings, borrowed from the options. */
+/* The user's settings, borrowed from the options, and what the program wants unless the user says
+ * otherwise. */
 struct kafka_conf {
     const struct passthrough *settings;
     size_t count;
+    const struct mr_kafka_default *producer_defaults; /* ends with a NULL key; may be NULL */
 };
 
 /* librdkafka's own table of what can be set, as it says it: of this version and this build. */
@@ -52,10 +55,10 @@ size_t kafka_conf_check(const struct kafka_conf *conf, struct mr_buf *problems);
  * the number of problems. */
 size_t kafka_conf_from_options(struct options *options, struct kafka_conf *ret_conf);
 
-/* A configuration for one instance: defaults, then the user's. bootstrap.servers is 127.0.0.1:9092
- * unless given, client.id is `program`. Logs are queued (log.queue), for rd_kafka_set_log_queue.
- * Errors: MR_ECONFIG (the first bad setting), MR_ENOMEM. The caller owns ret_conf (rd_kafka_new
- * takes it). */
+/* A configuration for one instance: defaults, the program's, then the user's. bootstrap.servers is
+ * 127.0.0.1:9092 unless given, client.id is `program`. Logs are queued (log.queue), for
+ * rd_kafka_set_log_queue. Errors: MR_ECONFIG (the first bad setting), MR_ENOMEM. The caller owns
+ * ret_conf (rd_kafka_new takes it). */
 int kafka_conf_make(const struct kafka_conf *conf, enum kafka_side side, const char *program,
                     rd_kafka_conf_t **ret_conf, struct mr_error *err);
 

@@ -197,6 +197,9 @@ static void on_handle_closed(uv_handle_t *handle)
     closed = producer->closed;
     user = producer->closed_user;
     uv_mutex_destroy(&producer->ports_mutex);
+    for (size_t i = 0; producer->also_topics[i] != NULL; i++) {
+        mem_free(producer->also_topics[i]);
+    }
     producer->magic = 0;
     mem_free(producer);
     if (closed != NULL) {

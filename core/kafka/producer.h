@@ -25,6 +25,13 @@ struct producer_spec {
 int producer_new(uv_loop_t *home, const struct producer_spec *spec,
                  struct mr_producer **ret_producer, struct mr_error *err);
 
+/* Topics that are to be there besides the producer's own: made as that one is, and the condition
+ * "topic" doesn't hold before. When sends to one of them find that it isn't there any more, it is
+ * made again. `names`, at most TOPICS_NAMES_MAX - 2, end with NULL and are copied. Once, on the
+ * home loop. Errors: MR_ENOMEM. */
+int producer_also_topics(struct mr_producer *producer, const char *const *names,
+                         struct mr_error *err);
+
 /* What producer_new would refuse, without starting one; the options are of the program's own
  * section. `spec->conf` NULL: its settings are wrong one by one, and that has been said. */
 void producer_check(const struct producer_spec *spec, struct mr_check *check);

@@ -109,6 +109,8 @@ struct mr_producer {
     struct instance *topics_user; /* what it works with */
     bool topics_stopping;
     bool topic_found;
+    char *also_topics[TOPICS_NAMES_MAX]; /* ends with NULL */
+    bool misses_topic;                   /* a send has found that one of them has gone */
     struct probe *probe;
     struct instance *probe_user;
     bool is_probed_well; /* Kafka answers, and the topic has a leader: failures are news */

@@ -4,8 +4,11 @@
  * go wrong: Kafka is away (whoever asks goes on asking); the topic is deleted (the probe stops, and
  * it is looked for as at the start); the instance is replaced (what it was used for ends first);
  * Kafka answers, but stores nothing (what becomes of the sends is watched too). */
+#include <assert.h>
+
 #include "kafka/producer_internal.h"
 #include "kit/magic.h"
+#include "kit/mem.h"
 
 static void tell_kafka_answers(struct mr_producer *producer)
 {
@@ -32,8 +35,18 @@ static bool is_over_a_size(int error)
            error == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE;
 }
 
+static bool is_of_a_missing_topic(int error)
+{
+    return error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+           error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+}
+
 void watch_settled(struct mr_producer *producer, const struct mr_send *send)
 {
+    if (producer->also_topics[0] != NULL && send->kind != MR_STORED &&
+        is_of_a_missing_topic(send->error)) {
+        producer->misses_topic = true;
+    }
     if (send->kind == MR_STORED || send->error == SEND_INFERRED) {
         store_health_stored(&producer->health);
     } else if (send->kind != MR_REJECTED && producer->is_probed_well && !producer->abandoned &&
@@ -42,9 +55,20 @@ void watch_settled(struct mr_producer *producer, const struct mr_send *send)
     }
 }
 
+/* For all topics, once the probe has stopped. */
+static void look_again(struct mr_producer *producer)
+{
+    producer->topic_found = false;
+    producer_stop_probe(producer);
+}
+
 void watch_tell(struct mr_producer *producer)
 {
     bool failing = store_health_is_failing(&producer->health, uv_now(producer->home));
+    if (producer->misses_topic) {
+        producer->misses_topic = false;
+        look_again(producer);
+    }
     if (producer->is_probed_well && failing != producer->is_failing) {
         tell_kafka_answers(producer);
     }
@@ -148,8 +172,7 @@ static void on_probe(void *user, const struct probe_result *result)
         readiness_set(readiness, "topic", false, "'%s': %s", topic,
                       rd_kafka_err2str(result->topic_error));
         if (result->topic_error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
-            producer->topic_found = false; /* look for it again, once the probe has stopped */
-            producer_stop_probe(producer);
+            look_again(producer);
         }
     } else {
         readiness_set(readiness, "topic",
@@ -158,12 +181,28 @@ static void on_probe(void *user, const struct probe_result *result)
     }
 }
 
+int producer_also_topics(struct mr_producer *producer, const char *const *names,
+                         struct mr_error *err)
+{
+    MAGIC_CHECK(producer, PRODUCER_MAGIC);
+    for (size_t i = 0; names[i] != NULL; i++) {
+        assert(i + 2 < TOPICS_NAMES_MAX && producer->also_topics[i] == NULL);
+        producer->also_topics[i] = mem_strdup(names[i]);
+        if (producer->also_topics[i] == NULL) {
+            return mr_error_set(err, MR_ENOMEM, "topics");
+        }
+    }
+    look_again(producer);
+    producer_stop_topics(producer); /* it looks for the one that it was told of */
+    return 0;
+}
+
 /* Start what is to go on next. Out of memory: the tick tries again. */
 void producer_watch(struct mr_producer *producer)
 {
     const struct mr_producer_options *options = producer->spec.options;
     struct instance *instance = producer_current(producer);
-    const struct topics_spec topics = {
+    struct topics_spec topics = {
         .names = {options->topic},
         .create = options->topic_create,
         .partitions = (int)options->topic_partitions,
@@ -173,6 +212,9 @@ void producer_watch(struct mr_producer *producer)
     if (producer->closing || instance == NULL || producer->topics != NULL ||
         producer->probe != NULL) {
         return;
+    }
+    for (size_t i = 0; producer->also_topics[i] != NULL; i++) {
+        topics.names[i + 1] = producer->also_topics[i];
     }
     if (producer->topic_found) {
         (void)probe_start(producer->home, &probe, &producer->probe, NULL);

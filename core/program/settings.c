@@ -63,6 +63,7 @@ int settings_init(struct settings *settings, const struct mr_program_spec *spec,
     size_t base = (spec->options_size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     memset(settings, 0, sizeof *settings);
     settings->spec = spec;
+    settings->kafka.producer_defaults = spec->producer_defaults;
     if (spec->group_count >= OPTIONS_GROUPS_MAX) {
         return mr_error_set(err, MR_EINVAL, "more than %d tables of options",
                             OPTIONS_GROUPS_MAX - 1);

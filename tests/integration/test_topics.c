@@ -45,7 +45,7 @@ static void set_up(struct fixture *f, enum kafka_side side, const char *bootstra
     char errstr[512];
     struct passthrough settings[] = {{section, key, (char *)(uintptr_t)bootstrap, origin},
                                      {section, group_key, group, origin}};
-    struct kafka_conf conf = {settings, 2};
+    struct kafka_conf conf = {.settings = settings, .count = 2};
     rd_kafka_conf_t *made;
     memset(f, 0, sizeof *f);
     assert_int_equal(kafka_conf_make(&conf, side, "test", &made, NULL), 0);

@@ -28,7 +28,7 @@ static const char *problems_of(const char *section, const char *key, const char 
 {
     static char copy[2048];
     struct passthrough one = setting(section, key, value);
-    struct kafka_conf conf = {&one, 1};
+    struct kafka_conf conf = {.settings = &one, .count = 1};
     struct mr_buf problems;
     buf_init(&problems, sizeof copy - 1);
     *ret_count = kafka_conf_check(&conf, &problems);
@@ -155,7 +155,7 @@ static void test_what_librdkafka_quotes_of_a_secret_is_not_logged(void **state)
         setting("kafka", "sasl.mechanism", "OAUTHBEARER"),
         setting("kafka", "enable.sasl.oauthbearer.unsecure.jwt", "true"),
         setting("kafka", "sasl.oauthbearer.config", "principal=a hunter2=b")};
-    struct kafka_conf conf = {settings, MR_COUNT_OF(settings)};
+    struct kafka_conf conf = {.settings = settings, .count = MR_COUNT_OF(settings)};
     char said[4096];
     size_t len;
     rd_kafka_conf_t *made;
@@ -170,6 +170,30 @@ static void test_what_librdkafka_quotes_of_a_secret_is_not_logged(void **state)
     assert_non_null(strstr(said, "Unrecognized sasl.oauthbearer.config: (hidden)"));
     assert_null(strstr(said, "hunter2"));
     assert_int_equal(fclose(log), 0);
+}
+
+static void expect_timeout(const struct kafka_conf *conf, const char *expected)
+{
+    char value[32];
+    size_t size = sizeof value;
+    rd_kafka_conf_t *made;
+    assert_int_equal(kafka_conf_make(conf, KAFKA_PRODUCER, "prog", &made, NULL), 0);
+    assert_int_equal(rd_kafka_conf_get(made, "message.timeout.ms", value, &size), RD_KAFKA_CONF_OK);
+    assert_string_equal(value, expected);
+    rd_kafka_conf_destroy(made);
+}
+
+/* delivery.timeout.ms is the Java clients' name of it, which librdkafka takes too. */
+static void test_a_program_has_defaults_of_its_own_and_the_user_wins(void **state)
+{
+    static const struct mr_kafka_default defaults[] = {{"message.timeout.ms", "0"}, {NULL, NULL}};
+    struct passthrough one = setting("kafka", "delivery.timeout.ms", "7000");
+    struct kafka_conf conf = {.producer_defaults = defaults};
+    (void)state;
+    expect_timeout(&conf, "0");
+    conf.settings = &one;
+    conf.count = 1;
+    expect_timeout(&conf, "7000");
 }
 
 static void test_only_what_may_be_secret_is_cut_from_a_text(void **state)
@@ -188,7 +212,7 @@ static void test_all_problems_are_told_at_once(void **state)
     struct passthrough settings[] = {setting("kafka", "acks", "0"),
                                      setting("kafka", "linger.ms", "1"),
                                      setting("kafka.producer", "nonsense", "1")};
-    struct kafka_conf conf = {settings, 3};
+    struct kafka_conf conf = {.settings = settings, .count = 3};
     struct mr_buf problems;
     (void)state;
     buf_init(&problems, 4096);
@@ -210,7 +234,7 @@ static void test_defaults_and_the_users_settings_above_them(void **state)
                                      setting("kafka", "message.timeout.ms", "2500"),
                                      setting("kafka", "session.timeout.ms", "7000"),
                                      setting("kafka.consumer", "client.id", "mine")};
-    struct kafka_conf conf = {settings, 4};
+    struct kafka_conf conf = {.settings = settings, .count = 4};
     rd_kafka_conf_t *producer;
     rd_kafka_conf_t *consumer;
     (void)state;
@@ -243,7 +267,7 @@ static void test_the_later_setting_wins(void **state)
 {
     struct passthrough settings[] = {setting("kafka.producer", "linger.ms", "9"),
                                      setting("kafka", "linger.ms", "4")};
-    struct kafka_conf conf = {settings, 2};
+    struct kafka_conf conf = {.settings = settings, .count = 2};
     rd_kafka_conf_t *made;
     (void)state;
     assert_int_equal(kafka_conf_make(&conf, KAFKA_PRODUCER, "prog", &made, NULL), 0);
@@ -262,11 +286,11 @@ static void test_large_messages_can_be_fetched(void **state)
     const struct {
         struct kafka_conf conf;
         const char *expected;
-    } cases[] = {{{NULL, 0}, "8388608"},
-                 {{settings, 1}, "9000000"},
-                 {{settings, 2}, "10000000"},
-                 {{&small, 1}, "8388608"},
-                 {{&consumers, 1}, "9000001"}};
+    } cases[] = {{{.count = 0}, "8388608"},
+                 {{.settings = settings, .count = 1}, "9000000"},
+                 {{.settings = settings, .count = 2}, "10000000"},
+                 {{.settings = &small, .count = 1}, "8388608"},
+                 {{.settings = &consumers, .count = 1}, "9000001"}};
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
         rd_kafka_conf_t *made;
@@ -298,7 +322,7 @@ static void test_what_settings_say_together_is_told_with_its_place(void **state)
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
         struct passthrough one = setting(cases[i].section, cases[i].key, cases[i].value);
-        struct kafka_conf conf = {&one, 1};
+        struct kafka_conf conf = {.settings = &one, .count = 1};
         struct mr_error err = {0};
         struct mr_check check = {.first = &err};
         rd_kafka_conf_t *made;
@@ -324,7 +348,7 @@ static void test_nothing_bad_is_made(void **state)
 {
     struct passthrough bad = setting("kafka", "acks", "1");
     struct passthrough wrong = setting("kafka", "linger.ms", "soon");
-    struct kafka_conf conf = {&bad, 1};
+    struct kafka_conf conf = {.settings = &bad, .count = 1};
     rd_kafka_conf_t *made = NULL;
     struct mr_error err;
     (void)state;
@@ -346,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_a_key_of_the_other_side_is_refused_where_it_can_have_no_effect),
         cmocka_unit_test(test_secrets_are_not_shown),
         cmocka_unit_test(test_what_librdkafka_quotes_of_a_secret_is_not_logged),
+        cmocka_unit_test(test_a_program_has_defaults_of_its_own_and_the_user_wins),
         cmocka_unit_test(test_only_what_may_be_secret_is_cut_from_a_text),
         cmocka_unit_test(test_all_problems_are_told_at_once),
         cmocka_unit_test(test_defaults_and_the_users_settings_above_them),

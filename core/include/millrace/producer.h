@@ -55,6 +55,12 @@ struct mr_send {
     size_t bytes; /* counted against queue.bytes.max */
 };
 
+/* What a program wants of librdkafka otherwise than the others do; the user's settings win. */
+struct mr_kafka_default {
+    const char *key; /* "message.timeout.ms" */
+    const char *value;
+};
+
 /* The options a program needs for a producer; table mr_producer_options. */
 struct mr_producer_options {
     char *topic;               /* topic */

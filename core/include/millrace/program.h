@@ -29,7 +29,8 @@ struct mr_program_spec {
     const char *admin_listen;             /* default of [admin] listen: "127.0.0.1:9101" */
     const struct mr_option_group *groups; /* its tables; the frame adds [log] and [admin] */
     size_t group_count;
-    size_t options_size; /* of the struct that the tables fill */
+    size_t options_size;                              /* of the struct that the tables fill */
+    const struct mr_kafka_default *producer_defaults; /* ends with a NULL key; may be NULL */
     /* What is wrong across options, before anything starts; may be NULL. Called even if single
      * options are wrong: those have their defaults, and a required string may be NULL. */
     void (*check)(const void *options, struct mr_check *check);
