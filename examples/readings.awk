@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Readings (lines of "temp,date" such as "47.8,2010/01/01 00:00:00", UTC, degrees Fahrenheit) to a
-# configuration file for curl: one HTTP request each. What is wrong is said with file and line, and
-# nothing is to be sent then (status 2). In the C locale, as it looks at bytes:
+# configuration file for curl, one HTTP request each, or to CloudEvents in JSON, one a line. What is
+# wrong is said with file and line, and nothing is to be sent then (status 2). In the C locale, as it
+# looks at bytes:
 #     LC_ALL=C awk -v url=http://127.0.0.1:8080 -f readings.awk FILE > requests.curl
+#     LC_ALL=C awk -v device=NAME -f readings.awk FILE | millrace send --events
 BEGIN {
     FS = ","
     number = "^-?(0|[1-9][0-9]*)([.][0-9]+)?$" # a number as JSON has it
@@ -63,7 +65,14 @@ $2 in seen {
     time = $2
     gsub("/", "-", time)
     sub(" ", "T", time)
-    if (count++)
+    count++
+    if (device != "") {
+        printf "{\"specversion\":\"1.0\",\"id\":\"%s-%sZ\",\"source\":\"/noaa/%s\",\"type\":\"io.millrace.event.v1\"," \
+               "\"subject\":\"temperature\",\"application\":\"noaa\",\"device\":\"%s\",\"time\":\"%sZ\"," \
+               "\"datacontenttype\":\"application/json\",\"data\":{\"fahrenheit\":%s}}\n", device, time, device, device, time, $1
+        next
+    }
+    if (count > 1)
         print "next"
     printf "url = \"%s/v1/temperature?application=noaa&device=san-francisco&time=%sZ\"\n", url, time
     print "header = \"Content-Type: application/json\""
