@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import fastavro
 
+from . import waiting
 from .load import CHANNEL, event_time
 from .paths import AVRO_CAT, CLOUDEVENT_SCHEMA
 
@@ -76,6 +77,22 @@ def read(kafka, topic):
         records.append(Record(partition, offset, timestamp, key, value, headers))
         position = end + 1
     return records
+
+
+def wait_for(kafka, topic, count, seconds=60):
+    """Until the topic has so many records at least."""
+    last = None
+
+    def enough():
+        nonlocal last
+        try:
+            last = kafka.count(topic)
+        except AssertionError as error:  # a topic that was just made has no leaders yet
+            last = error
+            return False
+        return last >= count
+    waiting.wait_for(enough, seconds, lambda: f"{count} records in {topic}; so far {last}",
+                     poll=0.1)
 
 
 def ids(kafka, topic):
