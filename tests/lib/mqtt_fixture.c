@@ -64,7 +64,14 @@ void mqtt_start_at(struct mqtt_fixture *f, const char *program, const char *cons
     mqtt_prepare(f);
     mqtt_launch_at(f, program, extra);
     (void)spawned_wait_log(&f->child, "msg=ready");
-    assert_int_equal(script_broker_wait_subscribed(f->broker, 0), 1);
+    assert_int_equal(mqtt_wait_subscribed(f, 0), 1);
+}
+
+unsigned mqtt_wait_subscribed(struct mqtt_fixture *f, unsigned after)
+{
+    unsigned connection = script_broker_wait_subscribed(f->broker, after);
+    script_broker_wait_count(f->broker, WIRE_SUBSCRIBE, connection, 2);
+    return connection;
 }
 
 void mqtt_stop(struct mqtt_fixture *f)
@@ -93,11 +100,20 @@ void mqtt_publish_many(struct mqtt_fixture *f, unsigned connection, uint16_t fir
 {
     char topic[NAME_BYTES];
     char payload[NAME_BYTES];
+    struct mr_buf bytes;
+    uint8_t level = script_broker_level(f->broker, connection);
+    wire_begin(&bytes);
     for (size_t i = first; i < first + count; i++) {
         (void)snprintf(topic, sizeof topic, "s1/d%zu", i % DEVICES);
         (void)snprintf(payload, sizeof payload, "m%zu", i);
-        mqtt_publish(f, connection, (uint16_t)i, topic, payload);
+        wire_add_publish(&bytes, level,
+                         &(struct wire_publish){.topic = topic,
+                                                .payload = mr_slice_of(payload),
+                                                .packet_id = (uint16_t)i,
+                                                .qos = 1});
     }
+    script_broker_send(f->broker, connection, buf_slice(&bytes));
+    buf_done(&bytes);
 }
 
 const struct script_broker_packet *mqtt_expect_pubacks(struct mqtt_fixture *f, unsigned after,

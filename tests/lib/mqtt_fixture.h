@@ -46,10 +46,15 @@ void mqtt_stop(struct mqtt_fixture *f);
 /* When it has ended already. */
 void mqtt_done(struct mqtt_fixture *f);
 
+/* A client has connected after packet number `after` and has subscribed, to the broker's own
+ * figures too: it has nothing more to say. Returns its connection. */
+unsigned mqtt_wait_subscribed(struct mqtt_fixture *f, unsigned after);
+
 /* With QoS 1 and nothing else. */
 void mqtt_publish(struct mqtt_fixture *f, unsigned connection, uint16_t packet_id,
                   const char *topic, const char *payload);
-/* Packet ids from `first` on, topics s1/d0 to s1/d9, payloads "m<packet id>". */
+/* Packet ids from `first` on, topics s1/d0 to s1/d9, payloads "m<packet id>"; all in one piece, as
+ * far as the socket takes it. */
 void mqtt_publish_many(struct mqtt_fixture *f, unsigned connection, uint16_t first, size_t count);
 
 /* PUBACKs of the packet ids from `first` on come in this order after packet number `after`, and

@@ -375,14 +375,15 @@ void wire_add_connack(struct mr_buf *buf, uint8_t level, bool session_present, u
 }
 
 void wire_add_suback(struct mr_buf *buf, uint8_t level, const struct wire_packet *subscribe,
-                     uint8_t failure)
+                     int code)
 {
     struct mr_buf body;
     wire_begin(&body);
     wire_add_2(&body, subscribe->packet_id);
     add_properties(&body, level, MR_SLICE(""));
     for (size_t i = 0; i < subscribe->filter_count; i++) {
-        wire_add_1(&body, failure != 0 ? failure : subscribe->filters[i].options & QOS_MASK);
+        wire_add_1(&body, code == WIRE_AS_ASKED ? subscribe->filters[i].options & QOS_MASK
+                                                : (unsigned)code);
     }
     wire_add_packet(buf, WIRE_SUBACK, 0, buf_slice(&body));
     buf_done(&body);

@@ -127,10 +127,11 @@ struct wire_publish {
 void wire_add_publish(struct mr_buf *buf, uint8_t level, const struct wire_publish *publish);
 void wire_add_connack(struct mr_buf *buf, uint8_t level, bool session_present, uint8_t reason,
                       struct mr_slice properties);
-/* SUBACK, UNSUBACK (which in 3.1.1 has no codes): `count` times the same code, or the one asked for
- * in a packet's filters. */
+/* SUBACK, UNSUBACK (which in 3.1.1 has no codes). `code` for each filter; WIRE_AS_ASKED: the QoS
+ * that it asks for. */
+enum { WIRE_AS_ASKED = -1 };
 void wire_add_suback(struct mr_buf *buf, uint8_t level, const struct wire_packet *subscribe,
-                     uint8_t failure);
+                     int code);
 void wire_add_unsuback(struct mr_buf *buf, uint8_t level, const struct wire_packet *unsubscribe);
 /* 5.0 only; `text` is the reason string, NULL: none. */
 void wire_add_disconnect(struct mr_buf *buf, uint8_t reason, const char *text);

@@ -33,6 +33,7 @@ struct connection {
     SSL *ssl;      /* NULL: plain */
     struct mr_buf in;
     struct mr_buf out;
+    size_t sent;  /* of `out` */
     bool closing; /* FIN when `out` is empty */
     bool closed;  /* our FIN was sent */
     bool reset;
@@ -109,7 +110,10 @@ static void answer(struct script_broker *broker, struct connection *c,
         c->level = packet->level;
         answer_connect(broker, c);
     } else if (packet->type == WIRE_SUBSCRIBE && !script->suback_held) {
-        wire_add_suback(&c->out, c->level, packet, script->suback);
+        wire_add_suback(&c->out, c->level, packet,
+                        script->suback != 0    ? script->suback
+                        : script->grants_qos_0 ? 0
+                                               : WIRE_AS_ASKED);
     } else if (packet->type == WIRE_UNSUBSCRIBE && !script->unsuback_held) {
         wire_add_unsuback(&c->out, c->level, packet);
     } else if (packet->type == WIRE_PINGREQ && !script->pingresp_held) {
@@ -170,29 +174,35 @@ static void read_connection(struct script_broker *broker, struct connection *c)
     }
 }
 
+static size_t unsent(const struct connection *c)
+{
+    return c->out.len - c->sent;
+}
+
 static ssize_t give(struct connection *c)
 {
     if (c->ssl != NULL) {
-        int sent = SSL_write(c->ssl, c->out.ptr, (int)c->out.len);
+        int sent = SSL_write(c->ssl, c->out.ptr + c->sent, (int)unsent(c));
         ERR_clear_error();
         return sent;
     }
-    return send(c->fd, c->out.ptr, c->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return send(c->fd, c->out.ptr + c->sent, unsent(c), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* What can't be sent is no failure here: the end of the connection is seen when it is read. */
 static void write_connection(struct script_broker *broker, struct connection *c)
 {
-    ssize_t sent = c->out.len > 0 ? give(c) : 0;
-    if (sent > 0) {
-        memmove(c->out.ptr, c->out.ptr + sent, c->out.len - (size_t)sent);
-        c->out.len -= (size_t)sent;
+    ssize_t sent = unsent(c) > 0 ? give(c) : 0;
+    c->sent += sent > 0 ? (size_t)sent : 0;
+    if (unsent(c) == 0) {
+        buf_clear(&c->out);
+        c->sent = 0;
     }
     if (c->reset) {
         struct linger now = {.l_onoff = 1, .l_linger = 0};
         (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
         end_connection(broker, c);
-    } else if (c->closing && !c->closed && c->out.len == 0) {
+    } else if (c->closing && !c->closed && unsent(c) == 0) {
         c->closed = true;
         if (c->ssl != NULL) {
             (void)SSL_shutdown(c->ssl);
@@ -237,7 +247,7 @@ static nfds_t fill_polled(struct script_broker *broker, struct pollfd *polled,
     for (unsigned i = 0; i < broker->connection_count; i++) {
         struct connection *c = broker->connections[i];
         if (c->fd >= 0) {
-            bool writes = c->out.len > 0 && (c->ssl == NULL || SSL_is_init_finished(c->ssl));
+            bool writes = unsent(c) > 0 && (c->ssl == NULL || SSL_is_init_finished(c->ssl));
             int events = (broker->script.reading_held ? 0 : POLLIN) | (writes ? POLLOUT : 0);
             of[count] = c;
             polled[count++] = (struct pollfd){.fd = c->fd, .events = (short)events};
@@ -483,6 +493,13 @@ static struct connection *lock_connection(struct script_broker *broker, unsigned
     return broker->connections[connection - 1];
 }
 
+uint8_t script_broker_level(struct script_broker *broker, unsigned connection)
+{
+    uint8_t level = lock_connection(broker, connection)->level;
+    pthread_mutex_unlock(&broker->lock);
+    return level;
+}
+
 void script_broker_send(struct script_broker *broker, unsigned connection, struct mr_slice bytes)
 {
     struct connection *c = lock_connection(broker, connection);
@@ -502,7 +519,7 @@ void script_broker_publish(struct script_broker *broker, unsigned connection,
 
 size_t script_broker_unsent(struct script_broker *broker, unsigned connection)
 {
-    size_t len = lock_connection(broker, connection)->out.len;
+    size_t len = unsent(lock_connection(broker, connection));
     pthread_mutex_unlock(&broker->lock);
     return len;
 }

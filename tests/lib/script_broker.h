@@ -26,6 +26,7 @@ struct script_broker_script {
     struct mr_slice connack_properties; /* a list, see mqtt_wire.h; borrowed; 5.0 only */
     bool suback_held;
     uint8_t suback; /* not 0: this failure for each filter, 3.9.3 */
+    bool grants_qos_0;
     bool unsuback_held;
     bool pingresp_held;
     bool reading_held; /* what clients send isn't read */
@@ -74,6 +75,9 @@ void script_broker_wait_count(struct script_broker *broker, enum wire_type type,
 
 /* A client has connected and subscribed after packet number `after`; returns its connection. */
 unsigned script_broker_wait_subscribed(struct script_broker *broker, unsigned after);
+
+/* The version that its client speaks. */
+uint8_t script_broker_level(struct script_broker *broker, unsigned connection);
 
 /* Bytes for the connection's socket, which are sent as it takes them. */
 void script_broker_send(struct script_broker *broker, unsigned connection, struct mr_slice bytes);
