@@ -370,13 +370,22 @@ static bool takes_level(struct mr_slice outer, struct mr_slice inner, bool is_fi
            !(is_first && inner.len > 0 && inner.ptr[0] == '$');
 }
 
+/* Where `inner` takes no level above its `#`, since no topic is empty [4.7.3]. */
+static bool covers_shortest(const char *outer, const char *inner)
+{
+    if (strcmp(inner, "#") == 0) {
+        return strcmp(outer, "+/#") == 0;
+    }
+    return strcmp(inner, "/#") == 0 && (strcmp(outer, "/+/#") == 0 || strcmp(outer, "+/+/#") == 0);
+}
+
 bool topic_filter_covers(const char *outer, const char *inner)
 {
     struct walk one = walk_begin(mr_slice_of(outer));
     struct walk other = walk_begin(mr_slice_of(inner));
     bool is_first = true;
-    if (strcmp(inner, "#") == 0) { /* a topic has one level at least */
-        return strcmp(outer, "#") == 0 || strcmp(outer, "+/#") == 0;
+    if (covers_shortest(outer, inner)) {
+        return true;
     }
     while (one.has_more) {
         struct mr_slice level = walk_next(&one);
