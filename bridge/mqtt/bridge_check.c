@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "bridge/mqtt/broker_tls.h"
 #include "bridge/mqtt/kafka_names.h"
 #include "bridge/mqtt/routes.h"
 #include "kafka/kafka_topics.h"
@@ -62,6 +63,7 @@ void bridge_check(const void *data, struct mr_check *check)
     const struct bridge_options *options = data;
     check_sharing(options, check);
     check_access(options, check);
+    broker_tls_check(options, check);
     check_sizes(options, check);
     check_dead_letters(options, check);
     routes_check(&options->routes, check);

@@ -150,26 +150,46 @@ static void free_client(struct connection *connection)
     }
 }
 
+/* Of the addresses of one attempt, one at which somebody listens has more to tell. */
+static void note(struct connection *connection, const char *reason)
+{
+    bool is_reached = connection->client != NULL && mqtt_client_is_connected(connection->client);
+    mr_log(MR_LOG_DEBUG, "attempt failed", MR_STR("client_id", connection->client_id),
+           MR_STR("reason", reason), MR_INT("reached", is_reached));
+    if (connection->attempt[0] == '\0' || (is_reached && !connection->has_reached)) {
+        (void)snprintf(connection->attempt, sizeof connection->attempt, "%s", reason);
+        connection->has_reached = is_reached;
+    }
+}
+
+static void end_ready(struct connection *connection)
+{
+    mr_count(connection->spec.metrics->reconnects, 1);
+    if (uv_now(connection->spec.loop) - connection->began_ms >= STABLE_MS) {
+        backoff_reset(&connection->backoff);
+    }
+}
+
 void connection_end(struct connection *connection, enum connection_end how, const char *reason)
 {
     enum connection_state state = connection->state;
-    uint64_t stood_ms = uv_now(connection->spec.loop) - connection->began_ms;
-    char text[CONNECTION_REASON_BYTES];
-    (void)snprintf(text, sizeof text, "%s", reason); /* it may be the client's */
+    note(connection, reason);
     free_client(connection);
     connection->failure[0] = '\0';
     connection->is_refused = false;
     if (state == CONNECTION_READY) {
-        mr_count(connection->spec.metrics->reconnects, 1);
-        if (stood_ms >= STABLE_MS) {
-            backoff_reset(&connection->backoff);
-        }
+        end_ready(connection);
     }
-    set_reason(connection, text, state == CONNECTION_READY);
+    if (state == CONNECTION_CONNECTING && how == CONNECTION_LOST && !connection->is_draining &&
+        try_next_address(connection)) {
+        return;
+    }
+    set_reason(connection, connection->attempt, state == CONNECTION_READY);
+    connection->attempt[0] = '\0';
+    connection->has_reached = false;
     if (connection->is_draining) {
         connection_over(connection);
-    } else if (state != CONNECTION_CONNECTING || how != CONNECTION_LOST ||
-               !try_next_address(connection)) {
+    } else {
         pause_after(connection, how);
     }
 }

@@ -62,8 +62,10 @@ struct connection {
     bool is_writing;     /* the socket took only a part */
     bool is_draining;
     bool is_closing;
-    bool is_refused; /* set inside a callback, with `failure`, to end it afterwards */
+    bool is_refused;  /* set inside a callback, with `failure`, to end it afterwards */
+    bool has_reached; /* somebody listened at the address that `attempt` is about */
     char failure[CONNECTION_REASON_BYTES];
+    char attempt[CONNECTION_REASON_BYTES];      /* what is wrong, of the addresses so far */
     char reason[CONNECTION_REASON_BYTES + 128]; /* why it isn't ready */
     unsigned handles;
     void (*drained)(void *user);

@@ -12,6 +12,7 @@
 
 #include <millrace/log.h>
 
+#include "bridge/mqtt/broker_tls.h"
 #include "bridge/mqtt/broker_watch.h"
 #include "bridge/mqtt/connection_internal.h"
 #include "kit/magic.h"
@@ -330,21 +331,30 @@ static void read_some(struct connection *connection)
     session_go_on(connection);
 }
 
-static void on_socket(void *user, int status, int events)
+/* What the broker said before it broke off tells more than the socket. */
+static void end_by_error(struct connection *connection)
+{
+    const struct mqtt_client *client = connection->client;
+    if (may_read(connection)) {
+        read_some(connection);
+    }
+    if (connection->client == client) {
+        connection_end(connection, CONNECTION_LOST, mqtt_client_reason(client));
+    }
+}
+
+static void on_socket(void *user, int events)
 {
     struct connection *connection;
     MAGIC_CAST(connection, user, CONNECTION_MAGIC);
-    if (status < 0) {
-        connection_end(connection, CONNECTION_LOST, uv_strerror(status));
-        return;
-    }
-    if (!write_queued(connection)) {
-        return;
-    }
-    if ((events & UV_READABLE) != 0) {
-        read_some(connection);
-    } else {
-        session_go_on(connection);
+    if (events == 0) {
+        end_by_error(connection);
+    } else if (write_queued(connection)) {
+        if ((events & UV_READABLE) != 0) {
+            read_some(connection);
+        } else {
+            session_go_on(connection);
+        }
     }
 }
 
@@ -390,7 +400,7 @@ int session_begin(struct connection *connection, const char *address, uint16_t p
                   struct mr_error *err)
 {
     const struct bridge_options *options = connection->spec.options;
-    const struct mqtt_client_spec spec = {
+    struct mqtt_client_spec spec = {
         .client_id = connection->client_id,
         .is_v5 = is_v5(connection),
         .expiry_s = options->session_expiry_ms / 1000,
@@ -403,6 +413,9 @@ int session_begin(struct connection *connection, const char *address, uint16_t p
         .user_data = connection,
     };
     connection->keep_alive_s = spec.keep_alive_s;
+    if (options->tls && broker_tls_new(options, &spec.tls, err) != 0) {
+        return MR_ECONFIG;
+    }
     return mqtt_client_connect(connection->spec.loop, &spec, address, port, &connection->client,
                                err);
 }

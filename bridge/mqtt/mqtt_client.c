@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bridge/mqtt/broker_tls.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
 
@@ -25,19 +26,23 @@ enum {
     REASON_CODE_FAILURE = 128, /* MQTT 5.0, 2.4: this and above */
 };
 
+#define NO_TLS       "no TLS is spoken there, or none that both know"
 #define BROKER_ENDED "the broker ended the connection: "
 
 struct mqtt_client {
     unsigned magic;
     struct mosquitto *mosq;
+    struct broker_tls *tls; /* NULL: none */
     struct mqtt_client_events events;
     void *user;
     uv_poll_t poll;
     bool is_watched; /* `poll` is of a socket */
     bool is_connected;
+    bool is_answered; /* CONNACK has come */
     bool is_ended;
     bool was_taken_over;
     bool is_v5;
+    int error; /* errno: the socket's own */
     char reason[sizeof BROKER_ENDED + REASON_BYTES];
 };
 
@@ -51,7 +56,14 @@ static void set_reason(struct mqtt_client *client, const char *text)
 
 const char *mqtt_client_reason(const struct mqtt_client *client)
 {
-    return client->reason[0] == '\0' ? "the connection has ended" : client->reason;
+    return client->reason[0] != '\0' ? client->reason
+           : client->error != 0      ? strerror(client->error)
+                                     : "the connection has ended";
+}
+
+bool mqtt_client_is_connected(const struct mqtt_client *client)
+{
+    return client->is_connected;
 }
 
 bool mqtt_client_was_taken_over(const struct mqtt_client *client)
@@ -59,11 +71,18 @@ bool mqtt_client_was_taken_over(const struct mqtt_client *client)
     return client->was_taken_over;
 }
 
+static bool has_tls_reason(const struct mqtt_client *client)
+{
+    return client->tls != NULL && broker_tls_reason(client->tls)[0] != '\0';
+}
+
 static const char *error_text(int rc, int error)
 {
     switch (rc) {
         case MOSQ_ERR_ERRNO:
             return error == 0 ? "the connection has ended" : strerror(error);
+        case MOSQ_ERR_TLS:
+            return error == 0 ? NO_TLS : strerror(error);
         case MOSQ_ERR_CONN_LOST:
             return "the broker closed the connection";
         case MOSQ_ERR_KEEPALIVE:
@@ -132,6 +151,7 @@ static void on_connack(struct mosquitto *mosq, void *user, int code, int flags,
         .shares = property_flag(properties, MQTT_PROP_SHARED_SUB_AVAILABLE, true),
         .reason = reason,
     };
+    client->is_answered = true;
     if (code != 0) {
         set_reason(client, reason);
     }
@@ -238,7 +258,10 @@ static int configure(struct mosquitto *mosq, const struct mqtt_client_spec *spec
         rc = mosquitto_username_pw_set(mosq, spec->user, spec->password);
     }
     if (rc == MOSQ_ERR_SUCCESS && spec->tls != NULL) {
-        rc = mosquitto_void_option(mosq, MOSQ_OPT_SSL_CTX, spec->tls);
+        rc = mosquitto_int_option(mosq, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
+    }
+    if (rc == MOSQ_ERR_SUCCESS && spec->tls != NULL) {
+        rc = mosquitto_void_option(mosq, MOSQ_OPT_SSL_CTX, broker_tls_context(spec->tls));
     }
     if (rc != MOSQ_ERR_SUCCESS) {
         return refuse(rc, "MQTT client", err);
@@ -251,11 +274,25 @@ static int configure(struct mosquitto *mosq, const struct mqtt_client_spec *spec
     return spec->is_v5 ? set_properties(mosq, spec, err) : 0;
 }
 
+/* 0: it has none. The socket then forgets it. */
+static int socket_error(const struct mqtt_client *client)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+    return getsockopt(mosquitto_socket(client->mosq), SOL_SOCKET, SO_ERROR, &error, &size) == 0
+               ? error
+               : errno;
+}
+
+/* Any error is UV_EBADF to libuv. */
 static void on_socket(uv_poll_t *poll, int status, int events)
 {
     struct mqtt_client *client;
     MAGIC_CAST(client, poll->data, CLIENT_MAGIC);
-    client->events.on_socket(client->user, status, events);
+    if (status < 0) {
+        client->error = socket_error(client);
+    }
+    client->events.on_socket(client->user, status < 0 ? 0 : events);
 }
 
 static int begin(struct mqtt_client *client, uv_loop_t *loop, const struct mqtt_client_spec *spec,
@@ -265,9 +302,14 @@ static int begin(struct mqtt_client *client, uv_loop_t *loop, const struct mqtt_
     if (rc != 0) {
         return rc;
     }
+    broker_tls_prepare(client->tls);
+    errno = 0;
     rc = mosquitto_connect_bind_async(client->mosq, address, port, spec->keep_alive_s, NULL);
     if (rc != MOSQ_ERR_SUCCESS || mosquitto_socket(client->mosq) < 0) {
-        return mr_error_set(err, MR_ENET, "%s", error_text(rc, errno));
+        int error = errno;
+        return mr_error_set(
+            err, MR_ENET, "%s",
+            has_tls_reason(client) ? broker_tls_reason(client->tls) : error_text(rc, error));
     }
     rc = uv_poll_init(loop, &client->poll, mosquitto_socket(client->mosq));
     if (rc != 0) {
@@ -284,17 +326,21 @@ int mqtt_client_connect(uv_loop_t *loop, const struct mqtt_client_spec *spec, co
     int rc;
     struct mqtt_client *client = mem_zalloc(sizeof *client);
     if (client == NULL) {
+        broker_tls_free(spec->tls);
         return mr_error_set(err, MR_ENOMEM, "MQTT client");
     }
     client->magic = CLIENT_MAGIC;
     client->events = spec->events;
     client->user = spec->user_data;
     client->is_v5 = spec->is_v5;
+    client->tls = spec->tls;
     client->mosq = mosquitto_new(spec->client_id, spec->clean, client);
     if (client->mosq == NULL) {
+        rc = mr_error_set(err, errno == ENOMEM ? MR_ENOMEM : MR_EINVAL, "MQTT client: %s",
+                          strerror(errno));
+        broker_tls_free(spec->tls);
         mem_free(client);
-        return mr_error_set(err, errno == ENOMEM ? MR_ENOMEM : MR_EINVAL, "MQTT client: %s",
-                            strerror(errno));
+        return rc;
     }
     rc = begin(client, loop, spec, address, port, err);
     if (rc != 0) {
@@ -321,7 +367,9 @@ void mqtt_client_free(struct mqtt_client *client)
         (void)uv_poll_stop(&client->poll);
     }
     mosquitto_destroy(client->mosq);
+    broker_tls_free(client->tls);
     client->mosq = NULL;
+    client->tls = NULL;
     if (client->is_watched) {
         uv_close((uv_handle_t *)&client->poll, on_closed);
     } else {
@@ -348,7 +396,16 @@ void mqtt_client_watch(struct mqtt_client *client, int events)
 static enum mqtt_client_progress ended(struct mqtt_client *client, int rc, int error)
 {
     client->is_ended = true;
-    set_reason(client, error_text(rc, error));
+    if (has_tls_reason(client)) {
+        (void)snprintf(client->reason, sizeof client->reason, "%s", broker_tls_reason(client->tls));
+    }
+    client->error = client->error == 0 ? error : client->error;
+    if (client->tls != NULL && !client->is_answered &&
+        (client->error == EPIPE || client->error == ECONNRESET)) {
+        set_reason(client, NO_TLS);
+    } else if (client->error == 0 || rc != MOSQ_ERR_ERRNO) {
+        set_reason(client, error_text(rc, client->error));
+    }
     (void)uv_poll_stop(&client->poll);
     return MQTT_CLIENT_ENDED;
 }
@@ -357,6 +414,7 @@ enum mqtt_client_progress mqtt_client_read(struct mqtt_client *client)
 {
     int rc;
     MAGIC_CHECK(client, CLIENT_MAGIC);
+    broker_tls_prepare(client->tls);
     errno = 0;
     rc = mosquitto_loop_read(client->mosq, 1);
     if (rc != MOSQ_ERR_SUCCESS || client->is_ended || mosquitto_socket(client->mosq) < 0) {
@@ -368,19 +426,11 @@ enum mqtt_client_progress mqtt_client_read(struct mqtt_client *client)
 /* The library can't tell why a connection didn't come about. */
 static bool comes_about(struct mqtt_client *client)
 {
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (client->is_connected) {
-        return true;
+    if (!client->is_connected) {
+        client->error = client->error == 0 ? socket_error(client) : client->error;
+        client->is_connected = client->error == 0;
     }
-    if (getsockopt(mosquitto_socket(client->mosq), SOL_SOCKET, SO_ERROR, &error, &size) != 0) {
-        error = errno;
-    }
-    if (error != 0) {
-        set_reason(client, strerror(error));
-    }
-    client->is_connected = error == 0;
-    return error == 0;
+    return client->is_connected;
 }
 
 /* It writes each packet by itself: together they make one segment. */
@@ -401,6 +451,7 @@ enum mqtt_client_progress mqtt_client_write(struct mqtt_client *client)
         return ended(client, MOSQ_ERR_ERRNO, 0);
     }
     cork(client, 1);
+    broker_tls_prepare(client->tls);
     errno = 0;
     rc = mosquitto_loop_write(client->mosq, 1);
     error = errno;
@@ -420,6 +471,7 @@ bool mqtt_client_tick(struct mqtt_client *client)
 {
     int rc;
     MAGIC_CHECK(client, CLIENT_MAGIC);
+    broker_tls_prepare(client->tls);
     errno = 0;
     rc = mosquitto_loop_misc(client->mosq);
     if (rc != MOSQ_ERR_SUCCESS || client->is_ended) {

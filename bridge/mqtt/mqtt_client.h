@@ -16,7 +16,7 @@
 
 #include <millrace/error.h>
 
-struct ssl_ctx_st;
+struct broker_tls;
 
 /* What the broker answered to CONNECT. */
 struct mqtt_connack {
@@ -36,8 +36,9 @@ struct mqtt_client_events {
     /* `codes`, one for each filter: the granted QoS, or a failure (128 and more). */
     void (*on_suback)(void *user, int packet_id, int count, const int *codes);
     void (*on_unsuback)(void *user, int packet_id);
-    /* From the loop: the socket's state (UV_READABLE, UV_WRITABLE), or an error below 0. */
-    void (*on_socket)(void *user, int status, int events);
+    /* From the loop: the socket's state (UV_READABLE, UV_WRITABLE); 0: it has an error, and isn't
+     * watched any more; what came before that may be read. */
+    void (*on_socket)(void *user, int events);
 };
 
 struct mqtt_client_spec {
@@ -50,7 +51,7 @@ struct mqtt_client_spec {
     uint32_t packet_bytes_max;
     const char *user; /* NULL: none */
     const char *password;
-    struct ssl_ctx_st *tls; /* NULL: none; the client takes a reference of its own */
+    struct broker_tls *tls; /* NULL: none; taken over, whatever becomes of the call */
     struct mqtt_client_events events;
     void *user_data;
 };
@@ -105,6 +106,9 @@ int mqtt_client_disconnect(struct mqtt_client *client, bool ends_session, int *r
 
 /* Why it has ended: never empty. */
 const char *mqtt_client_reason(const struct mqtt_client *client);
+
+/* Somebody has listened at the address. */
+bool mqtt_client_is_connected(const struct mqtt_client *client);
 
 /* The broker's last word was that another client has taken the session over. */
 bool mqtt_client_was_taken_over(const struct mqtt_client *client);
