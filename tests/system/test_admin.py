@@ -2,6 +2,7 @@
 """The admin listener: metrics that Prometheus can read and that are true, health, readiness."""
 from lib.load import Load
 from lib.programs import get, parse_metrics
+from lib.publishers import Client
 from lib.waiting import wait_for
 
 EVENTS = 50
@@ -38,6 +39,24 @@ def test_metrics_are_in_prometheus_format_and_count_events(bridge, worker, kafka
         return any(metric.endswith("_total") and sum(series.values()) == count
                    for metric, series in samples.items())
     wait_for(worker_counts, 20, "the worker's counters say as many")
+
+
+def test_the_mqtt_bridges_metrics_are_in_prometheus_format_and_count(mosquitto, mqtt, kafka, name):
+    broker = mosquitto()
+    one = mqtt(broker, kafka, name)
+    assert get(one.admin_port, "/healthz")[0] == 200
+    with Client(broker) as device:
+        for number in range(EVENTS):
+            device.publish("climate/d", str(number))
+    wait_for(lambda: one.sample("millrace_mqtt_messages_total", outcome="stored") == EVENTS, 30,
+             "all are stored")
+    samples = parse_metrics(one.metrics())
+    assert all(metric.startswith(("millrace_", "process_")) for metric in samples)
+    assert total(samples, "millrace_mqtt_messages_total") == EVENTS, "and nothing else happened"
+    assert total(samples, "millrace_mqtt_messages_received_total") == EVENTS
+    assert total(samples, "millrace_mqtt_in_flight_messages") == 0
+    assert total(samples, "millrace_mqtt_in_flight_bytes") == 0
+    assert total(samples, "millrace_mqtt_connections") == 1
 
 
 def test_a_topic_that_may_not_be_created_is_named(run, kafka, name):

@@ -90,6 +90,22 @@ def test_secrets_are_never_shown(file):
         assert SECRET not in text
     _, text = run(paths.INFLUX, "--help", INFLUXDB_PASSWORD=SECRET)
     assert SECRET not in text
+    path = file(f"[kafka]\nsasl.password = {SECRET}\n[mqtt]\npassword = {SECRET}\ntiimeout = 1\n")
+    for words in ((), ("--check",), ("--help",)):
+        status, text = run(paths.MQTT, "--config", path, *words, MILLRACE_MQTT_PASSWORD=SECRET)
+        assert status == (0 if words == ("--help",) else 2)
+        assert SECRET not in text
+
+
+def test_everything_wrong_with_routes_is_said_at_once(file):
+    path = file("[mqtt]\nconnections = 2\nbroker = nowhere\n[route a]\ntopic = a/{device\n"
+                "[route b]\nkafka.topic = x y\n[route c]\ntopic = c/#\nchanel = c\n")
+    status, text = run(paths.MQTT, "--config", path)
+    assert status == 2
+    for line, words in ((2, "group"), (3, "broker"), (5, "{device"), (6, "topic"),
+                        (7, "kafka.topic"), (10, "channel")):
+        said = [one for one in text.splitlines() if f"{path}:{line}:" in one]
+        assert said and words in said[0], f"line {line}: {text}"
 
 
 def test_an_unknown_variable_only_warns():
@@ -114,14 +130,17 @@ def test_an_address_that_is_taken_is_named(section):
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         settings = {"MILLRACE_HTTP_LISTEN": "127.0.0.1:0", "MILLRACE_ADMIN_LISTEN": "127.0.0.1:0",
                     f"MILLRACE_{section}_LISTEN": address,
-                    "MILLRACE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
-        status, text = run(paths.HTTP, **settings)
-    assert status == 1
-    assert address in text and "in use" in text.lower()
+                    "MILLRACE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+                    "MILLRACE_MQTT_BROKER": "127.0.0.1:1"}
+        for binary in (paths.HTTP, paths.MQTT) if section == "ADMIN" else (paths.HTTP,):
+            status, text = run(binary, **settings)
+            assert status == 1
+            assert address in text and "in use" in text.lower()
 
 
 def test_help_names_every_section():
     for binary, sections in ((paths.HTTP, ("http", "kafka", "admin", "log")),
+                             (paths.MQTT, ("mqtt", "kafka", "admin", "log", "[route NAME]")),
                              (paths.INFLUX, ("influx", "kafka", "admin", "log"))):
         status, text = run(binary, "--help")
         assert status == 0
