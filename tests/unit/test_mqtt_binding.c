@@ -155,6 +155,7 @@ static void structured_mode_keeps_the_event(void **state)
             &f, &(struct publish){.topic = "s/d1",
                                   .payload = EVENT ",\"time\":\"2026-01-02T03:04:05Z\",\"n\":7,"
                                                    "\"mqttproperties\":\"own\"}",
+                                  .properties = {"other", "kept by nobody"},
                                   .id = "I"}),
         0);
     assert_string_equal(message_shown(f.event, ""),

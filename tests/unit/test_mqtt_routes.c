@@ -92,6 +92,13 @@ static void only_filters_that_no_other_covers_are_subscribed_to(void **state)
     routes_fixture_begin(&f, "[route a]\ntopic = {device}/temp\n"); /* drogue's covers it */
     expect_filters(&f, "+ +/+");
     routes_fixture_end(&f);
+    /* Of two that are the same, or as good as the same, the first one. */
+    routes_fixture_begin(&f, "[route a]\ntopic = {device}/{channel}\n");
+    expect_filters(&f, "+/+ +");
+    routes_fixture_end(&f);
+    routes_fixture_begin(&f, "[route a]\ntopic = {device}/#\n");
+    expect_filters(&f, "+/#");
+    routes_fixture_end(&f);
 }
 
 static void ready_made_routes_stand_behind(void **state)
