@@ -67,7 +67,8 @@ enum {
     WORKER_PROBE_INTERVAL_MS = 5000,
     WORKER_PROBE_TIMEOUT_MS = 3000,
     WORKER_LOST_AGAIN_MS = 1000,  /* before a position is looked for once more */
-    WORKER_LOST_PROOF_MS = 10000, /* so long a log must end before a position to be believed */
+    WORKER_LOST_WATCH_MS = 100,   /* between two looks at a log that ends before a position */
+    WORKER_LOST_PROOF_MS = 10000, /* so long it must stay so to be believed */
     WORKER_LAG_MS = 500,          /* between two looks at the lag */
     WORKER_DEAD_DELAY_MS = 500,   /* before a dead letter is sent again; doubles */
     WORKER_DEAD_DELAY_MAX_MS = 30000,
@@ -238,6 +239,7 @@ struct partition {
         int64_t offset; /* that Kafka doesn't have; RD_KAFKA_OFFSET_INVALID: none is committed */
         int64_t due_ms;
         int64_t since_ms; /* of the first refusal since something was read; 0: none */
+        int64_t end;      /* of the log when it was first looked at since then; -1: not yet */
     } lost;
     struct partition_metrics metrics;
 };
@@ -447,7 +449,8 @@ struct offsets_log {
 };
 /* Kafka has refused the offset `lost`. A broker that was cut off and comes back refuses what other
  * brokers took in meanwhile, until it learns that it is not the leader any more: so the end of a
- * log that lies before `lost` is believed only once it `is_proven`, by time; and a log that has
+ * log that lies before `lost` is believed only once it `is_proven`, by time or because that log
+ * grows; and a log that has
  * `lost` after all is the one that was read, unless a younger record lies before that. Returns
  * false if it isn't known yet, otherwise where to go on (`lost`: as if nothing had happened).
  * `ret_missed`: how many offsets are never read because of it. Pure. */

@@ -55,6 +55,7 @@ bool offsets_take(struct partition **partition, rd_kafka_event_t *event)
         (*partition)->lost.offset = offset_of(event);
         if ((*partition)->lost.since_ms == 0) {
             (*partition)->lost.since_ms = worker_now_ms((*partition)->worker);
+            (*partition)->lost.end = -1;
         }
         worker_soon((*partition)->worker);
     } else {
@@ -201,21 +202,41 @@ static void log_missed(const struct partition *partition, const struct offsets_l
            MR_INT("ends", log->end), MR_INT("goes_on", next), MR_INT("missed", missed));
 }
 
+/* What was cut off doesn't grow. */
+static bool is_proven(struct partition *partition, const struct offsets_log *log)
+{
+    const struct mr_worker *worker = partition->worker;
+    if (partition->lost.end < 0) {
+        partition->lost.end = log->end;
+    }
+    return log->end > partition->lost.end ||
+           worker_now_ms(worker) - partition->lost.since_ms >= worker->offsets.proof_ms;
+}
+
+static void look_again(struct partition *partition, const struct offsets_log *log)
+{
+    struct mr_worker *worker = partition->worker;
+    int64_t now = worker_now_ms(worker);
+    mr_log_limited(MR_LOG_WARN, WORKER_LOG_INTERVAL_MS,
+                   "Kafka's log ends before what comes next: asked again",
+                   MR_STR("topic", partition->topic), MR_INT("partition", partition->number),
+                   MR_INT("next", partition->lost.offset), MR_INT("ends", log->end));
+    partition->lost.due_ms = now + WORKER_LOST_WATCH_MS;
+    worker_at(worker, partition->lost.due_ms);
+    if (now - worker->probe.began_ms >= WORKER_NET_MS) {
+        worker->probe.due_ms = 0; /* who leads it now? */
+    }
+}
+
 static void resume(struct partition *partition, const struct offsets_log *log,
                    rd_kafka_topic_partition_list_t *list)
 {
-    struct mr_worker *worker = partition->worker;
-    enum worker_from from = (enum worker_from)worker->spec.options->offset_lost;
+    enum worker_from from = (enum worker_from)partition->worker->spec.options->offset_lost;
     int64_t lost = partition->lost.offset;
-    bool is_proven = worker_now_ms(worker) - partition->lost.since_ms >= worker->offsets.proof_ms;
     int64_t missed;
     int64_t next;
-    if (!offsets_go_on(from, lost, log, is_proven, &next, &missed)) {
-        mr_log_limited(MR_LOG_WARN, WORKER_LOG_INTERVAL_MS,
-                       "Kafka's log ends before what comes next: asked again",
-                       MR_STR("topic", partition->topic), MR_INT("partition", partition->number),
-                       MR_INT("next", lost), MR_INT("ends", log->end));
-        worker->probe.due_ms = 0; /* who leads it now? */
+    if (!offsets_go_on(from, lost, log, is_proven(partition, log), &next, &missed)) {
+        look_again(partition, log);
         return;
     }
     if (next != lost) {

@@ -140,6 +140,7 @@ struct partition *partition_renew(struct partition *old)
 {
     struct partition *partition = make(old->worker, old->topic, old->number);
     if (partition != NULL) {
+        partition->newest_ms = old->newest_ms; /* what comes after it is surely new */
         partition_give_up(old);
         take_up(partition);
     }
