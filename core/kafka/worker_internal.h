@@ -66,9 +66,11 @@ enum {
     WORKER_REVOKE_WAIT_MAX_MS = 30000, /* or half of max.poll.interval.ms, if that is less */
     WORKER_PROBE_INTERVAL_MS = 5000,
     WORKER_PROBE_TIMEOUT_MS = 3000,
-    WORKER_LOST_AGAIN_MS = 1000, /* before a position is looked for once more */
-    WORKER_LAG_MS = 500,         /* between two looks at the lag */
-    WORKER_DEAD_DELAY_MS = 500,  /* before a dead letter is sent again; doubles */
+    WORKER_LOST_AGAIN_MS = 1000,  /* before a position is looked for once more */
+    WORKER_LOST_WATCH_MS = 100,   /* between two looks at a log that ends before a position */
+    WORKER_LOST_PROOF_MS = 10000, /* so long it must stay so to be believed */
+    WORKER_LAG_MS = 500,          /* between two looks at the lag */
+    WORKER_DEAD_DELAY_MS = 500,   /* before a dead letter is sent again; doubles */
     WORKER_DEAD_DELAY_MAX_MS = 30000,
     WORKER_LOG_INTERVAL_MS = 10000, /* of a line that may repeat */
     WORKER_RECORD_OVERHEAD = 768,   /* bytes held for a record besides what it brings */
@@ -231,10 +233,13 @@ struct partition {
     uint64_t commit_serial; /* of the last commit that it was part of */
     int64_t start;          /* where it was told to begin; RD_KAFKA_OFFSET_INVALID: as committed */
     int64_t end;            /* of what may be read now; -1: not known */
+    int64_t newest_ms;      /* the latest time of a record that has come; -1: none */
     struct {
         bool is;        /* nothing comes until we have said where to go on */
         int64_t offset; /* that Kafka doesn't have; RD_KAFKA_OFFSET_INVALID: none is committed */
         int64_t due_ms;
+        int64_t since_ms; /* of the first refusal since something was read; 0: none */
+        int64_t end;      /* of the log when it was first looked at since then; -1: not yet */
     } lost;
     struct partition_metrics metrics;
 };
@@ -341,8 +346,10 @@ struct mr_worker {
         bool under_way;
         rd_kafka_resp_err_t error; /* the pool's thread's, while under way, as the lists */
         rd_kafka_topic_partition_list_t *ends;
-        rd_kafka_topic_partition_list_t *begins; /* of those that are lost */
-        int64_t due_ms;                          /* for partitions that aren't being read */
+        rd_kafka_topic_partition_list_t *begins;  /* of those that are lost */
+        rd_kafka_topic_partition_list_t *younger; /* theirs: the first record after newest_ms */
+        int64_t proof_ms;                         /* WORKER_LOST_PROOF_MS */
+        int64_t due_ms;                           /* for partitions that aren't being read */
     } offsets;
     int64_t lag_due_ms;
     bool kafka_is_well;
@@ -436,10 +443,19 @@ void partition_release(struct partition *partition, struct mr_delivery *delivery
  * such offset. Takes `event` over and returns true if it is one of these. As partition_receive,
  * another partition may take the place of this one. */
 bool offsets_take(struct partition **partition, rd_kafka_event_t *event);
-/* Kafka lacks the offset `lost` of a log that has `begin` to `end` - 1. Returns where to go on;
+struct offsets_log {
+    int64_t begin, end; /* it has `begin` to `end` - 1 */
+    int64_t younger;    /* its first record later than any that was read; -1: none, or not known */
+};
+/* Kafka has refused the offset `lost`. A broker that was cut off and comes back refuses what other
+ * brokers took in meanwhile, until it learns that it is not the leader any more: so the end of a
+ * log that lies before `lost` is believed only once it `is_proven`, by time or because that log
+ * grows; and a log that has
+ * `lost` after all is the one that was read, unless a younger record lies before that. Returns
+ * false if it isn't known yet, otherwise where to go on (`lost`: as if nothing had happened).
  * `ret_missed`: how many offsets are never read because of it. Pure. */
-int64_t offsets_go_on(enum worker_from from, int64_t lost, int64_t begin, int64_t end,
-                      int64_t *ret_missed);
+bool offsets_go_on(enum worker_from from, int64_t lost, const struct offsets_log *log,
+                   bool is_proven, int64_t *ret_next, int64_t *ret_missed);
 /* Part of a run: says where partitions go on that have no position, and asks Kafka (in the pool,
  * one question at a time) where the logs of those begin and end, and of those that are full. The
  * answer asks for another run. Does nothing while a rebalance is under way, or the end. */

@@ -364,6 +364,7 @@ int worker_loop_start(uv_loop_t *loop, const struct worker_loop_spec *spec,
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
     worker->magic = WORKER_MAGIC;
+    worker->offsets.proof_ms = WORKER_LOST_PROOF_MS;
     worker->loop = loop;
     worker->spec = *spec;
     worker->event_fd = -1;

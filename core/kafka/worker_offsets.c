@@ -3,7 +3,8 @@
  * and is no record is passed over in the books, and so committed. What can go wrong: nothing is
  * committed yet (`start` says where to begin); Kafka doesn't have the offset that comes next,
  * because retention has deleted it, or the topic was cut or made anew: Kafka is asked for what it
- * has, `offset.lost` says where to go on, and what is missed is logged and counted. librdkafka
+ * has, `offset.lost` says where to go on, and what is missed is logged and counted; it has the
+ * offset after all (who refused it was no leader any more): read on. librdkafka
  * would decide by itself and say nothing of what is lost (auto.offset.reset); we let it stop
  * instead, and assign the partition again with an offset. A partition that is not being read,
  * because enough of it is in memory, learns nothing of its end from fetches: Kafka is asked every
@@ -36,6 +37,7 @@ static void reach_end(struct partition **partition, int64_t offset)
         *partition = renewed;
     }
     ledger_pass(&(*partition)->ledger, offset);
+    (*partition)->lost.since_ms = 0;
     (*partition)->end = offset;
     worker_soon((*partition)->worker);
 }
@@ -51,6 +53,10 @@ bool offsets_take(struct partition **partition, rd_kafka_event_t *event)
     } else if (error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
         (*partition)->lost.is = true;
         (*partition)->lost.offset = offset_of(event);
+        if ((*partition)->lost.since_ms == 0) {
+            (*partition)->lost.since_ms = worker_now_ms((*partition)->worker);
+            (*partition)->lost.end = -1;
+        }
         worker_soon((*partition)->worker);
     } else {
         return false;
@@ -156,15 +162,26 @@ static void begin_new_ones(struct mr_worker *worker)
 
 /* --- what was next is not there --- */
 
-/* An offset that the log has now lay behind its end when Kafka refused it: what is there now is not
- * what we have read up to there. Returns where to go on. */
-int64_t offsets_go_on(enum worker_from from, int64_t lost, int64_t begin, int64_t end,
-                      int64_t *ret_missed)
+bool offsets_go_on(enum worker_from from, int64_t lost, const struct offsets_log *log,
+                   bool is_proven, int64_t *ret_next, int64_t *ret_missed)
 {
-    int64_t next = from == WORKER_FROM_EARLIEST ? begin : end;
-    int64_t unread = lost < begin ? lost : begin;
-    *ret_missed = next - unread;
-    return next;
+    int64_t unread = log->begin; /* the first that Kafka had, or has, and that wasn't read */
+    bool has_it = lost >= log->begin && lost <= log->end;
+    if (lost > log->end && !is_proven) {
+        return false;
+    }
+    if (has_it && (log->younger < 0 || log->younger >= lost)) {
+        *ret_next = lost;
+        *ret_missed = 0;
+        return true;
+    }
+    if (has_it && log->younger > unread) {
+        unread = log->younger;
+    }
+    *ret_next = from == WORKER_FROM_EARLIEST ? unread : log->end;
+    unread = lost < unread ? lost : unread;
+    *ret_missed = *ret_next - unread;
+    return true;
 }
 
 /* Returns NULL, and nothing has changed, without memory. */
@@ -174,25 +191,63 @@ static struct partition *go_on_at(struct partition *partition, int64_t offset)
                                                : partition_begin_anew(partition, offset);
 }
 
-static void resume(struct partition *partition, int64_t begin, int64_t end,
-                   rd_kafka_topic_partition_list_t *list)
+static void log_missed(const struct partition *partition, const struct offsets_log *log,
+                       int64_t next, int64_t missed)
 {
-    int64_t lost = partition->lost.offset;
-    int64_t missed;
-    int64_t next = offsets_go_on((enum worker_from)partition->worker->spec.options->offset_lost,
-                                 lost, begin, end, &missed);
-    partition = go_on_at(partition, next);
-    if (partition == NULL) {
-        return;
-    }
     mr_log(missed > 0 ? MR_LOG_ERROR : MR_LOG_WARN,
            missed > 0 ? "records are missed: Kafka does not have what comes next"
                       : "Kafka does not have what comes next",
            MR_STR("topic", partition->topic), MR_INT("partition", partition->number),
-           MR_INT("next", lost), MR_INT("begins", begin), MR_INT("ends", end),
-           MR_INT("goes_on", next), MR_INT("missed", missed));
-    lag_missed(partition, (uint64_t)missed);
-    ledger_pass(&partition->ledger, next);
+           MR_INT("next", partition->lost.offset), MR_INT("begins", log->begin),
+           MR_INT("ends", log->end), MR_INT("goes_on", next), MR_INT("missed", missed));
+}
+
+/* What was cut off doesn't grow. */
+static bool is_proven(struct partition *partition, const struct offsets_log *log)
+{
+    const struct mr_worker *worker = partition->worker;
+    if (partition->lost.end < 0) {
+        partition->lost.end = log->end;
+    }
+    return log->end > partition->lost.end ||
+           worker_now_ms(worker) - partition->lost.since_ms >= worker->offsets.proof_ms;
+}
+
+static void look_again(struct partition *partition, const struct offsets_log *log)
+{
+    struct mr_worker *worker = partition->worker;
+    int64_t now = worker_now_ms(worker);
+    mr_log_limited(MR_LOG_WARN, WORKER_LOG_INTERVAL_MS,
+                   "Kafka's log ends before what comes next: asked again",
+                   MR_STR("topic", partition->topic), MR_INT("partition", partition->number),
+                   MR_INT("next", partition->lost.offset), MR_INT("ends", log->end));
+    partition->lost.due_ms = now + WORKER_LOST_WATCH_MS;
+    worker_at(worker, partition->lost.due_ms);
+    if (now - worker->probe.began_ms >= WORKER_NET_MS) {
+        worker->probe.due_ms = 0; /* who leads it now? */
+    }
+}
+
+static void resume(struct partition *partition, const struct offsets_log *log,
+                   rd_kafka_topic_partition_list_t *list)
+{
+    enum worker_from from = (enum worker_from)partition->worker->spec.options->offset_lost;
+    int64_t lost = partition->lost.offset;
+    int64_t missed;
+    int64_t next;
+    if (!offsets_go_on(from, lost, log, is_proven(partition, log), &next, &missed)) {
+        look_again(partition, log);
+        return;
+    }
+    if (next != lost) {
+        log_missed(partition, log, next, missed);
+        partition = go_on_at(partition, next);
+        if (partition == NULL) {
+            return;
+        }
+        lag_missed(partition, (uint64_t)missed);
+        ledger_pass(&partition->ledger, next);
+    }
     found(partition, next, list);
 }
 
@@ -211,12 +266,15 @@ static void take_answer(struct mr_worker *worker)
     for (struct partition *p = worker->partitions; p != NULL; p = next) {
         const rd_kafka_topic_partition_t *end = row_of(worker->offsets.ends, p);
         const rd_kafka_topic_partition_t *begin = row_of(worker->offsets.begins, p);
+        const rd_kafka_topic_partition_t *younger = row_of(worker->offsets.younger, p);
         next = p->next; /* the one that takes its place comes first in the list */
         if (end == NULL) {
             continue;
         }
         if (begin != NULL && is_due(p) && p->lost.offset >= 0) {
-            resume(p, begin->offset, end->offset, list);
+            const struct offsets_log log = {begin->offset, end->offset,
+                                            younger != NULL ? younger->offset : -1};
+            resume(p, &log, list);
         } else if (!p->gone && !p->lost.is) {
             p->end = end->offset > p->end ? end->offset : p->end;
         }
@@ -238,6 +296,10 @@ static void ask(uv_work_t *work)
         error =
             rd_kafka_offsets_for_times(worker->rk, worker->offsets.begins, WORKER_PROBE_TIMEOUT_MS);
     }
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR && worker->offsets.younger->cnt > 0) {
+        error = rd_kafka_offsets_for_times(worker->rk, worker->offsets.younger,
+                                           WORKER_PROBE_TIMEOUT_MS);
+    }
     worker->offsets.error = error;
 }
 
@@ -245,6 +307,7 @@ static void forget_lists(struct mr_worker *worker)
 {
     rd_kafka_topic_partition_list_destroy(worker->offsets.ends);
     rd_kafka_topic_partition_list_destroy(worker->offsets.begins);
+    rd_kafka_topic_partition_list_destroy(worker->offsets.younger);
 }
 
 static void put_off(struct mr_worker *worker)
@@ -277,10 +340,14 @@ static void list_all(struct mr_worker *worker, bool with_full)
 {
     worker->offsets.ends = rd_kafka_topic_partition_list_new(8);
     worker->offsets.begins = rd_kafka_topic_partition_list_new(8);
+    worker->offsets.younger = rd_kafka_topic_partition_list_new(8);
     for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
         bool is_lost = is_due(p) && p->lost.offset >= 0;
         if (is_lost) {
             add(worker->offsets.begins, p, RD_KAFKA_OFFSET_BEGINNING);
+        }
+        if (is_lost && p->newest_ms >= 0) {
+            add(worker->offsets.younger, p, p->newest_ms + 1);
         }
         if (is_lost || (with_full && !p->gone && partition_is_full(p))) {
             add(worker->offsets.ends, p, RD_KAFKA_OFFSET_END);

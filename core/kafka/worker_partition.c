@@ -30,6 +30,7 @@ static struct partition *make(struct mr_worker *worker, const char *topic, int32
     partition->state = worker->phase == WORKER_RUNNING ? PARTITION_ACTIVE : PARTITION_DRAINING;
     partition->start = RD_KAFKA_OFFSET_INVALID;
     partition->end = -1;
+    partition->newest_ms = -1;
     ledger_init(&partition->ledger);
     return partition;
 }
@@ -139,6 +140,7 @@ struct partition *partition_renew(struct partition *old)
 {
     struct partition *partition = make(old->worker, old->topic, old->number);
     if (partition != NULL) {
+        partition->newest_ms = old->newest_ms; /* what comes after it is surely new */
         partition_give_up(old);
         take_up(partition);
     }
@@ -237,6 +239,10 @@ int partition_receive(struct partition **partition, rd_kafka_event_t *record,
         return MR_ENOMEM;
     }
     append(*partition, delivery);
+    (*partition)->lost.since_ms = 0;
+    if (delivery->timestamp_ms > (*partition)->newest_ms) {
+        (*partition)->newest_ms = delivery->timestamp_ms;
+    }
     retry_recall(delivery, received);
     mr_count((*partition)->metrics.received, 1);
     return 0;

@@ -32,12 +32,13 @@ static void check_entries(const struct attempt_table *table, int64_t base)
 static void check_changes(const struct attempt_table *table, uint64_t number)
 {
     const struct attempt_entry *entry = &table->entries[number % table->count];
-    int64_t offset = entry->offset + (int64_t)(number % 128);
     struct attempt_table changed = *table;
     unsigned attempt = 0;
+    int64_t offset;
     if (entry->offset >= INT64_MAX - 128) {
         return;
     }
+    offset = entry->offset + (int64_t)(number % 128);
     if (attempt_table_set(&changed, offset, 7)) {
         expect(attempt_table_find(&changed, offset, &attempt) && attempt == 7);
     } else {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What a worker says of its lag, and where it goes on when Kafka lacks what comes next. The mock
- * cluster deletes no records: that it lacks an offset is an answer it is told to give. */
+ * cluster deletes no records: that it lacks an offset is an answer it is told to give, or the group
+ * has committed what was never there. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +19,12 @@
 #include "kit/clock.h"
 #include "lib/scripted_worker.h"
 
-enum { HOUR_S = 3600, TIME_BYTES = 32 };
+enum {
+    HOUR_S = 3600,
+    TIME_BYTES = 32,
+    LIST_OFFSETS = 2, /* the request's number */
+    ENOUGH = 10000,   /* errors, until they are cleared */
+};
 
 static struct mock_kafka mock;
 static struct scripted_worker one;
@@ -229,21 +235,23 @@ static void test_a_new_group_begins_all_partitions_at_their_ends(void **state)
 
 /* --- offsets that Kafka doesn't have --- */
 
-static void lose_the_position(void)
+/* The group has committed what the log never had, as if it had been made anew since. */
+static void start_behind_the_end(int64_t proof_ms)
 {
     one.on_batch = settle_at_once;
     scripted_produce(&mock, "events", 0, 0, 10);
+    mock_kafka_commit(&mock, "workers", "events", 0, 500, "");
     scripted_start(&one);
-    await(committed, 0, 10);
-    mock_kafka_push_error(&mock, MOCK_API_FETCH, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE, 1);
+    one.worker->offsets.proof_ms = proof_ms;
 }
 
 static void test_with_the_earliest_all_that_is_left_is_read(void **state)
 {
     (void)state;
-    lose_the_position();
-    await(received, 0, 20);
+    start_behind_the_end(1);
+    await(received, 0, 10);
     assert_int_equal(metric(missed, 0), 0);
+    await(committed, 0, 10);
     await(lag, 0, 0);
     scripted_stop(&one, 5000);
 }
@@ -252,34 +260,131 @@ static void test_with_the_latest_what_is_left_is_missed(void **state)
 {
     (void)state;
     one.options.offset_lost = WORKER_FROM_LATEST;
-    lose_the_position();
+    start_behind_the_end(1);
     await(missed, 0, 10);
     scripted_produce(&mock, "events", 0, 10, 5);
     await(committed, 0, 15);
-    assert_int_equal(metric(received, 0), 15);
+    assert_int_equal(metric(received, 0), 5);
     await(lag, 0, 0);
     scripted_stop(&one, 5000);
 }
 
-/* `lost` lies before what is left, or behind a log that was cut or made anew. */
+/* As of a broker that was frozen while it led, and doesn't know yet that it leads no more. */
+static void test_an_offset_that_kafka_has_after_all_is_read_on_from(void **state)
+{
+    (void)state;
+    one.on_batch = settle_at_once;
+    scripted_produce(&mock, "events", 0, 0, 10);
+    scripted_start(&one);
+    await(committed, 0, 10);
+    mock_kafka_push_error(&mock, MOCK_API_FETCH, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE, 3);
+    scripted_produce(&mock, "events", 0, 10, 5);
+    await(committed, 0, 15);
+    assert_int_equal(metric(received, 0), 15);
+    assert_int_equal(metric(missed, 0), 0);
+    scripted_stop(&one, 5000);
+}
+
+static int64_t looks; /* by the worker's own note of when it looks next */
+static int64_t next_look_ms;
+
+static bool has_looked_twice(void *user)
+{
+    const struct partition *partition = partition_find(one.worker, "events", 0);
+    (void)user;
+    if (partition != NULL && partition->lost.is && partition->lost.end >= 0 &&
+        partition->lost.due_ms != next_look_ms) {
+        next_look_ms = partition->lost.due_ms;
+        looks++;
+    }
+    return looks >= 2;
+}
+
+static void start_before_it_is_there(void)
+{
+    one.on_batch = settle_at_once;
+    scripted_produce(&mock, "events", 0, 0, 10);
+    mock_kafka_commit(&mock, "workers", "events", 0, 15, "");
+    scripted_start(&one);
+    looks = 0;
+    next_look_ms = 0;
+    assert_true(scripted_until(&one, has_looked_twice, NULL));
+    assert_int_equal(metric(received, 0), 0);
+}
+
+/* All that was missing is there at once, as when another broker leads: nothing is read again. */
+static void test_a_log_that_ends_too_early_is_not_believed_at_once(void **state)
+{
+    (void)state;
+    start_before_it_is_there();
+    mock_kafka_push_error(&mock, LIST_OFFSETS, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, ENOUGH);
+    scripted_produce(&mock, "events", 0, 10, 10);
+    mock_kafka_clear_errors(&mock, LIST_OFFSETS);
+    await(committed, 0, 20);
+    assert_int_equal(metric(received, 0), 5);
+    assert_int_equal(metric(missed, 0), 0);
+    scripted_stop(&one, 5000);
+}
+
+/* It is no old view of the log that was read: that one would not grow. */
+static void test_a_log_that_ends_too_early_and_grows_is_another_one(void **state)
+{
+    (void)state;
+    start_before_it_is_there();
+    scripted_produce(&mock, "events", 0, 10, 2);
+    await(received, 0, 12);
+    await(committed, 0, 12);
+    scripted_stop(&one, 5000);
+}
+
+enum { E = WORKER_FROM_EARLIEST, L = WORKER_FROM_LATEST };
+
+/* `lost` lies before what is left, or behind a log that was cut or made anew, or is there. */
 static void test_what_is_missed_is_counted(void **state)
 {
     static const struct {
-        enum worker_from from;
-        int64_t lost, begin, end, next, missed;
+        int from;
+        int64_t lost;
+        struct offsets_log log;
+        int64_t next, missed;
     } cases[] = {
-        {WORKER_FROM_EARLIEST, 10, 60, 100, 60, 50},   {WORKER_FROM_LATEST, 10, 60, 100, 100, 90},
-        {WORKER_FROM_EARLIEST, 10, 100, 100, 100, 90}, {WORKER_FROM_LATEST, 10, 100, 100, 100, 90},
-        {WORKER_FROM_EARLIEST, 500, 60, 100, 60, 0},   {WORKER_FROM_LATEST, 500, 60, 100, 100, 40},
-        {WORKER_FROM_EARLIEST, 500, 0, 0, 0, 0},       {WORKER_FROM_LATEST, 500, 0, 0, 0, 0},
+        /* deleted by retention */
+        {E, 10, {60, 100, -1}, 60, 50},
+        {L, 10, {60, 100, -1}, 100, 90},
+        {E, 10, {100, 100, -1}, 100, 90},
+        {L, 10, {100, 100, -1}, 100, 90},
+        {E, 10, {60, 100, 70}, 60, 50},
+        /* shorter */
+        {E, 500, {60, 100, -1}, 60, 0},
+        {L, 500, {60, 100, -1}, 100, 40},
+        {E, 500, {0, 0, -1}, 0, 0},
+        {L, 500, {0, 0, -1}, 0, 0},
+        /* there, and the log that was read */
+        {E, 80, {60, 100, -1}, 80, 0},
+        {L, 80, {60, 100, -1}, 80, 0},
+        {E, 80, {60, 100, 80}, 80, 0},
+        {L, 80, {60, 100, 95}, 80, 0},
+        {E, 100, {60, 100, -1}, 100, 0},
+        {E, 60, {60, 100, 60}, 60, 0},
+        /* there, but another log: younger than all that was read before that offset */
+        {E, 80, {0, 100, 0}, 0, 0},
+        {L, 80, {0, 100, 0}, 100, 100},
+        {E, 80, {0, 100, 70}, 70, 0},
+        {L, 80, {0, 100, 70}, 100, 30},
+        {E, 80, {75, 100, 70}, 75, 0},
     };
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        int64_t next = -1;
         int64_t count = -1;
-        assert_int_equal(
-            offsets_go_on(cases[i].from, cases[i].lost, cases[i].begin, cases[i].end, &count),
-            cases[i].next);
+        assert_true(offsets_go_on((enum worker_from)cases[i].from, cases[i].lost, &cases[i].log,
+                                  true, &next, &count));
+        assert_int_equal(next, cases[i].next);
         assert_int_equal(count, cases[i].missed);
+        /* Only an end that lies before it needs a proof. */
+        assert_int_equal(offsets_go_on((enum worker_from)cases[i].from, cases[i].lost,
+                                       &cases[i].log, false, &next, &count),
+                         cases[i].lost <= cases[i].log.end);
     }
 }
 
@@ -293,22 +398,15 @@ static bool is_put_off(void *user)
 
 static void test_kafka_is_asked_again_after_a_pause(void **state)
 {
-    enum { LIST_OFFSETS = 2, ENOUGH = 10000 };
     (void)state;
-    lose_the_position();
     mock_kafka_push_error(&mock, LIST_OFFSETS, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
                           ENOUGH);
+    start_behind_the_end(1);
     assert_true(scripted_until(&one, is_put_off, NULL));
-    assert_int_equal(metric(received, 0), 10);
+    assert_int_equal(metric(received, 0), 0);
     mock_kafka_clear_errors(&mock, LIST_OFFSETS);
-    await(received, 0, 20);
+    await(received, 0, 10);
     scripted_stop(&one, 5000);
-}
-
-static bool has_begun_anew(void *user)
-{
-    (void)user;
-    return metric(received, 0) >= 20;
 }
 
 /* With an eager assignor all partitions are assigned again: the others go on where they are, also
@@ -331,7 +429,9 @@ static void test_others_go_on_with_an_eager_assignor_too(void **state)
     await(committed, 0, 10);
     /* The mock may give one to a fetch whose answer is not waited for any more. */
     mock_kafka_push_error(&mock, MOCK_API_FETCH, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE, 5);
-    assert_true(scripted_until(&one, has_begun_anew, NULL));
+    scripted_produce(&mock, "events", 0, 10, 5);
+    await(committed, 0, 15);
+    assert_int_equal(metric(received, 0), 15);
     scripted_produce(&mock, "events", 1, 10, 5);
     mr_batch_done(batch);
     await(committed, 1, 15);
@@ -357,6 +457,12 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_with_the_latest_what_is_left_is_missed, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_an_offset_that_kafka_has_after_all_is_read_on_from,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_log_that_ends_too_early_is_not_believed_at_once,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_log_that_ends_too_early_and_grows_is_another_one,
+                                        set_up, tear_down),
         cmocka_unit_test(test_what_is_missed_is_counted),
         cmocka_unit_test_setup_teardown(test_kafka_is_asked_again_after_a_pause, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_others_go_on_with_an_eager_assignor_too, set_up,
