@@ -8,14 +8,13 @@
 #include <millrace/log.h>
 
 #include "bridge/mqtt/deliveries_internal.h"
+#include "bridge/mqtt/kafka_names.h"
 #include "kafka/kafka_topics.h"
 #include "kafka/producer.h"
 
-#define DEAD_SUFFIX ".dead"
-
 enum {
     RECORD_OVERHEAD = 1024, /* of the protocol, around key, value and headers */
-    DEAD_TOPIC_BYTES = TOPICS_NAME_BYTES_MAX + (int)sizeof DEAD_SUFFIX,
+    DEAD_TOPIC_BYTES = TOPICS_NAME_BYTES_MAX + (int)sizeof KAFKA_NAMES_DEAD,
 };
 
 static size_t letter_bytes_max(const struct delivery *delivery)
@@ -42,7 +41,7 @@ static int send_letter(struct delivery *delivery, struct mr_error *err)
     int rc =
         dead_message_write(&dead, letter_bytes_max(delivery), deliveries->writer, &record, err);
     if (rc == 0) {
-        (void)snprintf(topic, sizeof topic, "%s" DEAD_SUFFIX, delivery->kafka_topic);
+        (void)snprintf(topic, sizeof topic, "%s" KAFKA_NAMES_DEAD, delivery->kafka_topic);
         deliveries->sending++;
         producer_send_record(deliveries->spec.port, &delivery->send, topic, &record);
     }
