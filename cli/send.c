@@ -2,9 +2,11 @@
 /* `millrace send`: its options, and what fits together. */
 #include "cli/send.h"
 
+#include <errno.h>
 #include <mosquitto.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <millrace/http_client.h>
 
@@ -287,6 +289,13 @@ static void check_http(const struct send_options *wanted, struct mr_check *check
     }
 }
 
+static void check_file(struct mr_check *check, const char *key, const char *name)
+{
+    if (mr_check_file_name(check, NULL, key, name) && name != NULL && access(name, R_OK) != 0) {
+        mr_check_problem(check, NULL, key, "can't be read: %s", strerror(errno));
+    }
+}
+
 static void check_options(const void *data, struct mr_check *check)
 {
     const struct send_options *wanted = data;
@@ -296,9 +305,9 @@ static void check_options(const void *data, struct mr_check *check)
     check_input(wanted, check);
     check_event_options(wanted, check);
     check_properties(wanted, check);
-    (void)mr_check_file_name(check, NULL, "tls.ca", wanted->tls_ca);
-    (void)mr_check_file_name(check, NULL, "tls.certificate", wanted->tls_certificate);
-    (void)mr_check_file_name(check, NULL, "tls.key", wanted->tls_key);
+    check_file(check, "tls.ca", wanted->tls_ca);
+    check_file(check, "tls.certificate", wanted->tls_certificate);
+    check_file(check, "tls.key", wanted->tls_key);
     if (wanted->mqtt) {
         check_mqtt(wanted, check);
     } else {

@@ -114,7 +114,7 @@ static enum send_input_result read_more(struct send_input *input, struct mr_erro
         n = read(input->fd, input->buf.ptr + input->buf.len, CHUNK_BYTES);
     } while (n < 0 && errno == EINTR);
     input->may_read = false;
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    if (n < 0 && input->is_polled && (errno == EAGAIN || errno == EWOULDBLOCK)) {
         return read_more(input, err);
     }
     if (n < 0) {

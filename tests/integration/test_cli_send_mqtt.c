@@ -319,6 +319,43 @@ static void test_the_brokers_certificate_is_checked(void **state)
     cert_folder_remove(&folder);
 }
 
+static void test_a_certificate_of_ours_is_shown(void **state)
+{
+    struct cert ca, server, client;
+    struct cert_folder folder;
+    struct script_broker *broker;
+    struct spawned child;
+    char trusted[CERT_PATH_BYTES + 32], certificate[CERT_PATH_BYTES + 32];
+    char key[CERT_PATH_BYTES + 32];
+    (void)state;
+    cert_folder_make(&folder);
+    cert_make(&ca, &(struct cert_spec){.common_name = "ca", .is_authority = 1});
+    cert_make(&server, &(struct cert_spec){.common_name = "localhost", .issuer = &ca});
+    cert_make(&client, &(struct cert_spec){.common_name = "device-1", .issuer = &ca});
+    cert_write(cert_path(&folder, "ca.pem"), &ca, NULL);
+    cert_write(cert_path(&folder, "client.pem"), &client, NULL);
+    cert_write_key(cert_path(&folder, "client.key"), &client, NULL);
+    (void)snprintf(trusted, sizeof trusted, "--tls.ca=%s", cert_path(&folder, "ca.pem"));
+    (void)snprintf(certificate, sizeof certificate, "--tls.certificate=%s",
+                   cert_path(&folder, "client.pem"));
+    (void)snprintf(key, sizeof key, "--tls.key=%s", cert_path(&folder, "client.key"));
+    broker = script_broker_start(&server, &ca);
+
+    START(&child, broker, "t", "x", "--tls", trusted, certificate, key);
+    (void)acknowledge(broker, NEW, 0, 0);
+    expect_end(&child, 0, "1 of 1 acknowledged\n");
+    START(&child, broker, "t", "x", "--tls", trusted, "--timeout=1s");
+    expect_end(&child, 1, "0 of 1 acknowledged, not sent\n");
+    START(&child, broker, "t", "x", "--tls", trusted, "--tls.certificate=/nosuch", key);
+    expect_end(&child, 2, "--tls.certificate: can't be read: No such file or directory");
+
+    script_broker_stop(broker);
+    cert_done(&client);
+    cert_done(&server);
+    cert_done(&ca);
+    cert_folder_remove(&folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_it_gives_up_when_there_is_no_puback_any_more),
         cmocka_unit_test(test_an_interrupt_tells_how_far_it_came),
         cmocka_unit_test(test_the_brokers_certificate_is_checked),
+        cmocka_unit_test(test_a_certificate_of_ours_is_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
