@@ -219,6 +219,30 @@ static void test_behind_one_that_waits_its_key_waits_and_no_other(void **state)
     deliveries_tear_down(&f);
 }
 
+/* One that waits isn't overtaken when the list is looked at for another's sake either. */
+static void test_behind_one_that_is_not_due_its_key_waits(void **state)
+{
+    enum { RTT_MS = 500 };
+    struct deliveries_fixture f;
+    struct given given[4] = {0};
+    (void)state;
+    deliveries_set_up(&f);
+    f.kafka.options.queue_events_max = 1;
+    f.spec.drops_unrouted = true;
+    deliveries_start(&f);
+    mock_kafka_set_rtt(&f.kafka.mock, RTT_MS);
+    give(&f, &given[0], "plant/other/c", "fills the queue");
+    give(&f, &given[1], "plant/d1/c", "waits longer and longer");
+    fixture_run_until(&f.kafka, is_settled, &given[0], SETTLE_MS);
+    mock_kafka_set_rtt(&f.kafka.mock, 0);
+    give(&f, &given[2], "plant/d1/c", "waits behind it");
+    give(&f, &given[3], "nowhere", "makes the timer look");
+    deliveries_run(&f);
+    assert_true(given[3].rank < given[1].rank);
+    assert_true(given[1].rank < given[2].rank);
+    deliveries_tear_down(&f);
+}
+
 static bool has_retried(void *fixture)
 {
     return mr_series_value(((struct deliveries_fixture *)fixture)->metrics.retries) > 0;
@@ -507,6 +531,7 @@ int main(void)
         cmocka_unit_test(test_what_no_route_takes_may_be_dropped),
         cmocka_unit_test(test_over_the_queue_they_are_sent_again_in_order),
         cmocka_unit_test(test_behind_one_that_waits_its_key_waits_and_no_other),
+        cmocka_unit_test(test_behind_one_that_is_not_due_its_key_waits),
         cmocka_unit_test(test_what_may_be_stored_is_sent_again_as_it_was),
         cmocka_unit_test(test_while_kafka_is_away_nothing_is_settled),
         cmocka_unit_test(test_of_a_refused_request_only_the_one_too_large_is_dead),
