@@ -6,6 +6,7 @@
 #define PROPERTY "mqtt_property_"
 
 enum {
+    KEPT_BYTES_MAX = 65536,   /* of memory, from one message to the next */
     NUMBERS_BYTES_MAX = 64,   /* of all numbers as text */
     NAME_BYTES_MAX = 65535,   /* MQTT's, of a user property's name */
     NOTE_TEXT_BYTES_MAX = 64, /* of what is said about properties that are left out */
@@ -97,6 +98,9 @@ int dead_message_write(const struct dead_message *dead, size_t bytes_max,
                        struct mr_error *err)
 {
     struct dead_letter letter = DEAD_LETTER_INIT;
+    if (writer->texts.capacity > KEPT_BYTES_MAX) {
+        buf_done(&writer->texts);
+    }
     buf_clear(&writer->texts);
     if (buf_reserve(&writer->texts, texts_bytes(dead->message)) != 0) {
         return buf_check(&writer->texts, err);

@@ -182,6 +182,26 @@ static void test_properties_beyond_the_bound_are_counted(void **state)
     free_writer(writer);
 }
 
+static void test_the_memory_of_a_large_one_is_given_back(void **state)
+{
+    static char name[60000];
+    const struct mqtt_user_property large[] = {{mr_slice(name, sizeof name), MR_SLICE("")},
+                                               {mr_slice(name, sizeof name), MR_SLICE("")}};
+    struct dead_message_writer *writer = new_writer();
+    struct mqtt_message message = plain;
+    const struct dead_message dead = dead_of(&message);
+    (void)state;
+    memset(name, 'n', sizeof name);
+    message.properties = large;
+    message.property_count = MR_COUNT_OF(large);
+    (void)write_record(writer, &dead, PLENTY);
+    assert_true(writer->texts.capacity > MR_COUNT_OF(large) * sizeof name);
+    message.property_count = 0;
+    (void)write_record(writer, &dead, PLENTY);
+    assert_true(writer->texts.capacity < sizeof name);
+    free_writer(writer);
+}
+
 static void test_over_the_limit_the_payload_is_cut(void **state)
 {
     static const char payload[2 * DEAD_BYTES_MIN];
@@ -275,6 +295,7 @@ int main(void)
         cmocka_unit_test(test_all_that_a_message_has),
         cmocka_unit_test(test_what_a_message_does_not_have),
         cmocka_unit_test(test_properties_beyond_the_bound_are_counted),
+        cmocka_unit_test(test_the_memory_of_a_large_one_is_given_back),
         cmocka_unit_test(test_over_the_limit_the_payload_is_cut),
         cmocka_unit_test(test_without_memory),
         cmocka_unit_test(test_a_copy_has_all_of_its_own),
