@@ -243,6 +243,32 @@ static void test_behind_one_that_is_not_due_its_key_waits(void **state)
     deliveries_tear_down(&f);
 }
 
+static bool has_nothing(void *port)
+{
+    return producer_port_pending(port) == 0;
+}
+
+/* It was with the producer while the other waited, and goes before it again. */
+static void test_an_earlier_one_that_fails_later_goes_first(void **state)
+{
+    struct deliveries_fixture f;
+    struct given given[2] = {0};
+    (void)state;
+    deliveries_set_up(&f);
+    f.kafka.options.queue_events_max = 1;
+    fixture_set(&f.kafka, "kafka.producer", "message.timeout.ms", "1000");
+    deliveries_start(&f);
+    mock_kafka_set_up(&f.kafka.mock, false);
+    give(&f, &given[0], "plant/d1/c", "first");
+    give(&f, &given[1], "plant/d1/c", "second: the queue is full");
+    fixture_run_until(&f.kafka, has_nothing, f.kafka.port, SETTLE_MS);
+    mock_kafka_set_up(&f.kafka.mock, true);
+    deliveries_run(&f);
+    assert_true(given[0].rank < given[1].rank);
+    assert_each_is_there_once(&f, given, MR_COUNT_OF(given));
+    deliveries_tear_down(&f);
+}
+
 static bool has_retried(void *fixture)
 {
     return mr_series_value(((struct deliveries_fixture *)fixture)->metrics.retries) > 0;
@@ -532,6 +558,7 @@ int main(void)
         cmocka_unit_test(test_over_the_queue_they_are_sent_again_in_order),
         cmocka_unit_test(test_behind_one_that_waits_its_key_waits_and_no_other),
         cmocka_unit_test(test_behind_one_that_is_not_due_its_key_waits),
+        cmocka_unit_test(test_an_earlier_one_that_fails_later_goes_first),
         cmocka_unit_test(test_what_may_be_stored_is_sent_again_as_it_was),
         cmocka_unit_test(test_while_kafka_is_away_nothing_is_settled),
         cmocka_unit_test(test_of_a_refused_request_only_the_one_too_large_is_dead),
