@@ -29,6 +29,11 @@ void ack_window_shut(struct ack_window *window)
     window->is_shut = window->messages > 0;
 }
 
+void ack_window_open(struct ack_window *window)
+{
+    window->is_shut = false;
+}
+
 bool ack_window_reads(const struct ack_window *window)
 {
     return !window->is_shut && window->messages < window->messages_max &&

@@ -30,6 +30,9 @@ void ack_window_settle(struct ack_window *window);
 /* Nothing more has come: what was read is waited for. An empty window stays open. */
 void ack_window_shut(struct ack_window *window);
 
+/* The connection has ended, but what came on it before may be read, up to the bounds. */
+void ack_window_open(struct ack_window *window);
+
 /* Whether the connection may be read from. */
 bool ack_window_reads(const struct ack_window *window);
 

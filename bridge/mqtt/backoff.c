@@ -27,6 +27,7 @@ int64_t backoff_next(struct backoff *backoff, uint64_t random)
 
 int64_t backoff_refused(struct backoff *backoff, uint64_t random)
 {
-    backoff->next_ms = backoff->ms_max;
-    return jittered(backoff->ms_max, random);
+    int64_t least = BACKOFF_REFUSED_MS < backoff->ms_max ? BACKOFF_REFUSED_MS : backoff->ms_max;
+    backoff->next_ms = backoff->next_ms < least ? least : backoff->next_ms;
+    return backoff_next(backoff, random);
 }

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-enum { BACKOFF_FIRST_MS = 100 };
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_REFUSED_MS = 2000 };
 
 struct backoff {
     int64_t ms_max; /* at least BACKOFF_FIRST_MS */
@@ -20,7 +20,7 @@ void backoff_init(struct backoff *backoff, int64_t ms_max);
 /* An attempt has failed: ms until the next. */
 int64_t backoff_next(struct backoff *backoff, uint64_t random);
 
-/* It was refused, and is likely to be again: about the longest pause at once. */
+/* It was refused, and is likely to be again: the same, from BACKOFF_REFUSED_MS on. */
 int64_t backoff_refused(struct backoff *backoff, uint64_t random);
 
 /* It went well. */

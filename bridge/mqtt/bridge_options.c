@@ -44,7 +44,7 @@ static const struct mr_option table[] = {
     {.key = "tls.alpn", .type = MR_OPTION_STRING,
      .text = "The protocol that TLS asks for (ALPN), e.g. mqtt, or x-amzn-mqtt-ca for AWS IoT at port 443.", AT(tls_alpn)},
     {.key = "reconnect.max", .type = MR_OPTION_DURATION, .initial = "30s", .min = 100, .max = 3600000,
-     .text = "The longest pause between two attempts to connect. They go on for ever, from 100 ms on, each pause about twice the one before; one that the broker refused is followed by about the longest.", AT(reconnect_ms_max)},
+     .text = "The longest pause between two attempts to connect. They go on for ever, each pause about twice the one before: from 100 ms on, or from 2 s on when the broker refuses the bridge.", AT(reconnect_ms_max)},
     {.key = "retire", .type = MR_OPTION_BOOLEAN, .initial = "false",
      .text = "Don't run, but end the sessions of these client ids for good, as --retire: unsubscribe, store what the broker still has for them, and let them expire.", AT(retire)},
     ROUTES_OPTIONS(struct bridge_options, routes),

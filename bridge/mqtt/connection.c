@@ -147,6 +147,7 @@ static void free_client(struct connection *connection)
         mr_gauge_add(connection->spec.metrics->held, -(int64_t)connection->window.held);
         ack_window_abandon(&connection->window);
         connection->is_writing = false;
+        connection->is_hung_up = false;
     }
 }
 

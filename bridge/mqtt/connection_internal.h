@@ -60,6 +60,7 @@ struct connection {
     bool has_subscribed; /* since the program's start */
     bool forgets;        /* what the redeliveries know is not to be trusted */
     bool is_writing;     /* the socket took only a part */
+    bool is_hung_up;     /* by the broker: nothing that is written will arrive */
     bool is_draining;
     bool is_closing;
     bool is_refused;  /* set inside a callback, with `failure`, to end it afterwards */

@@ -276,7 +276,7 @@ static void watch(struct connection *connection)
 static bool write_queued(struct connection *connection)
 {
     enum mqtt_client_progress progress;
-    if (!ack_window_writes(&connection->window)) {
+    if (connection->is_hung_up || !ack_window_writes(&connection->window)) {
         return true;
     }
     if (connection->window.held > 0) {
@@ -331,10 +331,14 @@ static void read_some(struct connection *connection)
     session_go_on(connection);
 }
 
-/* What the broker said before it broke off tells more than the socket. */
-static void end_by_error(struct connection *connection)
+/* The broker has closed the connection, or it is broken: what is held will never be acknowledged on
+ * it, so it must not count as sent. What the broker said before tells more than the socket. */
+static void hang_up(struct connection *connection)
 {
     const struct mqtt_client *client = connection->client;
+    connection->is_hung_up = true;
+    connection->is_writing = false;
+    ack_window_open(&connection->window);
     if (may_read(connection)) {
         read_some(connection);
     }
@@ -347,8 +351,8 @@ static void on_socket(void *user, int events)
 {
     struct connection *connection;
     MAGIC_CAST(connection, user, CONNECTION_MAGIC);
-    if (events == 0) {
-        end_by_error(connection);
+    if (events == 0 || (events & UV_DISCONNECT) != 0) {
+        hang_up(connection);
     } else if (write_queued(connection)) {
         if ((events & UV_READABLE) != 0) {
             read_some(connection);

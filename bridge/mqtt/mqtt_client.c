@@ -386,11 +386,7 @@ void mqtt_client_watch(struct mqtt_client *client, int events)
     if (client->is_ended) {
         return;
     }
-    if (events == 0) {
-        (void)uv_poll_stop(&client->poll);
-    } else {
-        (void)uv_poll_start(&client->poll, events, on_socket);
-    }
+    (void)uv_poll_start(&client->poll, events | UV_DISCONNECT, on_socket);
 }
 
 static enum mqtt_client_progress ended(struct mqtt_client *client, int rc, int error)

@@ -36,8 +36,9 @@ struct mqtt_client_events {
     /* `codes`, one for each filter: the granted QoS, or a failure (128 and more). */
     void (*on_suback)(void *user, int packet_id, int count, const int *codes);
     void (*on_unsuback)(void *user, int packet_id);
-    /* From the loop: the socket's state (UV_READABLE, UV_WRITABLE); 0: it has an error, and isn't
-     * watched any more; what came before that may be read. */
+    /* From the loop: the socket's state (UV_READABLE, UV_WRITABLE; UV_DISCONNECT: the broker has
+     * closed it); 0: it has an error, and isn't watched any more. What came before these may be
+     * read. */
     void (*on_socket)(void *user, int events);
 };
 
@@ -66,7 +67,7 @@ int mqtt_client_connect(uv_loop_t *loop, const struct mqtt_client_spec *spec, co
 /* Close the socket as it is and free; not from inside a callback of the client's. */
 void mqtt_client_free(struct mqtt_client *client);
 
-/* Which states of the socket on_socket is called for. */
+/* Which states of the socket on_socket is called for, besides UV_DISCONNECT and an error. */
 void mqtt_client_watch(struct mqtt_client *client, int events);
 
 enum mqtt_client_progress {
