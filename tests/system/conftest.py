@@ -14,7 +14,9 @@ from lib import influx as influx_lib
 from lib import kafka as kafka_lib
 from lib import mosquitto as mosquitto_lib
 from lib import paths, process
+from lib.authority import Authority
 from lib.programs import Bridge, Mqtt, Worker
+from lib.publishers import Publishers
 
 IN_CI = os.environ.get("CI") == "true"
 LOG_LINES_SHOWN = 40
@@ -154,6 +156,30 @@ def mosquitto(scratch, name, logs):
     yield start
     for one in started:
         one.stop()
+
+
+@pytest.fixture
+def authority(tmp_path):
+    """Of certificates; it has made one for a server at localhost."""
+    need(None if shutil.which("openssl") else
+         "openssl is missing: packaging/install-packages system")
+    made = Authority(tmp_path)
+    made.issue("server", "/CN=localhost")
+    return made
+
+
+@pytest.fixture
+def devices(logs):
+    """devices(mosquitto, count, ...): 30 that publish; see lib.publishers.Publishers."""
+    need_built(paths.MQTT_PUBLISH)
+    started = []
+
+    def start(broker, count, **settings):
+        started.append(Publishers(broker, logs / "devices.log", count, **settings))
+        return started[-1]
+    yield start
+    for one in started:
+        one.kill()
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ static void publish_next(struct device *device)
     if (pause_ns > 0) {
         (void)nanosleep(&pause, NULL);
     }
-    (void)snprintf(payload, sizeof(payload), "{\"n\":%-10lu,\"text\":\"%-33s\"}", device->next,
+    (void)snprintf(payload, sizeof(payload), "{\"n\":%-10lu,\"text\":\"%-34s\"}", device->next,
                    "a reading of sixty bytes in all");
     rv = mosquitto_publish(device->mosq, &packet_id, device->topic, PAYLOAD_BYTES, payload, 1,
                            false);

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """mosquitto and the devices themselves, so that a failure elsewhere is ours; and the configuration
 of mosquitto that we ship."""
-from conftest import need_built
-from lib import paths
 from lib.mosquitto import shipped
-from lib.publishers import V5, V311, Client, Publishers, told
+from lib.publishers import V5, V311, Client, told
 from lib.waiting import wait_for
 
 
@@ -30,16 +28,15 @@ def test_mosquitto_accepts_the_configuration_that_is_shipped(mosquitto):
         assert all(one.qos == 1 for one in client.received)
 
 
-def test_many_devices_publish_and_come_back_by_themselves(mosquitto, logs):
-    need_built(paths.MQTT_PUBLISH)
+def test_many_devices_publish_and_come_back_by_themselves(mosquitto, devices):
     broker = mosquitto()
     with Client(broker, id_="reader", clean=False, expiry=3600) as client:
         client.subscribe("load/#")
-    devices = Publishers(broker, logs / "devices.log", 3000, rate=3000)
-    devices.wait_acknowledged(500)
+    load = devices(broker, 3000, rate=3000)
+    load.wait_acknowledged(500)
     broker.terminate()
     broker.start()
-    assert devices.finish() == set(range(1, 3001))
+    assert load.finish() == set(range(1, 3001))
     with Client(broker, id_="reader", clean=False, expiry=3600) as client:
         wait_for(lambda: len(client.received) >= 3000, 30, "all messages")
         assert {one.topic for one in client.received} == {f"load/dev-{i}" for i in range(30)}

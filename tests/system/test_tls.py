@@ -2,7 +2,6 @@
 """TLS with real clients: curl, Python's ssl, and `openssl s_client` for what must be refused."""
 import http.client
 import os
-import shutil
 import signal
 import socket
 import ssl
@@ -10,68 +9,9 @@ import subprocess
 
 import pytest
 
-from conftest import need
 from lib import records
+from lib.authority import Authority
 from lib.waiting import free_port, wait_for
-
-EXTENSIONS = """
-[req]
-distinguished_name = name
-[name]
-[ca]
-basicConstraints = critical, CA:TRUE
-keyUsage = critical, keyCertSign, cRLSign
-[leaf]
-basicConstraints = critical, CA:FALSE
-subjectAltName = DNS:localhost, IP:127.0.0.1
-"""
-
-
-class Authority:
-    """A certificate authority in a folder, by the openssl command."""
-
-    def __init__(self, folder, name="ca"):
-        self.folder = folder
-        self.name = name
-        self.serial = 0
-        (folder / "extensions").write_text(EXTENSIONS)
-        self._key(name)
-        self._openssl("req", "-new", "-x509", "-key", f"{name}.key", "-subj", f"/CN={name}",
-                      "-config", "extensions", "-extensions", "ca", "-days", "2", "-out",
-                      f"{name}.pem")
-
-    def _openssl(self, *words):
-        subprocess.run(["openssl", *words], cwd=self.folder, check=True, capture_output=True)
-
-    def _key(self, name):
-        self._openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256",
-                      "-out", f"{name}.key")
-
-    def issue(self, name, subject):
-        """name.key and name.pem; each renamed into place."""
-        self.serial += 1
-        self._key(f"{name}.new")
-        self._openssl("req", "-new", "-key", f"{name}.new.key", "-subj", subject,
-                      "-config", "extensions", "-out", f"{name}.csr")
-        self._openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{self.name}.pem", "-CAkey",
-                      f"{self.name}.key", "-set_serial", str(self.serial), "-days", "1",
-                      "-extfile", "extensions", "-extensions", "leaf", "-out",
-                      f"{name}.new.pem")
-        for kind in ("key", "pem"):
-            os.replace(self.folder / f"{name}.new.{kind}", self.folder / f"{name}.{kind}")
-        return self.serial
-
-    def path(self, file):
-        return str(self.folder / file)
-
-
-@pytest.fixture
-def authority(tmp_path):
-    need(None if shutil.which("openssl") else
-         "openssl is missing: packaging/install-packages system")
-    made = Authority(tmp_path)
-    made.issue("server", "/CN=localhost")
-    return made
 
 
 @pytest.fixture

@@ -134,3 +134,20 @@ class Publishers(Process):
 def numbers(kafka, topic):
     """{number: how often it is in Kafka}."""
     return Counter(json.loads(one.event()["data"])["n"] for one in records.read(kafka, topic))
+
+
+def drained(kafka, topic, promised, seconds=180):
+    """{number: how often} once Kafka has all of `promised`."""
+    found = {}
+
+    def all_there():
+        nonlocal found
+        records.wait_for(kafka, topic, len(promised), seconds)
+        found = numbers(kafka, topic)
+        return promised <= found.keys()
+    wait_for(all_there, seconds, lambda: f"lost: {sorted(promised - found.keys())[:10]}", poll=0.5)
+    return found
+
+
+def repeated(found):
+    return sum(found.values()) - len(found)
