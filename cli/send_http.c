@@ -56,11 +56,11 @@ struct send_http {
 static void read_reason(const struct mr_http_answer *answer, char ret_reason[REASON_BYTES])
 {
     struct json_scan scan;
-    struct mr_slice shown = answer->body;
+    struct mr_slice shown = answer->body.len > 0 ? answer->body : MR_SLICE("");
     enum json_token token;
     struct mr_buf text;
     buf_init(&text, ANSWER_BYTES_MAX);
-    json_scan_init(&scan, answer->body);
+    json_scan_init(&scan, shown);
     for (token = json_scan_next(&scan); token != JSON_SCAN_END && token != JSON_SCAN_ERROR;
          token = json_scan_next(&scan)) {
         bool is_detail =

@@ -129,13 +129,14 @@ static enum send_input_result read_more(struct send_input *input, struct mr_erro
 /* The next line that is in memory, whole; at the end also one without a line's end. */
 static bool take_line(struct send_input *input, struct mr_slice *ret_line)
 {
-    const char *begin = input->buf.ptr + input->taken;
+    const char *begin, *end;
     size_t len = input->buf.len - input->taken;
-    const char *end =
-        input->buf.len == input->searched
-            ? NULL
-            : memchr(input->buf.ptr + input->searched, '\n', input->buf.len - input->searched);
-    if (end == NULL && !(input->at_end && len > 0)) {
+    if (len == 0) {
+        return false;
+    }
+    begin = input->buf.ptr + input->taken;
+    end = memchr(input->buf.ptr + input->searched, '\n', input->buf.len - input->searched);
+    if (end == NULL && !input->at_end) {
         input->searched = input->buf.len;
         return false;
     }
