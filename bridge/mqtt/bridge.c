@@ -33,7 +33,8 @@ struct bridge {
     struct connection *connections[BRIDGE_CONNECTIONS_MAX];
     size_t count;
     size_t drained; /* of them */
-    size_t open;    /* of them and the deliveries */
+    size_t retired;
+    size_t open; /* of them and the deliveries */
     bool is_stopping;
 };
 
@@ -111,13 +112,27 @@ static void on_drained(void *user)
 void bridge_drain(struct mr_program *program)
 {
     struct bridge *bridge;
+    struct mr_error err;
     MAGIC_CAST(bridge, mr_program_state(program), BRIDGE_MAGIC);
+    if (bridge->options->retire && bridge->retired < bridge->count) {
+        (void)mr_error_set(&err, MR_ECLOSED, "ended before all sessions were retired");
+        mr_program_fail(program, &err);
+    }
     for (size_t i = 0; i < bridge->count; i++) {
         connection_drain(bridge->connections[i], on_drained, bridge);
     }
 }
 
 /* ---- the beginning ---- */
+
+static void on_retired(void *user)
+{
+    struct bridge *bridge;
+    MAGIC_CAST(bridge, user, BRIDGE_MAGIC);
+    if (++bridge->retired == bridge->count) {
+        mr_program_finish(bridge->program);
+    }
+}
 
 static int open_connection(struct bridge *bridge, int64_t index, struct mr_error *err)
 {
@@ -131,8 +146,10 @@ static int open_connection(struct bridge *bridge, int64_t index, struct mr_error
         .routes = bridge->routes,
         .deliveries = bridge->deliveries,
         .metrics = &bridge->metrics,
-        .watch = index == 0 ? &bridge->watch : NULL,
+        .watch = index == 0 && !bridge->options->retire ? &bridge->watch : NULL,
         .on_change = tell,
+        .retires = bridge->options->retire,
+        .on_retired = on_retired,
         .user = bridge,
     };
     int rc;

@@ -265,18 +265,21 @@ static void on_lingered(void *user)
     struct connection *connection;
     MAGIC_CAST(connection, user, CONNECTION_MAGIC);
     connection->is_lingering = false;
-    connection_over(connection);
+    if (!retire_left(connection)) {
+        connection_over(connection);
+    }
     settle_close(connection);
 }
 
 /* DISCONNECT is written at once or not at all: the socket has just taken all that there was. */
-static void leave(struct connection *connection)
+void connection_leave(struct connection *connection, bool ends_session)
 {
     struct mr_error err;
     int fd = -1;
-    (void)snprintf(connection->reason, sizeof connection->reason, "draining");
+    (void)snprintf(connection->reason, sizeof connection->reason, "%s",
+                   connection->spec.retires ? "retiring" : "draining");
     connection_set_state(connection, CONNECTION_LEAVING);
-    if (mqtt_client_disconnect(connection->client, false, &fd, &err) == 0) {
+    if (mqtt_client_disconnect(connection->client, ends_session, &fd, &err) == 0) {
         (void)mqtt_client_write(connection->client);
     }
     free_client(connection);
@@ -288,7 +291,7 @@ void connection_leave_if_drained(struct connection *connection)
 {
     if (connection->is_draining && connection->state != CONNECTION_LEAVING &&
         connection->window.unsettled == 0 && !connection->is_writing) {
-        leave(connection);
+        connection_leave(connection, false);
     }
 }
 

@@ -33,6 +33,8 @@ struct connection_spec {
     const struct mqtt_metrics *metrics;
     struct broker_watch *watch;    /* NULL: another connection does that */
     void (*on_change)(void *user); /* connection_reason has another answer */
+    bool retires;                  /* end the session for good (retire.c), then: */
+    void (*on_retired)(void *user);
     void *user;
 };
 

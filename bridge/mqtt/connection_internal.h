@@ -54,6 +54,9 @@ struct connection {
     uint64_t written_ms;        /* when something was last written */
     int keep_alive_s;
     int suback_id;
+    int unsuback_id; /* of the round of retire.c */
+    unsigned retire_rounds;
+    size_t retire_messages; /* in this round */
     bool is_looking_up;
     bool is_lingering;
     bool is_due;         /* the pause is over; what isn't settled is waited for */
@@ -63,8 +66,11 @@ struct connection {
     bool is_hung_up;     /* by the broker: nothing that is written will arrive */
     bool is_draining;
     bool is_closing;
-    bool is_refused;  /* set inside a callback, with `failure`, to end it afterwards */
-    bool has_reached; /* somebody listened at the address that `attempt` is about */
+    bool is_round_open;   /* UNSUBACK is waited for */
+    bool is_cleaning;     /* the next connection has a clean session */
+    bool is_session_over; /* the broker will have none any more */
+    bool is_refused;      /* set inside a callback, with `failure`, to end it afterwards */
+    bool has_reached;     /* somebody listened at the address that `attempt` is about */
     char failure[CONNECTION_REASON_BYTES];
     char attempt[CONNECTION_REASON_BYTES];      /* what is wrong, of the addresses so far */
     char reason[CONNECTION_REASON_BYTES + 128]; /* why it isn't ready */
@@ -82,6 +88,8 @@ void connection_end(struct connection *connection, enum connection_end how, cons
 void connection_set_state(struct connection *connection, enum connection_state state);
 /* All is written, and the window is empty: the drain may go on. */
 void connection_leave_if_drained(struct connection *connection);
+/* Say DISCONNECT, and see that the broker gets it. */
+void connection_leave(struct connection *connection, bool ends_session);
 void connection_over(struct connection *connection);
 /* Nothing is unsettled any more, and there is no client. */
 void connection_try_again(struct connection *connection);
@@ -95,7 +103,19 @@ int session_begin(struct connection *connection, const char *address, uint16_t p
 /* Once a second, with a client. */
 void session_tick(struct connection *connection);
 
+/* End the connection after the read that this is called from. The first text counts. */
+void session_fail(struct connection *connection, const char *text, bool is_refused);
+
 /* Write what may be written, and watch the socket for what comes next. */
 void session_go_on(struct connection *connection);
+
+/* retire.c; nothing happens to a connection that isn't to be retired */
+
+void retire_begin(struct connection *connection); /* CONNACK has come */
+void retire_unsuback(struct connection *connection, int packet_id);
+/* The next step, when nothing is held. True: something is to be written. */
+bool retire_go_on(struct connection *connection);
+/* The broker has ended the connection after our DISCONNECT. False: that is all. */
+bool retire_left(struct connection *connection);
 
 #endif

@@ -25,7 +25,7 @@ enum {
 };
 
 /* The first one counts. */
-static void fail(struct connection *connection, const char *text, bool is_refused)
+void session_fail(struct connection *connection, const char *text, bool is_refused)
 {
     if (connection->failure[0] == '\0') {
         (void)snprintf(connection->failure, sizeof connection->failure, "%.*s",
@@ -46,7 +46,7 @@ static void subscribe(struct connection *connection)
     struct mr_error err;
     if (mqtt_client_subscribe(connection->client, connection->spec.filters,
                               connection->spec.filter_count, &connection->suback_id, &err) != 0) {
-        fail(connection, err.text, false);
+        session_fail(connection, err.text, false);
         return;
     }
     if (connection->spec.watch != NULL) {
@@ -81,15 +81,15 @@ static void on_connack(void *user, const struct mqtt_connack *connack)
     MAGIC_CAST(connection, user, CONNECTION_MAGIC);
     if (connack->code != 0) {
         (void)snprintf(text, sizeof text, "the broker refuses the connection: %s", connack->reason);
-        fail(connection, text, true);
+        session_fail(connection, text, true);
         return;
     }
     if (connection->state != CONNECTION_CONNECTING) {
-        fail(connection, "the broker sent a second CONNACK", false);
+        session_fail(connection, "the broker sent a second CONNACK", false);
         return;
     }
     if (bridge_text(connection->spec.options->group) != NULL && !connack->shares) {
-        fail(connection, "the broker has no shared subscriptions, which group needs", true);
+        session_fail(connection, "the broker has no shared subscriptions, which group needs", true);
         return;
     }
     note_terms(connection, connack);
@@ -98,7 +98,9 @@ static void on_connack(void *user, const struct mqtt_connack *connack)
     redelivery_connected(connection->redelivery, connack->session_present && !connection->forgets);
     connection->forgets = false;
     connection_set_state(connection, CONNECTION_SUBSCRIBING);
-    if (connack->session_present && !is_v5(connection) && connection->has_subscribed) {
+    if (connection->spec.retires) {
+        retire_begin(connection);
+    } else if (connack->session_present && !is_v5(connection) && connection->has_subscribed) {
         be_ready(connection); /* subscribing again would bring all retained messages again */
     } else {
         subscribe(connection);
@@ -114,7 +116,8 @@ static void on_suback(void *user, int packet_id, int count, const int *codes)
         return;
     }
     if ((size_t)count != connection->spec.filter_count) {
-        fail(connection, "the broker answered SUBSCRIBE for another number of filters", true);
+        session_fail(connection, "the broker answered SUBSCRIBE for another number of filters",
+                     true);
         return;
     }
     for (int i = 0; i < count; i++) {
@@ -123,12 +126,12 @@ static void on_suback(void *user, int packet_id, int count, const int *codes)
             (void)snprintf(text, sizeof text, "the broker refuses the subscription to '%.100s': %s",
                            filter,
                            is_v5(connection) ? mosquitto_reason_string(codes[i]) : "not allowed");
-            fail(connection, text, true);
+            session_fail(connection, text, true);
         } else if (codes[i] == 0) {
             (void)snprintf(text, sizeof text,
                            "the broker grants only QoS 0 for '%.100s': it would lose messages",
                            filter);
-            fail(connection, text, true);
+            session_fail(connection, text, true);
         }
     }
     if (connection->failure[0] == '\0') {
@@ -138,8 +141,9 @@ static void on_suback(void *user, int packet_id, int count, const int *codes)
 
 static void on_unsuback(void *user, int packet_id)
 {
-    (void)user;
-    (void)packet_id;
+    struct connection *connection;
+    MAGIC_CAST(connection, user, CONNECTION_MAGIC);
+    retire_unsuback(connection, packet_id);
 }
 
 /* ---- messages ---- */
@@ -195,6 +199,7 @@ static void take(struct connection *connection, const struct mqtt_message *messa
     struct mr_error err;
     enum redelivery_verdict verdict = recognise(connection, message, &entry);
     mr_count(connection->spec.metrics->received, 1);
+    connection->retire_messages++;
     if (verdict == REDELIVERY_WAITS || verdict == REDELIVERY_STORED) {
         mr_count(connection->spec.metrics->repeated, 1);
         count(connection, message, false);
@@ -207,7 +212,7 @@ static void take(struct connection *connection, const struct mqtt_message *messa
                         &id, &err) != 0) {
         connection->forgets = true;
         count(connection, message, false);
-        fail(connection, err.text, false);
+        session_fail(connection, err.text, false);
         return;
     }
     if (entry != NULL) {
@@ -236,7 +241,7 @@ static void on_message(void *user, const struct mosquitto_message *received,
     }
     if (message_properties_read(received, properties, &connection->properties, &message, &err) !=
         0) {
-        fail(connection, err.text, false);
+        session_fail(connection, err.text, false);
     } else if (!is_watched(connection, &message)) {
         take(connection, &message);
     }
@@ -300,7 +305,12 @@ static bool write_queued(struct connection *connection)
 
 void session_go_on(struct connection *connection)
 {
-    if (write_queued(connection)) {
+    do {
+        if (!write_queued(connection)) {
+            return;
+        }
+    } while (retire_go_on(connection));
+    if (connection->client != NULL) {
         watch(connection);
         connection_leave_if_drained(connection);
     }
@@ -385,7 +395,7 @@ void session_tick(struct connection *connection)
         connection_end(connection, CONNECTION_LOST,
                        connection->state == CONNECTION_CONNECTING
                            ? "no answer to the attempt to connect"
-                           : "no answer to SUBSCRIBE");
+                           : "no answer to SUBSCRIBE or UNSUBSCRIBE");
     } else if (holds_too_long(connection, now_ms)) {
         connection_end(connection, connection->is_writing ? CONNECTION_LOST : CONNECTION_AWAY,
                        connection->is_writing
@@ -407,6 +417,7 @@ int session_begin(struct connection *connection, const char *address, uint16_t p
     struct mqtt_client_spec spec = {
         .client_id = connection->client_id,
         .is_v5 = is_v5(connection),
+        .clean = connection->is_cleaning,
         .expiry_s = options->session_expiry_ms / 1000,
         .keep_alive_s = (int)(options->keep_alive_ms / 1000),
         .receive_max = (int)options->in_flight_max,

@@ -21,6 +21,8 @@ int main(int argc, char **argv)
         .group_count = BRIDGE_OPTION_GROUPS,
         .options_size = sizeof(struct bridge_options),
         .producer_defaults = producer_defaults,
+        .mode = "retire",
+        .mode_text = "end the sessions at the broker for good, and end",
         .check = bridge_check,
         .start = bridge_start,
         .drain = bridge_drain,

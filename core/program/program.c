@@ -31,6 +31,7 @@ enum {
     DRAIN_MS_MIN = 200, /* what is idle needs a few turns of its loops to find that out */
     STOP_MS_MAX = 5000,
     TEXT_BYTES_MAX = 1024 * 1024,
+    MODE_BYTES = 200,
     HEAP_KEPT_BYTES = 2 * 1024 * 1024,
     HEAP_BLOCK_BYTES_MAX = 1024 * 1024, /* larger ones are mapped by themselves */
 };
@@ -285,20 +286,27 @@ void mr_program_drained(struct mr_program *program)
     }
 }
 
-static void on_fail_timer(uv_timer_t *timer)
+/* Drains from the timer: drain() is never called from inside the program's own functions. */
+static void on_end_timer(uv_timer_t *timer)
 {
     struct mr_program *program;
     MAGIC_CAST(program, timer->data, PROGRAM_MAGIC);
-    begin_drain(program, "it failed");
+    begin_drain(program, program->status == 0 ? "it is done" : "it failed");
 }
 
-/* Drains from the timer: drain() is never called from inside the program's own functions. */
+void mr_program_finish(struct mr_program *program)
+{
+    if (program->phase <= PHASE_RUNNING) {
+        (void)uv_timer_start(&program->timer, on_end_timer, 0, 0);
+    }
+}
+
 void mr_program_fail(struct mr_program *program, const struct mr_error *err)
 {
     mr_log(MR_LOG_ERROR, "failed", MR_STR("error", err->text));
     program->status = 1;
     if (program->phase <= PHASE_RUNNING) {
-        (void)uv_timer_start(&program->timer, on_fail_timer, 0, 0);
+        (void)uv_timer_start(&program->timer, on_end_timer, 0, 0);
     }
 }
 
@@ -457,11 +465,16 @@ static int print(FILE *file, struct mr_buf *text)
 static int print_help(const struct settings *settings)
 {
     const struct mr_program_spec *spec = settings->spec;
+    char mode[MODE_BYTES] = "";
     struct mr_buf out;
+    if (spec->mode != NULL) {
+        (void)snprintf(mode, sizeof mode, "  --%-13s%s\n", spec->mode, spec->mode_text);
+    }
     buf_init(&out, TEXT_BYTES_MAX);
     (void)buf_addf(&out,
                    "usage: %s [--config FILE] [--check] [--section.key=value ...]\n\n%s\n\n"
                    "  --config FILE  read FILE (default /etc/millrace/%s.conf, if it exists)\n"
+                   "%s"
                    "  --check        check the configuration and end\n"
                    "  --markdown     print this program's part of docs/CONFIGURATION.md and end\n"
                    "  --version      print the version and end\n"
@@ -470,7 +483,7 @@ static int print_help(const struct settings *settings)
                    "variable\nMILLRACE_SECTION_KEY in the environment, or a flag here; the later "
                    "wins.\n[kafka], [kafka.producer] and [kafka.consumer] go to librdkafka word "
                    "for word.\n",
-                   spec->name, spec->summary, spec->name);
+                   spec->name, spec->summary, spec->name, mode);
     (void)options_write_help(&settings->options_spec, &out);
     return print(stdout, &out);
 }

@@ -137,11 +137,23 @@ static bool *mode_of(struct settings *settings, const char *argument)
     return NULL;
 }
 
+/* The program's own, which is an option too. */
+static bool is_programs_mode(const struct settings *settings, const char *argument)
+{
+    return settings->spec->mode != NULL && strncmp(argument, "--", 2) == 0 &&
+           strcmp(argument + 2, settings->spec->mode) == 0;
+}
+
 static bool take_mode(struct settings *settings, const char *argument)
 {
     bool *mode = mode_of(settings, argument);
+    char name[NAME_BYTES];
     if (mode != NULL) {
         *mode = true;
+    } else if (is_programs_mode(settings, argument)) {
+        (void)snprintf(name, sizeof name, "%s.%s", settings->spec->section, settings->spec->mode);
+        options_read_flag(settings->options, name, "true");
+        return true;
     }
     return mode != NULL;
 }
@@ -152,7 +164,7 @@ static bool is_flag(struct settings *settings, const char *argument)
     char name[NAME_BYTES];
     copy_name(argument, name);
     return strcmp(name, "config") == 0 || mode_of(settings, argument) != NULL ||
-           options_has_flag(settings->options, name) ||
+           is_programs_mode(settings, argument) || options_has_flag(settings->options, name) ||
            (strchr(argument, '=') != NULL && options_is_name(mr_slice_of(name)));
 }
 

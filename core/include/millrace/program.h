@@ -31,6 +31,8 @@ struct mr_program_spec {
     size_t group_count;
     size_t options_size;                              /* of the struct that the tables fill */
     const struct mr_kafka_default *producer_defaults; /* ends with a NULL key; may be NULL */
+    const char *mode;      /* key of a boolean option of its own that `--KEY` alone sets, too */
+    const char *mode_text; /* of it, for --help */
     /* What is wrong across options, before anything starts; may be NULL. Called even if single
      * options are wrong: those have their defaults, and a required string may be NULL. */
     void (*check)(const void *options, struct mr_check *check);
@@ -76,6 +78,9 @@ MR_API struct mr_port *mr_program_port(struct mr_program *program);
  * `shutdown.deadline`, and then calls stop(), never from inside this. A send that the deadline cuts
  * short is settled soon after stop(). */
 MR_API void mr_program_drained(struct mr_program *program);
+
+/* It has done what it was started for: drain and exit with status 0. */
+MR_API void mr_program_finish(struct mr_program *program);
 
 /* Something failed for good (e.g. a listener's socket): drain and exit with status 1. */
 MR_API void mr_program_fail(struct mr_program *program, const struct mr_error *err);
