@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bridge/mqtt/abort_guard.h"
 #include "bridge/mqtt/broker_tls.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
@@ -139,6 +140,7 @@ static void on_connack(struct mosquitto *mosq, void *user, int code, int flags,
     struct mqtt_client *client;
     char reason[REASON_BYTES];
     struct mqtt_connack connack;
+    bool was_up;
     (void)mosq;
     MAGIC_CAST(client, user, CLIENT_MAGIC);
     write_reason(client->is_v5 ? mosquitto_reason_string(code) : mosquitto_connack_string(code),
@@ -155,7 +157,9 @@ static void on_connack(struct mosquitto *mosq, void *user, int code, int flags,
     if (code != 0) {
         set_reason(client, reason);
     }
+    was_up = abort_guard_suspend();
     client->events.on_connack(client->user, &connack);
+    abort_guard_resume(was_up);
     errno = 0; /* mqtt_client_read looks at it */
 }
 
@@ -184,9 +188,12 @@ static void on_message(struct mosquitto *mosq, void *user, const struct mosquitt
                        const mosquitto_property *properties)
 {
     struct mqtt_client *client;
+    bool was_up;
     (void)mosq;
     MAGIC_CAST(client, user, CLIENT_MAGIC);
+    was_up = abort_guard_suspend();
     client->events.on_message(client->user, message, properties);
+    abort_guard_resume(was_up);
     errno = 0;
 }
 
@@ -194,10 +201,13 @@ static void on_suback(struct mosquitto *mosq, void *user, int packet_id, int cou
                       const int *codes, const mosquitto_property *properties)
 {
     struct mqtt_client *client;
+    bool was_up;
     (void)mosq;
     (void)properties;
     MAGIC_CAST(client, user, CLIENT_MAGIC);
+    was_up = abort_guard_suspend();
     client->events.on_suback(client->user, packet_id, count, codes);
+    abort_guard_resume(was_up);
     errno = 0;
 }
 
@@ -205,10 +215,13 @@ static void on_unsuback(struct mosquitto *mosq, void *user, int packet_id,
                         const mosquitto_property *properties)
 {
     struct mqtt_client *client;
+    bool was_up;
     (void)mosq;
     (void)properties;
     MAGIC_CAST(client, user, CLIENT_MAGIC);
+    was_up = abort_guard_suspend();
     client->events.on_unsuback(client->user, packet_id);
+    abort_guard_resume(was_up);
     errno = 0;
 }
 
@@ -406,13 +419,29 @@ static enum mqtt_client_progress ended(struct mqtt_client *client, int rc, int e
     return MQTT_CLIENT_ENDED;
 }
 
+struct reading {
+    struct mosquitto *mosq;
+    int rc;
+};
+
+static void read_packet(void *user)
+{
+    struct reading *read = user;
+    read->rc = mosquitto_loop_read(read->mosq, 1);
+}
+
 enum mqtt_client_progress mqtt_client_read(struct mqtt_client *client)
 {
+    struct reading read;
     int rc;
     MAGIC_CHECK(client, CLIENT_MAGIC);
     broker_tls_prepare(client->tls);
     errno = 0;
-    rc = mosquitto_loop_read(client->mosq, 1);
+    read = (struct reading){client->mosq, MOSQ_ERR_MALFORMED_PACKET};
+    if (!abort_guard_call(read_packet, &read)) {
+        return ended(client, MOSQ_ERR_MALFORMED_PACKET, 0);
+    }
+    rc = read.rc;
     if (rc != MOSQ_ERR_SUCCESS || client->is_ended || mosquitto_socket(client->mosq) < 0) {
         return ended(client, rc == MOSQ_ERR_SUCCESS ? MOSQ_ERR_CONN_LOST : rc, errno);
     }
