@@ -19,37 +19,28 @@ enum { MANY_PROPERTIES = 300 };
 static const char *const fast[] = {"--mqtt.reconnect.max=1s", NULL};
 static const char *const fast_3[] = {"--mqtt.reconnect.max=1s", "--mqtt.protocol=3.1.1", NULL};
 
-/* A message before, the bytes, and one after them, on whatever connection there is then: both are
+/* A message before, the bytes, which end the connection, and a message on the next one: both are
  * acknowledged and stored. */
-static void send_in_between(const char *const *extra, struct mr_slice bytes, bool must_end)
+static void ends_it(const char *const *extra, struct mr_slice bytes)
 {
     struct mqtt_fixture f;
+    const struct script_broker_packet *end;
     unsigned after;
-    unsigned connection = 1;
     mqtt_start(&f, extra);
     mqtt_publish_many(&f, 1, 1, 1);
     (void)script_broker_wait_packet(f.broker, WIRE_PUBACK, 0);
     after = mqtt_last(&f);
     script_broker_send(f.broker, 1, bytes);
-    if (must_end) {
-        const struct script_broker_packet *end =
-            script_broker_wait_packet(f.broker, WIRE_END, after);
-        assert_int_equal(end->connection, 1);
-        connection = mqtt_wait_subscribed(&f, end->number);
-        assert_int_equal(connection, 2);
-        after = mqtt_last(&f);
-    }
-    mqtt_publish_many(&f, connection, 2, 1);
+    end = script_broker_wait_packet(f.broker, WIRE_END, after);
+    assert_int_equal(end->connection, 1);
+    assert_int_equal(mqtt_wait_subscribed(&f, end->number), 2);
+    after = mqtt_last(&f);
+    mqtt_publish_many(&f, 2, 2, 1);
     (void)mqtt_expect_pubacks(&f, after, 2, 1);
-    assert_int_equal(script_broker_connections(f.broker), connection);
+    assert_int_equal(script_broker_connections(f.broker), 2);
     mqtt_expect_stored(&f, 1, 2, 1);
     mqtt_wait_ready(&f);
     mqtt_stop(&f);
-}
-
-static void ends_it(const char *const *extra, struct mr_slice bytes)
-{
-    send_in_between(extra, bytes, true);
 }
 
 static void test_a_remaining_length_of_five_bytes(void **state)
@@ -125,11 +116,21 @@ static void test_a_packet_id_of_0(void **state)
                            "a/b\x00\x00\x00"));
 }
 
+/* It would come again if that ended the connection, so it is taken for what it is: not lost. */
 static void test_a_topic_with_a_wildcard(void **state)
 {
+    struct mqtt_fixture f;
+    unsigned after;
     (void)state;
-    ends_it(fast, MR_SLICE("\x32\x08\x00\x03"
-                           "a/#\x00\x07\x00"));
+    mqtt_start(&f, fast);
+    after = mqtt_last(&f);
+    script_broker_send(f.broker, 1,
+                       MR_SLICE("\x32\x08\x00\x03"
+                                "a/#\x00\x07\x00"));
+    mqtt_publish_many(&f, 1, 8, 1);
+    (void)mqtt_expect_pubacks(&f, after, 7, 2);
+    mqtt_expect_stored(&f, 8, 1, 1);
+    mqtt_stop(&f);
 }
 
 static void test_a_topic_that_is_no_utf_8(void **state)
@@ -274,6 +275,7 @@ static void test_noise(void **state)
     unsigned connection = 1;
     (void)state;
     mqtt_start(&f, fast);
+    script_broker_set(f.broker, &(struct script_broker_script){.takes_anything = true});
     for (int round = 0; round < ROUNDS; round++) {
         char noise[NOISE_BYTES];
         unsigned after = mqtt_last(&f);

@@ -62,7 +62,8 @@ void cert_make(struct cert *cert, const struct cert_spec *spec)
         add_extension(x509, issuer->x509, NID_key_usage, "critical,keyCertSign,cRLSign");
     } else {
         add_extension(x509, issuer->x509, NID_basic_constraints, "critical,CA:FALSE");
-        add_extension(x509, issuer->x509, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
+        add_extension(x509, issuer->x509, NID_subject_alt_name,
+                      spec->names == NULL ? "DNS:localhost,IP:127.0.0.1" : spec->names);
     }
     assert_true(X509_sign(x509, issuer->key, EVP_sha256()) > 0);
 }

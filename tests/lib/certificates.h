@@ -21,6 +21,7 @@ struct cert {
 struct cert_spec {
     const char *const *subject; /* pairs of a field and UTF-8 text, ended by NULL; or NULL: */
     const char *common_name;
+    const char *names;         /* OpenSSL's subjectAltName; NULL: "DNS:localhost,IP:127.0.0.1" */
     const struct cert *issuer; /* NULL: itself */
     long serial;               /* 0: 1 */
     int from_s;                /* valid so many seconds from now on; 0: an hour ago */

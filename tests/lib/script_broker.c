@@ -49,7 +49,7 @@ struct script_broker {
     SSL_CTX *context; /* NULL: plain */
     struct script_broker_script script;
     bool stopping;
-    const char *bad; /* what a client has sent that it must not; NULL */
+    char bad[128]; /* what a client has sent that it must not; "" */
     struct connection *connections[SCRIPT_BROKER_CONNECTIONS_MAX];
     unsigned connection_count;
     struct script_broker_packet **packets;
@@ -118,6 +118,8 @@ static void answer(struct script_broker *broker, struct connection *c,
         wire_add_unsuback(&c->out, c->level, packet);
     } else if (packet->type == WIRE_PINGREQ && !script->pingresp_held) {
         wire_add_packet(&c->out, WIRE_PINGRESP, 0, MR_SLICE(""));
+    } else if (packet->type == WIRE_DISCONNECT) {
+        c->closing = true; /* 3.14.4 */
     }
 }
 
@@ -128,7 +130,13 @@ static void take_packets(struct script_broker *broker, struct connection *c)
     struct wire_packet packet;
     while ((len = wire_length((const uint8_t *)c->in.ptr + at, c->in.len - at)) > 0) {
         if (!wire_read((const uint8_t *)c->in.ptr + at, (size_t)len, c->level, &packet)) {
-            broker->bad = "a packet that isn't as the specification has it";
+            if (broker->script.takes_anything) {
+                at += (size_t)len;
+                continue;
+            }
+            (void)snprintf(broker->bad, sizeof broker->bad,
+                           "a packet of type %d that isn't as the specification has it",
+                           (int)packet.type);
             return;
         }
         record(broker, c, &packet);
@@ -136,7 +144,7 @@ static void take_packets(struct script_broker *broker, struct connection *c)
         at += (size_t)len;
     }
     if (len < 0) {
-        broker->bad = "what is no packet";
+        (void)snprintf(broker->bad, sizeof broker->bad, "what is no packet");
         return;
     }
     memmove(c->in.ptr, c->in.ptr + at, c->in.len - at);
@@ -166,7 +174,7 @@ static void read_connection(struct script_broker *broker, struct connection *c)
         got = receive(c, c->in.ptr + c->in.len, READ_BYTES);
         c->in.len += got > 0 ? (size_t)got : 0;
     } while (got > 0);
-    if (c->in.len > 0 && broker->bad == NULL) {
+    if (c->in.len > 0 && broker->bad[0] == '\0') {
         take_packets(broker, c);
     }
     if (got < 0) {
@@ -417,14 +425,14 @@ const struct script_broker_packet *script_broker_packet_at(struct script_broker 
                                                            unsigned number)
 {
     const struct script_broker_packet *packet = NULL;
-    const char *bad;
+    char bad[sizeof broker->bad];
     pthread_mutex_lock(&broker->lock);
     if (number >= 1 && number <= broker->packet_count) {
         packet = broker->packets[number - 1];
     }
-    bad = broker->bad;
+    memcpy(bad, broker->bad, sizeof bad);
     pthread_mutex_unlock(&broker->lock);
-    if (bad != NULL) {
+    if (bad[0] != '\0') {
         fail_msg("a client has sent %s", bad);
     }
     return packet;

@@ -29,7 +29,8 @@ struct script_broker_script {
     bool grants_qos_0;
     bool unsuback_held;
     bool pingresp_held;
-    bool reading_held; /* what clients send isn't read */
+    bool reading_held;   /* what clients send isn't read */
+    bool takes_anything; /* a packet that isn't right is passed over, and fails no test */
 };
 
 /* One packet that came, or the end of a connection (WIRE_END). */
