@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -337,6 +338,7 @@ struct script_broker *script_broker_start(const struct cert *server, const struc
     struct sockaddr_in address;
     socklen_t len = sizeof address;
     need(broker != NULL, "out of memory");
+    (void)signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
     broker->reserve_fd = bind_port(0);
     need(getsockname(broker->reserve_fd, (struct sockaddr *)&address, &len) == 0, "port");
     broker->port = ntohs(address.sin_port);
