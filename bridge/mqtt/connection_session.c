@@ -9,6 +9,7 @@
  * before it); the broker is silent. What a callback finds wrong ends the connection after the read
  * that it was called from. */
 #include <stdio.h>
+#include <string.h>
 
 #include <millrace/log.h>
 
@@ -229,6 +230,13 @@ static bool is_watched(struct connection *connection, const struct mqtt_message 
            !routes_find(connection->spec.routes, message->topic, &match);
 }
 
+/* MQTT 5.0, 3.3.2.1; the library doesn't look. */
+static bool is_a_filter(const struct mqtt_message *message)
+{
+    return memchr(message->topic.ptr, '+', message->topic.len) != NULL ||
+           memchr(message->topic.ptr, '#', message->topic.len) != NULL;
+}
+
 static void on_message(void *user, const struct mosquitto_message *received,
                        const mosquitto_property *properties)
 {
@@ -242,6 +250,8 @@ static void on_message(void *user, const struct mosquitto_message *received,
     if (message_properties_read(received, properties, &connection->properties, &message, &err) !=
         0) {
         session_fail(connection, err.text, false);
+    } else if (is_a_filter(&message)) {
+        session_fail(connection, "the broker sent a message with a wildcard in its topic", true);
     } else if (!is_watched(connection, &message)) {
         take(connection, &message);
     }
