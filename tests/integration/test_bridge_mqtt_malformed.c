@@ -16,8 +16,8 @@
 
 enum { MANY_PROPERTIES = 300 };
 
-static const char *const fast[] = {"--mqtt.reconnect.max=1s", NULL};
-static const char *const fast_3[] = {"--mqtt.reconnect.max=1s", "--mqtt.protocol=3.1.1", NULL};
+static const char *const fast[] = {"--mqtt.reconnect.max=100ms", NULL};
+static const char *const fast_3[] = {"--mqtt.reconnect.max=100ms", "--mqtt.protocol=3.1.1", NULL};
 
 /* A message before, the bytes, which end the connection, and a message on the next one: both are
  * acknowledged and stored. */
