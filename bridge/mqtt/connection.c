@@ -54,17 +54,25 @@ void connection_set_state(struct connection *connection, enum connection_state s
     tell(connection);
 }
 
+static const char *event_text(enum connection_end how, bool was_ready)
+{
+    if (how == CONNECTION_AWAY) {
+        return "connection to the broker closed: Kafka is awaited";
+    }
+    return was_ready ? "connection to the broker lost" : "no connection to the broker";
+}
+
 /* "broker.example.com:1883: Connection refused". The log has it once. */
-static void set_reason(struct connection *connection, const char *text, bool was_ready)
+static void set_reason(struct connection *connection, enum connection_end how, const char *text,
+                       bool was_ready)
 {
     const struct mr_address *broker = &connection->spec.options->broker;
     char reason[sizeof connection->reason];
     (void)snprintf(reason, sizeof reason, "%.100s:%u: %.*s", broker->host, broker->port,
                    CONNECTION_REASON_BYTES, text);
     if (was_ready || strcmp(reason, connection->reason) != 0) {
-        mr_log(MR_LOG_WARN,
-               was_ready ? "connection to the broker lost" : "no connection to the broker",
-               MR_STR("client_id", connection->client_id), MR_STR("reason", reason));
+        mr_log(MR_LOG_WARN, event_text(how, was_ready), MR_STR("client_id", connection->client_id),
+               MR_STR("reason", reason));
     }
     memcpy(connection->reason, reason, sizeof reason);
 }
@@ -185,7 +193,7 @@ void connection_end(struct connection *connection, enum connection_end how, cons
         try_next_address(connection)) {
         return;
     }
-    set_reason(connection, connection->attempt, state == CONNECTION_READY);
+    set_reason(connection, how, connection->attempt, state == CONNECTION_READY);
     connection->attempt[0] = '\0';
     connection->has_reached = false;
     if (connection->is_draining) {

@@ -18,6 +18,7 @@
 #include "lib/spawned.h"
 
 #define HTTP   TEST_BUILD_DIR "/bridge/millrace-http"
+#define MQTT   TEST_BUILD_DIR "/bridge/millrace-mqtt"
 #define CLI    TEST_BUILD_DIR "/cli/millrace"
 #define INFLUX TEST_BUILD_DIR "/consumers/millrace-influx"
 
@@ -261,6 +262,38 @@ static void assert_said(const char *line)
 }
 
 /* Of one option, across options, of Kafka, and what only warns. */
+static void test_what_a_bridge_of_mqtt_cannot_do(void **state)
+{
+    static const struct bad bad[] = {
+        {MQTT,
+         {"--mqtt.connections=2"},
+         "command line: --mqtt.connections: more than one needs group"},
+        {MQTT, {"--mqtt.group=a/b"}, "command line: --mqtt.group: must not contain"},
+        {MQTT, {"--mqtt.password=hunter2"}, "command line: --mqtt.password: needs user"},
+        {MQTT,
+         {"--mqtt.tls=on", "--mqtt.tls.certificate=/dev/null"},
+         "[mqtt] tls.key: must be given: the key of tls.certificate"},
+        {MQTT,
+         {"--mqtt.tls=on", "--mqtt.tls.key=/dev/null"},
+         "[mqtt] tls.certificate: must be given with tls.key"},
+        {MQTT, {"--mqtt.tls.ca=/dev/null"}, "command line: --mqtt.tls.ca: is not used"},
+        {MQTT, {"--mqtt.tls.alpn=mqtt"}, "command line: --mqtt.tls.alpn: is not used"},
+        {MQTT,
+         {"--mqtt.tls=on", "--mqtt.tls.ca=/nowhere/ca.pem"},
+         "[mqtt] tls.ca: /nowhere/ca.pem"},
+        {MQTT,
+         {"--mqtt.message.max=1MiB", "--mqtt.in_flight.bytes.max=512KiB"},
+         "command line: --mqtt.in_flight.bytes.max: must be message.max or more"},
+        {MQTT,
+         {"--kafka.message.max.bytes=80000000"},
+         "[mqtt] queue.bytes.max: must be 80000000 bytes or more"},
+        {MQTT, {"--mqtt.keep.alive=4s"}, "command line: --mqtt.keep.alive: "},
+        {MQTT, {"--mqtt.routes.ready=none"}, "command line: --mqtt.routes.ready: "},
+    };
+    (void)state;
+    are_refused(bad, MR_COUNT_OF(bad));
+}
+
 static void test_all_is_said_at_once_with_its_place(void **state)
 {
     const struct bad http = {HTTP, {"--listen=x", "--queue.events.max=0", "--body.max=1GiB"}, ""};
@@ -462,6 +495,7 @@ int main(void)
         cmocka_unit_test(test_options_that_nothing_asks_for),
         cmocka_unit_test(test_what_a_worker_cannot_read),
         cmocka_unit_test(test_an_uri_that_is_none),
+        cmocka_unit_test(test_what_a_bridge_of_mqtt_cannot_do),
         cmocka_unit_test(test_all_is_said_at_once_with_its_place),
         cmocka_unit_test(test_the_file_is_one_regular_file),
         cmocka_unit_test(test_a_secret_may_come_from_a_pipe),

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Which names the bridge of MQTT has: filters, client ids, topics of Kafka. */
+#include <unistd.h>
+
+#include "bridge/mqtt/kafka_names.h"
+#include "bridge/mqtt/subscriptions.h"
+#include "lib/heap.h"
+#include "lib/routes_fixture.h"
+
+static const char conf[] =
+    "[mqtt]\n"
+    "routes.ready = none\n"
+    "[route a]\n"
+    "topic = plant/{device}/{channel}\n"
+    "kafka.topic = plants\n"
+    "[route b]\n"
+    "topic = car/{device}/#\n"
+    "kafka.topic = events\n"
+    "[route c]\n"
+    "topic = shed/{device}\n"
+    "kafka.topic = plants\n";
+
+static void set_up(struct routes_fixture *f)
+{
+    routes_fixture_begin(f, conf);
+}
+
+static void test_filters_are_shared_by_a_group(void **state)
+{
+    struct routes_fixture f;
+    struct subscriptions plain;
+    struct subscriptions shared;
+    (void)state;
+    set_up(&f);
+    assert_int_equal(subscriptions_make(f.routes, NULL, &plain, NULL), 0);
+    assert_int_equal(subscriptions_make(f.routes, "g", &shared, NULL), 0);
+    assert_int_equal(plain.count, 3);
+    assert_int_equal(shared.count, 3);
+    for (size_t i = 0; i < plain.count; i++) {
+        char expected[100];
+        (void)snprintf(expected, sizeof expected, "$share/g/%s", plain.filters[i]);
+        assert_string_equal(shared.filters[i], expected);
+        assert_string_equal(plain.filters[i], routes_filter(f.routes, i));
+    }
+    subscriptions_done(&plain);
+    subscriptions_done(&shared);
+    routes_fixture_end(&f);
+}
+
+static void test_client_ids_differ_and_stay(void **state)
+{
+    char id[CONNECTION_ID_BYTES];
+    char host[200] = "";
+    char expected[CONNECTION_ID_BYTES];
+    (void)state;
+    subscriptions_client_id("gate", 1, 0, id);
+    assert_string_equal(id, "gate");
+    subscriptions_client_id("gate", 3, 0, id);
+    assert_string_equal(id, "gate-1");
+    subscriptions_client_id("gate", 3, 2, id);
+    assert_string_equal(id, "gate-3");
+    assert_int_equal(gethostname(host, sizeof host - 1), 0);
+    (void)snprintf(expected, sizeof expected, "millrace-mqtt-%s-2", host);
+    subscriptions_client_id(NULL, 2, 1, id);
+    assert_string_equal(id, expected);
+}
+
+/* The default one is the producer's own. */
+static void test_topics_of_kafka_have_dead_letters(void **state)
+{
+    static const char *const expected[] = {"events.dead", "plants.dead", "plants"};
+    struct routes_fixture f;
+    struct kafka_names names;
+    (void)state;
+    set_up(&f);
+    assert_int_equal(kafka_names_make(f.routes, &names, NULL), 0);
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        assert_string_equal(names.names[i], expected[i]);
+    }
+    assert_null(names.names[sizeof expected / sizeof *expected]);
+    kafka_names_done(&names);
+    routes_fixture_end(&f);
+}
+
+static void test_short_memory_is_told(void **state)
+{
+    struct routes_fixture f;
+    struct subscriptions subscriptions;
+    struct kafka_names names;
+    (void)state;
+    set_up(&f);
+    for (unsigned n = 1;; n++) {
+        int rc;
+        heap_fail_at(n);
+        rc = subscriptions_make(f.routes, "g", &subscriptions, NULL);
+        if (!heap_failed()) {
+            break;
+        }
+        assert_int_equal(rc, MR_ENOMEM);
+        assert_int_equal(heap_alive(), 0);
+    }
+    subscriptions_done(&subscriptions);
+    for (unsigned n = 1;; n++) {
+        int rc;
+        heap_fail_at(n);
+        rc = kafka_names_make(f.routes, &names, NULL);
+        if (!heap_failed()) {
+            break;
+        }
+        assert_int_equal(rc, MR_ENOMEM);
+        assert_int_equal(heap_alive(), 0);
+    }
+    kafka_names_done(&names);
+    assert_int_equal(heap_alive(), 0);
+    heap_restore();
+    routes_fixture_end(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_filters_are_shared_by_a_group),
+        cmocka_unit_test(test_client_ids_differ_and_stay),
+        cmocka_unit_test(test_topics_of_kafka_have_dead_letters),
+        cmocka_unit_test(test_short_memory_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
