@@ -20,7 +20,7 @@ enum {
     SHARED_UNAVAILABLE = 42,   /* 3.2.2.3.13 */
     SESSION_TAKEN_OVER = 0x8E, /* 2.4 */
     COUNT = 3,
-    PAUSE_S = 2,
+    PAUSE_S = 1,
 };
 
 /* Before the program starts, so that the first CONNACK has it. */
