@@ -235,7 +235,8 @@ struct partition {
     int64_t newest_ms;      /* the latest time of a record that has come; -1: none */
     struct {
         bool is;        /* nothing comes until we have said where to go on */
-        int64_t offset; /* that Kafka doesn't have; RD_KAFKA_OFFSET_INVALID: none is committed */
+        int64_t offset; /* that Kafka doesn't have; RD_KAFKA_OFFSET_INVALID: none is committed;
+                           RD_KAFKA_OFFSET_STORED: what is committed isn't known */
         int64_t due_ms;
         int64_t since_ms; /* of the first refusal since something was read; 0: none */
     } lost;
@@ -441,6 +442,8 @@ void partition_release(struct partition *partition, struct mr_delivery *delivery
  * such offset. Takes `event` over and returns true if it is one of these. As partition_receive,
  * another partition may take the place of this one. */
 bool offsets_take(struct partition **partition, rd_kafka_event_t *event);
+/* Kafka did not say what is committed of the partitions that are new: they ask again. */
+void offsets_untold(struct mr_worker *worker);
 struct offsets_log {
     int64_t begin, end; /* it has `begin` to `end` - 1 */
     int64_t younger;    /* its first record later than any that was read; -1: none, or not known */

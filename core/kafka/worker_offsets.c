@@ -64,6 +64,19 @@ bool offsets_take(struct partition **partition, rd_kafka_event_t *event)
     return true;
 }
 
+void offsets_untold(struct mr_worker *worker)
+{
+    for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
+        bool has_position = p->start != RD_KAFKA_OFFSET_INVALID || p->ledger.received >= 0;
+        if (!has_position && !p->lost.is) {
+            p->lost.is = true;
+            p->lost.offset = RD_KAFKA_OFFSET_STORED;
+            p->lost.due_ms = worker_now_ms(worker) + WORKER_LOST_AGAIN_MS;
+        }
+    }
+    worker_soon(worker);
+}
+
 /* --- going on somewhere else --- */
 
 static bool is_due(const struct partition *partition)
@@ -139,11 +152,14 @@ static void found(struct partition *partition, int64_t offset,
     add(list, partition, offset);
 }
 
-/* Nothing is committed. `start` speaks of groups: what was written to a partition that was added
- * later, before anybody saw it, is read too. */
+/* Nothing is committed, or it is to be asked for again. `start` speaks of groups: what was written
+ * to a partition that was added later, before anybody saw it, is read too. */
 static int64_t start_of(const struct partition *partition)
 {
     bool is_earliest = partition->worker->spec.options->start == WORKER_FROM_EARLIEST;
+    if (partition->lost.offset == RD_KAFKA_OFFSET_STORED) {
+        return RD_KAFKA_OFFSET_INVALID;
+    }
     return is_earliest || partition->is_added ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
 }
 

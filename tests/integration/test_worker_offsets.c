@@ -410,6 +410,23 @@ static void test_others_go_on_with_an_eager_assignor_too(void **state)
     scripted_stop(&one, 5000);
 }
 
+/* The consumer asks for what is committed once, and what comes is an error of no kind to be tried
+ * again. */
+static void test_a_position_that_kafka_did_not_tell_is_asked_for_again(void **state)
+{
+    enum { OFFSET_FETCH = 9 };
+    (void)state;
+    one.on_batch = settle_at_once;
+    scripted_produce(&mock, "events", 0, 0, 10);
+    mock_kafka_commit(&mock, "workers", "events", 0, 4, "");
+    mock_kafka_push_error(&mock, OFFSET_FETCH, RD_KAFKA_RESP_ERR_UNKNOWN, 4);
+    scripted_start(&one);
+    await(committed, 0, 10);
+    await(lag, 1, 0);
+    assert_int_equal(metric(received, 0), 6);
+    scripted_stop(&one, 5000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -434,6 +451,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test(test_what_is_missed_is_counted),
         cmocka_unit_test_setup_teardown(test_kafka_is_asked_again_after_a_pause, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_position_that_kafka_did_not_tell_is_asked_for_again,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_others_go_on_with_an_eager_assignor_too, set_up,
                                         tear_down),
     };
