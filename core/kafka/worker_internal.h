@@ -62,7 +62,6 @@ enum {
     WORKER_CLOSE_WAIT_MS = 5000,   /* for leaving the group */
     WORKER_CLOSE_GRACE_MS = 1000,  /* for it, after the deadline; the frame gives 5 s for all */
     WORKER_CLOSE_POLL_MS = 10,
-    WORKER_JOIN_WAIT_MS = 10000,       /* for the answer, without a commit */
     WORKER_REVOKE_WAIT_MAX_MS = 30000, /* or half of max.poll.interval.ms, if that is less */
     WORKER_PROBE_INTERVAL_MS = 5000,
     WORKER_PROBE_TIMEOUT_MS = 3000,
@@ -315,7 +314,7 @@ struct mr_worker {
         enum rebalance_step step;
         int64_t deadline_ms;
         bool joins_again;         /* after the assignment that follows */
-        int64_t joining_until_ms; /* the group hasn't answered; or so long at most */
+        int64_t joining_until_ms; /* the group hasn't answered; so long it waits for others */
     } rebalance;
 
     struct {
