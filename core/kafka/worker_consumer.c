@@ -242,6 +242,7 @@ static void note_gone(struct partition *partition)
 {
     if (partition != NULL) {
         partition->gone = true;
+        worker_topics_note_gone(partition->worker, partition->topic);
         partition->gone_ms = worker_now_ms(partition->worker);
         partition->worker->probe.due_ms = 0;
     }

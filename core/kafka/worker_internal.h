@@ -212,7 +212,7 @@ struct partition {
     struct ledger ledger;
     struct retries retries;
     enum recall_state recall;
-    bool is_added;             /* after the group had begun to read its topic */
+    bool is_added;             /* after the group had begun to read its topic; or with it anew */
     struct mr_delivery *first; /* pending, by offset */
     struct mr_delivery *last;
     size_t pending_count;
@@ -280,6 +280,7 @@ struct mr_worker {
         struct topics *ensure; /* looking for the names and their dead-letter topics */
         bool ensured;          /* they are there */
         bool stopping;         /* `ensure` is */
+        rd_kafka_topic_partition_list_t *gone; /* topics that were, while we read them; or NULL */
     } topics;
 
     struct partition *partitions;
@@ -402,6 +403,9 @@ bool worker_topics_are_regex(const struct mr_worker_loop_options *options);
 void worker_topics_check(const struct mr_worker_loop_options *options, struct mr_check *check);
 void worker_topics_free(struct mr_worker *worker);
 void worker_topics_run(struct mr_worker *worker);
+/* A topic that we read has been deleted; what comes under its name is read from its beginning. */
+void worker_topics_note_gone(struct mr_worker *worker, const char *topic);
+bool worker_topics_was_gone(const struct mr_worker *worker, const char *topic);
 bool worker_topics_stop(struct mr_worker *worker); /* true: nothing is under way */
 /* "<topic>.dead" or dead.topic, in `buf` (cleared first). Errors: MR_ENOMEM. */
 int worker_dead_topic(const struct mr_worker *worker, const char *topic, struct mr_buf *buf);

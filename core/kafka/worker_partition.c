@@ -31,6 +31,7 @@ static struct partition *make(struct mr_worker *worker, const char *topic, int32
     partition->start = RD_KAFKA_OFFSET_INVALID;
     partition->end = -1;
     partition->newest_ms = -1;
+    partition->is_added = worker_topics_was_gone(worker, topic);
     ledger_init(&partition->ledger);
     return partition;
 }
