@@ -112,14 +112,15 @@ struct mr_delivery {
     struct {
         struct mr_delivery *previous; /* of the partition's `retries.first` */
         struct mr_delivery *next;
-        struct mr_delivery *next_of_hash; /* of the partition's `retries.by_key` */
-        uint32_t hash;                    /* of its key; 0: not computed yet */
-        bool listed;                      /* it has failed, and is not settled */
-        bool is_open;                     /* and will be tried again: later ones of its key wait */
-        bool was_settled;                 /* before this assignment */
-        unsigned sent;                    /* the attempt that the last commit told; 0: none */
-        unsigned confirmed;               /* the one that Kafka has confirmed */
-        int64_t again_ms;                 /* loop time */
+        struct mr_delivery *previous_of_hash; /* of the partition's `retries.by_key` */
+        struct mr_delivery *next_of_hash;
+        uint32_t hash;      /* of its key; 0: not computed yet */
+        bool listed;        /* it has failed, and is not settled */
+        bool is_open;       /* and will be tried again: later ones of its key wait */
+        bool was_settled;   /* before this assignment */
+        unsigned sent;      /* the attempt that the last commit told; 0: none */
+        unsigned confirmed; /* the one that Kafka has confirmed */
+        int64_t again_ms;   /* loop time */
     } retry;
     struct {
         struct mr_send send;
@@ -182,10 +183,13 @@ enum recall_state { RECALL_NEEDED, RECALL_ASKED, RECALL_DONE };
 struct retries {
     struct mr_delivery *first; /* failed and not settled, by offset */
     struct mr_delivery *last;
-    struct mr_delivery *by_key[WORKER_RETRY_BUCKETS]; /* the open ones that have a key */
-    size_t open;                                      /* those that will be tried again */
-    size_t waiting;                                   /* of them DELIVERY_WAITING */
-    struct mr_delivery *behind;                       /* DELIVERY_BEHIND, by offset */
+    struct retry_bucket {
+        struct mr_delivery *first; /* by offset */
+        struct mr_delivery *last;
+    } by_key[WORKER_RETRY_BUCKETS]; /* the open ones that have a key */
+    size_t open;                    /* those that will be tried again */
+    size_t waiting;                 /* of them DELIVERY_WAITING */
+    struct mr_delivery *behind;     /* DELIVERY_BEHIND, by offset */
     struct mr_delivery *behind_last;
     size_t behind_count;
     bool behind_may_go_on; /* some of them: a record of their key is open no more */
