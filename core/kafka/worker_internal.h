@@ -242,6 +242,7 @@ struct partition {
                            RD_KAFKA_OFFSET_STORED: what is committed isn't known */
         int64_t due_ms;
         int64_t since_ms; /* of the first refusal since something was read; 0: none */
+        bool untold;      /* Kafka did not say what is committed; nothing has come since */
     } lost;
     struct partition_metrics metrics;
 };
@@ -451,6 +452,8 @@ void partition_release(struct partition *partition, struct mr_delivery *delivery
 bool offsets_take(struct partition **partition, rd_kafka_event_t *event);
 /* Kafka did not say what is committed of the partitions that are new: they ask again. */
 void offsets_untold(struct mr_worker *worker);
+/* A record has come, or its end: it has a position. */
+void offsets_heard(struct partition *partition);
 struct offsets_log {
     int64_t begin, end; /* it has `begin` to `end` - 1 */
     int64_t younger;    /* its first record later than any that was read; -1: none, or not known */

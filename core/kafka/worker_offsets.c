@@ -37,7 +37,7 @@ static void reach_end(struct partition **partition, int64_t offset)
         *partition = renewed;
     }
     ledger_pass(&(*partition)->ledger, offset);
-    (*partition)->lost.since_ms = 0;
+    offsets_heard(*partition);
     (*partition)->end = offset;
     worker_soon((*partition)->worker);
 }
@@ -70,11 +70,27 @@ void offsets_untold(struct mr_worker *worker)
         bool has_position = p->start != RD_KAFKA_OFFSET_INVALID || p->ledger.received >= 0;
         if (!has_position && !p->lost.is) {
             p->lost.is = true;
+            p->lost.untold = true;
             p->lost.offset = RD_KAFKA_OFFSET_STORED;
             p->lost.due_ms = worker_now_ms(worker) + WORKER_LOST_AGAIN_MS;
         }
     }
     worker_soon(worker);
+}
+
+/* With the last of them the group is well again, if that was the reason why it was not. */
+void offsets_heard(struct partition *partition)
+{
+    struct mr_worker *worker = partition->worker;
+    bool was_untold = partition->lost.untold;
+    partition->lost.since_ms = 0;
+    partition->lost.untold = false;
+    for (const struct partition *p = worker->partitions; was_untold && p != NULL; p = p->next) {
+        was_untold = !p->lost.untold;
+    }
+    if (was_untold) {
+        readiness_set(worker->spec.readiness, "group", true, NULL);
+    }
 }
 
 /* --- going on somewhere else --- */

@@ -239,7 +239,7 @@ int partition_receive(struct partition **partition, rd_kafka_event_t *record,
         return MR_ENOMEM;
     }
     append(*partition, delivery);
-    (*partition)->lost.since_ms = 0;
+    offsets_heard(*partition);
     if (delivery->timestamp_ms > (*partition)->newest_ms) {
         (*partition)->newest_ms = delivery->timestamp_ms;
     }
