@@ -8,7 +8,8 @@
  *
  * While we join the group again Kafka doesn't read on from that connection: a commit would reach it
  * when the generation that it names is over, and librdkafka would take all partitions for lost. It
- * waits until the group has answered. */
+ * waits until the group has answered, for which Kafka takes max.poll.interval.ms at most: so long
+ * another member may need to let go. */
 #include <string.h>
 
 #include "kafka/worker_internal.h"

@@ -242,6 +242,7 @@ static void note_gone(struct partition *partition)
 {
     if (partition != NULL) {
         partition->gone = true;
+        worker_topics_note_gone(partition->worker, partition->topic);
         partition->gone_ms = worker_now_ms(partition->worker);
         partition->worker->probe.due_ms = 0;
     }
@@ -281,6 +282,16 @@ static void note_refused(struct partition *partition)
     }
 }
 
+/* librdkafka asks for what is committed once, and leaves the partitions alone after an error that
+ * it does not take for a passing one. Only its words tell that error from others. */
+static void look_for_untold_position(struct mr_worker *worker, rd_kafka_event_t *event)
+{
+    static const char words[] = "Failed to fetch committed offset";
+    if (strncmp(rd_kafka_event_error_string(event), words, sizeof(words) - 1) == 0) {
+        offsets_untold(worker);
+    }
+}
+
 static void on_error(struct mr_worker *worker, rd_kafka_event_t *event)
 {
     char shown[KAFKA_TEXT_BYTES];
@@ -294,6 +305,7 @@ static void on_error(struct mr_worker *worker, rd_kafka_event_t *event)
         return; /* of a partition that is not ours any more */
     }
     kafka_log_event(event);
+    look_for_untold_position(worker, event);
     switch (rd_kafka_event_error(event)) {
         case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
         case RD_KAFKA_RESP_ERR__AUTHENTICATION:

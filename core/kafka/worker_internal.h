@@ -62,7 +62,6 @@ enum {
     WORKER_CLOSE_WAIT_MS = 5000,   /* for leaving the group */
     WORKER_CLOSE_GRACE_MS = 1000,  /* for it, after the deadline; the frame gives 5 s for all */
     WORKER_CLOSE_POLL_MS = 10,
-    WORKER_JOIN_WAIT_MS = 10000,       /* for the answer, without a commit */
     WORKER_REVOKE_WAIT_MAX_MS = 30000, /* or half of max.poll.interval.ms, if that is less */
     WORKER_PROBE_INTERVAL_MS = 5000,
     WORKER_PROBE_TIMEOUT_MS = 3000,
@@ -114,14 +113,15 @@ struct mr_delivery {
     struct {
         struct mr_delivery *previous; /* of the partition's `retries.first` */
         struct mr_delivery *next;
-        struct mr_delivery *next_of_hash; /* of the partition's `retries.by_key` */
-        uint32_t hash;                    /* of its key; 0: not computed yet */
-        bool listed;                      /* it has failed, and is not settled */
-        bool is_open;                     /* and will be tried again: later ones of its key wait */
-        bool was_settled;                 /* before this assignment */
-        unsigned sent;                    /* the attempt that the last commit told; 0: none */
-        unsigned confirmed;               /* the one that Kafka has confirmed */
-        int64_t again_ms;                 /* loop time */
+        struct mr_delivery *previous_of_hash; /* of the partition's `retries.by_key` */
+        struct mr_delivery *next_of_hash;
+        uint32_t hash;      /* of its key; 0: not computed yet */
+        bool listed;        /* it has failed, and is not settled */
+        bool is_open;       /* and will be tried again: later ones of its key wait */
+        bool was_settled;   /* before this assignment */
+        unsigned sent;      /* the attempt that the last commit told; 0: none */
+        unsigned confirmed; /* the one that Kafka has confirmed */
+        int64_t again_ms;   /* loop time */
     } retry;
     struct {
         struct mr_send send;
@@ -184,10 +184,13 @@ enum recall_state { RECALL_NEEDED, RECALL_ASKED, RECALL_DONE };
 struct retries {
     struct mr_delivery *first; /* failed and not settled, by offset */
     struct mr_delivery *last;
-    struct mr_delivery *by_key[WORKER_RETRY_BUCKETS]; /* the open ones that have a key */
-    size_t open;                                      /* those that will be tried again */
-    size_t waiting;                                   /* of them DELIVERY_WAITING */
-    struct mr_delivery *behind;                       /* DELIVERY_BEHIND, by offset */
+    struct retry_bucket {
+        struct mr_delivery *first; /* by offset */
+        struct mr_delivery *last;
+    } by_key[WORKER_RETRY_BUCKETS]; /* the open ones that have a key */
+    size_t open;                    /* those that will be tried again */
+    size_t waiting;                 /* of them DELIVERY_WAITING */
+    struct mr_delivery *behind;     /* DELIVERY_BEHIND, by offset */
     struct mr_delivery *behind_last;
     size_t behind_count;
     bool behind_may_go_on; /* some of them: a record of their key is open no more */
@@ -214,7 +217,7 @@ struct partition {
     struct ledger ledger;
     struct retries retries;
     enum recall_state recall;
-    bool is_added;             /* after the group had begun to read its topic */
+    bool is_added;             /* after the group had begun to read its topic; or with it anew */
     struct mr_delivery *first; /* pending, by offset */
     struct mr_delivery *last;
     size_t pending_count;
@@ -236,10 +239,12 @@ struct partition {
     int64_t newest_ms;      /* the latest time of a record that has come; -1: none */
     struct {
         bool is;        /* nothing comes until we have said where to go on */
-        int64_t offset; /* that Kafka doesn't have; RD_KAFKA_OFFSET_INVALID: none is committed */
+        int64_t offset; /* that Kafka doesn't have; RD_KAFKA_OFFSET_INVALID: none is committed;
+                           RD_KAFKA_OFFSET_STORED: what is committed isn't known */
         int64_t due_ms;
         int64_t since_ms; /* of the first refusal since something was read; 0: none */
         int64_t end;      /* of the log when it was first looked at since then; -1: not yet */
+        bool untold;      /* Kafka did not say what is committed; nothing has come since */
     } lost;
     struct partition_metrics metrics;
 };
@@ -282,6 +287,7 @@ struct mr_worker {
         struct topics *ensure; /* looking for the names and their dead-letter topics */
         bool ensured;          /* they are there */
         bool stopping;         /* `ensure` is */
+        rd_kafka_topic_partition_list_t *gone; /* topics that were, while we read them; or NULL */
     } topics;
 
     struct partition *partitions;
@@ -316,7 +322,7 @@ struct mr_worker {
         enum rebalance_step step;
         int64_t deadline_ms;
         bool joins_again;         /* after the assignment that follows */
-        int64_t joining_until_ms; /* the group hasn't answered; or so long at most */
+        int64_t joining_until_ms; /* the group hasn't answered; so long it waits for others */
     } rebalance;
 
     struct {
@@ -404,6 +410,9 @@ bool worker_topics_are_regex(const struct mr_worker_loop_options *options);
 void worker_topics_check(const struct mr_worker_loop_options *options, struct mr_check *check);
 void worker_topics_free(struct mr_worker *worker);
 void worker_topics_run(struct mr_worker *worker);
+/* A topic that we read has been deleted; what comes under its name is read from its beginning. */
+void worker_topics_note_gone(struct mr_worker *worker, const char *topic);
+bool worker_topics_was_gone(const struct mr_worker *worker, const char *topic);
 bool worker_topics_stop(struct mr_worker *worker); /* true: nothing is under way */
 /* "<topic>.dead" or dead.topic, in `buf` (cleared first). Errors: MR_ENOMEM. */
 int worker_dead_topic(const struct mr_worker *worker, const char *topic, struct mr_buf *buf);
@@ -443,6 +452,10 @@ void partition_release(struct partition *partition, struct mr_delivery *delivery
  * such offset. Takes `event` over and returns true if it is one of these. As partition_receive,
  * another partition may take the place of this one. */
 bool offsets_take(struct partition **partition, rd_kafka_event_t *event);
+/* Kafka did not say what is committed of the partitions that are new: they ask again. */
+void offsets_untold(struct mr_worker *worker);
+/* A record has come, or its end: it has a position. */
+void offsets_heard(struct partition *partition);
 struct offsets_log {
     int64_t begin, end; /* it has `begin` to `end` - 1 */
     int64_t younger;    /* its first record later than any that was read; -1: none, or not known */

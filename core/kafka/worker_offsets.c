@@ -37,7 +37,7 @@ static void reach_end(struct partition **partition, int64_t offset)
         *partition = renewed;
     }
     ledger_pass(&(*partition)->ledger, offset);
-    (*partition)->lost.since_ms = 0;
+    offsets_heard(*partition);
     (*partition)->end = offset;
     worker_soon((*partition)->worker);
 }
@@ -63,6 +63,35 @@ bool offsets_take(struct partition **partition, rd_kafka_event_t *event)
     }
     rd_kafka_event_destroy(event);
     return true;
+}
+
+void offsets_untold(struct mr_worker *worker)
+{
+    for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
+        bool has_position = p->start != RD_KAFKA_OFFSET_INVALID || p->ledger.received >= 0;
+        if (!has_position && !p->lost.is) {
+            p->lost.is = true;
+            p->lost.untold = true;
+            p->lost.offset = RD_KAFKA_OFFSET_STORED;
+            p->lost.due_ms = worker_now_ms(worker) + WORKER_LOST_AGAIN_MS;
+        }
+    }
+    worker_soon(worker);
+}
+
+/* With the last of them the group is well again, if that was the reason why it was not. */
+void offsets_heard(struct partition *partition)
+{
+    struct mr_worker *worker = partition->worker;
+    bool was_untold = partition->lost.untold;
+    partition->lost.since_ms = 0;
+    partition->lost.untold = false;
+    for (const struct partition *p = worker->partitions; was_untold && p != NULL; p = p->next) {
+        was_untold = !p->lost.untold;
+    }
+    if (was_untold) {
+        readiness_set(worker->spec.readiness, "group", true, NULL);
+    }
 }
 
 /* --- going on somewhere else --- */
@@ -140,11 +169,14 @@ static void found(struct partition *partition, int64_t offset,
     add(list, partition, offset);
 }
 
-/* Nothing is committed. `start` speaks of groups: what was written to a partition that was added
- * later, before anybody saw it, is read too. */
+/* Nothing is committed, or it is to be asked for again. `start` speaks of groups: what was written
+ * to a partition that was added later, before anybody saw it, is read too. */
 static int64_t start_of(const struct partition *partition)
 {
     bool is_earliest = partition->worker->spec.options->start == WORKER_FROM_EARLIEST;
+    if (partition->lost.offset == RD_KAFKA_OFFSET_STORED) {
+        return RD_KAFKA_OFFSET_INVALID;
+    }
     return is_earliest || partition->is_added ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
 }
 
@@ -178,7 +210,7 @@ bool offsets_go_on(enum worker_from from, int64_t lost, const struct offsets_log
     if (has_it && log->younger > unread) {
         unread = log->younger;
     }
-    *ret_next = from == WORKER_FROM_EARLIEST ? unread : log->end;
+    *ret_next = from == WORKER_FROM_EARLIEST ? unread : has_it ? lost : log->end;
     unread = lost < unread ? lost : unread;
     *ret_missed = *ret_next - unread;
     return true;
@@ -239,7 +271,7 @@ static void resume(struct partition *partition, const struct offsets_log *log,
         look_again(partition, log);
         return;
     }
-    if (next != lost) {
+    if (next != lost || missed > 0) {
         log_missed(partition, log, next, missed);
         partition = go_on_at(partition, next);
         if (partition == NULL) {

@@ -31,6 +31,7 @@ static struct partition *make(struct mr_worker *worker, const char *topic, int32
     partition->start = RD_KAFKA_OFFSET_INVALID;
     partition->end = -1;
     partition->newest_ms = -1;
+    partition->is_added = worker_topics_was_gone(worker, topic);
     ledger_init(&partition->ledger);
     return partition;
 }
@@ -239,7 +240,7 @@ int partition_receive(struct partition **partition, rd_kafka_event_t *record,
         return MR_ENOMEM;
     }
     append(*partition, delivery);
-    (*partition)->lost.since_ms = 0;
+    offsets_heard(*partition);
     if (delivery->timestamp_ms > (*partition)->newest_ms) {
         (*partition)->newest_ms = delivery->timestamp_ms;
     }

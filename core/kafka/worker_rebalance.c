@@ -246,7 +246,8 @@ static void answer_first(struct mr_worker *worker)
     if (kind == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         assign(worker, rd_kafka_event_topic_partition_list(event));
         if (worker->rebalance.joins_again) {
-            worker->rebalance.joining_until_ms = worker_now_ms(worker) + WORKER_JOIN_WAIT_MS;
+            worker->rebalance.joining_until_ms =
+                worker_now_ms(worker) + worker->max_poll_interval_ms;
         }
         worker->rebalance.joins_again = false;
     } else {

@@ -109,11 +109,11 @@ static void recall(struct partition *partition, const rd_kafka_topic_partition_t
 }
 
 /* A group commits each partition that it has begun to read, also at its end. So if it has committed
- * the first one and not this one, this one was added later. */
+ * the first one and not this one, this one was added later. (Or its topic was gone: make().) */
 static void note_beginning(struct partition *partition, const rd_kafka_topic_partition_t *row,
                            const rd_kafka_topic_partition_t *first)
 {
-    partition->is_added = row->offset < 0 && first->offset >= 0;
+    partition->is_added = row->offset < 0 && (partition->is_added || first->offset >= 0);
     if (partition->is_added) {
         mr_log(MR_LOG_INFO, "an added partition: read from its beginning",
                MR_STR("topic", partition->topic), MR_INT("partition", partition->number));

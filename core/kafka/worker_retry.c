@@ -32,7 +32,7 @@ static bool has_key(const struct mr_delivery *delivery)
     return delivery->message->key != NULL;
 }
 
-static struct mr_delivery **bucket_of(struct mr_delivery *delivery)
+static struct retry_bucket *bucket_of(struct mr_delivery *delivery)
 {
     return &delivery->partition->retries.by_key[hash_of(delivery) % WORKER_RETRY_BUCKETS];
 }
@@ -50,20 +50,49 @@ bool retry_is_behind(struct mr_delivery *delivery)
     if (delivery->partition->retries.open == 0 || !has_key(delivery)) {
         return false;
     }
-    for (open = *bucket_of(delivery); open != NULL; open = open->retry.next_of_hash) {
-        if (open->offset < delivery->offset && is_same_key(open, delivery)) {
-            return true;
-        }
+    open = bucket_of(delivery)->first;
+    while (open != NULL && open->offset < delivery->offset && !is_same_key(open, delivery)) {
+        open = open->retry.next_of_hash;
     }
-    return false;
+    return open != NULL && open->offset < delivery->offset;
+}
+
+/* Most fail in the order of their offsets, or in the reverse one. */
+static void link_by_key(struct mr_delivery *delivery)
+{
+    struct retry_bucket *bucket = bucket_of(delivery);
+    struct mr_delivery *previous = bucket->last;
+    if (bucket->first != NULL && bucket->first->offset > delivery->offset) {
+        previous = NULL;
+    }
+    while (previous != NULL && previous->offset > delivery->offset) {
+        previous = previous->retry.previous_of_hash;
+    }
+    delivery->retry.previous_of_hash = previous;
+    delivery->retry.next_of_hash = previous == NULL ? bucket->first : previous->retry.next_of_hash;
+    *(previous == NULL ? &bucket->first : &previous->retry.next_of_hash) = delivery;
+    *(delivery->retry.next_of_hash == NULL
+          ? &bucket->last
+          : &delivery->retry.next_of_hash->retry.previous_of_hash) = delivery;
+}
+
+static void unlink_by_key(struct mr_delivery *delivery)
+{
+    struct retry_bucket *bucket = bucket_of(delivery);
+    struct mr_delivery *previous = delivery->retry.previous_of_hash;
+    struct mr_delivery *next = delivery->retry.next_of_hash;
+    *(previous == NULL ? &bucket->first : &previous->retry.next_of_hash) = next;
+    *(next == NULL ? &bucket->last : &next->retry.previous_of_hash) = previous;
 }
 
 /* --- the list --- */
 
-/* Most fail in the order of their offsets. */
 static void link_by_offset(struct retries *retries, struct mr_delivery *delivery)
 {
     struct mr_delivery *previous = retries->last;
+    if (retries->first != NULL && retries->first->offset > delivery->offset) {
+        previous = NULL;
+    }
     while (previous != NULL && previous->offset > delivery->offset) {
         previous = previous->retry.previous;
     }
@@ -82,9 +111,7 @@ static void list(struct mr_delivery *delivery)
     }
     link_by_offset(retries, delivery);
     if (has_key(delivery)) {
-        struct mr_delivery **bucket = bucket_of(delivery);
-        delivery->retry.next_of_hash = *bucket;
-        *bucket = delivery;
+        link_by_key(delivery);
     }
     delivery->retry.listed = true;
     delivery->retry.is_open = true;
@@ -101,11 +128,7 @@ void retry_close(struct mr_delivery *delivery)
     delivery->retry.is_open = false;
     retries->open--;
     if (delivery->retry.hash != 0 && has_key(delivery)) {
-        struct mr_delivery **at = bucket_of(delivery);
-        while (*at != delivery) {
-            at = &(*at)->retry.next_of_hash;
-        }
-        *at = delivery->retry.next_of_hash;
+        unlink_by_key(delivery);
         retries->behind_may_go_on = true;
         worker_soon(delivery->partition->worker);
     }

@@ -166,6 +166,27 @@ void worker_topics_free(struct mr_worker *worker)
         mem_free(worker->topics.names[i]);
     }
     worker->topics.count = 0;
+    if (worker->topics.gone != NULL) {
+        rd_kafka_topic_partition_list_destroy(worker->topics.gone);
+        worker->topics.gone = NULL;
+    }
+}
+
+void worker_topics_note_gone(struct mr_worker *worker, const char *topic)
+{
+    if (worker->topics.gone == NULL) {
+        worker->topics.gone = rd_kafka_topic_partition_list_new(1);
+    }
+    if (!worker_topics_was_gone(worker, topic)) {
+        (void)rd_kafka_topic_partition_list_add(worker->topics.gone, topic, RD_KAFKA_PARTITION_UA);
+    }
+}
+
+bool worker_topics_was_gone(const struct mr_worker *worker, const char *topic)
+{
+    return worker->topics.gone != NULL &&
+           rd_kafka_topic_partition_list_find(worker->topics.gone, topic, RD_KAFKA_PARTITION_UA) !=
+               NULL;
 }
 
 int worker_dead_topic(const struct mr_worker *worker, const char *topic, struct mr_buf *buf)

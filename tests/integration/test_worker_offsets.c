@@ -368,9 +368,9 @@ static void test_what_is_missed_is_counted(void **state)
         {E, 60, {60, 100, 60}, 60, 0},
         /* there, but another log: younger than all that was read before that offset */
         {E, 80, {0, 100, 0}, 0, 0},
-        {L, 80, {0, 100, 0}, 100, 100},
+        {L, 80, {0, 100, 0}, 80, 80},
         {E, 80, {0, 100, 70}, 70, 0},
-        {L, 80, {0, 100, 70}, 100, 30},
+        {L, 80, {0, 100, 70}, 80, 10},
         {E, 80, {75, 100, 70}, 75, 0},
     };
     (void)state;
@@ -439,6 +439,36 @@ static void test_others_go_on_with_an_eager_assignor_too(void **state)
     scripted_stop(&one, 5000);
 }
 
+/* The consumer asks for what is committed once, and what comes is an error of no kind to be tried
+ * again. */
+static void is_not_told(rd_kafka_resp_err_t error)
+{
+    enum { OFFSET_FETCH = 9 };
+    one.on_batch = settle_at_once;
+    scripted_produce(&mock, "events", 0, 0, 10);
+    mock_kafka_commit(&mock, "workers", "events", 0, 4, "");
+    mock_kafka_push_error(&mock, OFFSET_FETCH, error, 4);
+    scripted_start(&one);
+    await(committed, 0, 10);
+    await(lag, 1, 0);
+    assert_int_equal(metric(received, 0), 6);
+    assert_null(scripted_reason(&one, "group"));
+    scripted_stop(&one, 5000);
+}
+
+static void test_a_position_that_kafka_did_not_tell_is_asked_for_again(void **state)
+{
+    (void)state;
+    is_not_told(RD_KAFKA_RESP_ERR_UNKNOWN);
+}
+
+static void test_a_position_that_was_not_allowed_is_asked_for_again(void **state)
+{
+    (void)state;
+    scripted_set(&one, "partition.assignment.strategy", "range");
+    is_not_told(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -465,6 +495,10 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test(test_what_is_missed_is_counted),
         cmocka_unit_test_setup_teardown(test_kafka_is_asked_again_after_a_pause, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_position_that_kafka_did_not_tell_is_asked_for_again,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_position_that_was_not_allowed_is_asked_for_again,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_others_go_on_with_an_eager_assignor_too, set_up,
                                         tear_down),
     };

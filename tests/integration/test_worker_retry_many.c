@@ -214,6 +214,37 @@ static void test_what_is_settled_is_told_when_the_partition_goes(void **state)
 
 /* usage: [TEST_LOG=1] integration_worker_retry */
 
+static void fail_once(struct scripted_worker *scripted, struct mr_batch *batch)
+{
+    (void)scripted;
+    for (size_t i = 0; i < mr_batch_count(batch); i++) {
+        struct mr_delivery *delivery = mr_batch_at(batch, i);
+        retry_handed_count++;
+        if (mr_delivery_attempt(delivery) == 1) {
+            mr_retry(delivery, "it said no");
+        } else {
+            mr_done(delivery);
+        }
+    }
+}
+
+/* Each waits for the one before it, and so comes in a batch of its own: what a batch costs must not
+ * grow with the square of how many wait. */
+static void test_a_large_batch_of_one_key_fails(void **state)
+{
+    enum { LARGE = 5000 };
+    (void)state;
+    scripted_produce_keys(&retry_mock, "events", 0, keys_of_many, 1, 0, LARGE);
+    retry_one.options.batch_count_max = LARGE;
+    retry_one.options.batch_age_ms = 2000;
+    retry_set_delay(1);
+    retry_one.on_batch = fail_once;
+    scripted_start(&retry_one);
+    retry_await_handed(2 * (size_t)LARGE);
+    retry_await_commit(LARGE);
+    scripted_stop(&retry_one, 5000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +258,8 @@ int main(void)
                                         retry_tear_down),
         cmocka_unit_test_setup_teardown(test_many_of_some_keys_fail_in_reverse_before_a_restart,
                                         retry_set_up, retry_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_large_batch_of_one_key_fails, retry_set_up,
+                                        retry_tear_down),
         cmocka_unit_test_setup_teardown(test_what_was_told_of_later_ones_gives_way, retry_set_up,
                                         retry_tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_settled_is_told_when_the_partition_goes,

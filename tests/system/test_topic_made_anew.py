@@ -82,6 +82,23 @@ def test_before_the_workers_eyes(bridge, worker, kafka, influx, name):
     assert one.terminate() == 0
 
 
+def test_with_the_latest_what_came_before_the_worker_saw_it_again_is_read(bridge, worker, kafka,
+                                                                          influx, name):
+    """`start` speaks of new groups, and this one isn't."""
+    influx.create_database(name)
+    kafka.create_topic(name, partitions=2)
+    one = worker(kafka, name, influx.uri, name, MILLRACE_INFLUX_START="latest", **LONG_SESSION)
+    kafka.delete_topic(name)
+    one.wait_not_ready("topic")
+    one.freeze()
+    wait_for(lambda: name not in kafka.topics(), 20, "the topic is gone")
+    kafka.create_topic(name, partitions=2)
+    new = store(bridge, kafka, name, 100, first=1)
+    one.thaw()
+    wait_points(influx, name, new)
+    assert one.terminate() == 0
+
+
 def test_while_the_sink_is_away(bridge, worker, kafka, own_influx, name):
     """Enough is in memory, so that nothing is read: the worker learns all the same that the topic
     has gone, and commits none of its offsets to the new one."""
