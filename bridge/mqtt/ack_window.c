@@ -26,7 +26,7 @@ void ack_window_settle(struct ack_window *window)
 
 void ack_window_shut(struct ack_window *window)
 {
-    window->is_shut = window->messages > 0;
+    window->is_shut = window->held > 0;
 }
 
 void ack_window_open(struct ack_window *window)

@@ -27,7 +27,8 @@ void ack_window_take(struct ack_window *window, size_t bytes, bool is_acknowledg
                      bool is_unsettled);
 void ack_window_settle(struct ack_window *window);
 
-/* Nothing more has come: what was read is waited for. An empty window stays open. */
+/* Nothing more has come: what was read is waited for. A window in which nothing is to be
+ * acknowledged stays open. */
 void ack_window_shut(struct ack_window *window);
 
 /* The connection has ended, but what came on it before may be read, up to the bounds. */

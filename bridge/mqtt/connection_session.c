@@ -393,30 +393,52 @@ static bool is_silent(const struct connection *connection, uint64_t now_ms)
 static bool holds_too_long(const struct connection *connection, uint64_t now_ms)
 {
     return connection->state != CONNECTION_CONNECTING &&
-           (connection->window.unsettled > 0 || connection->is_writing) &&
+           (!ack_window_writes(&connection->window) || connection->is_writing) &&
            now_ms - connection->written_ms >=
                (uint64_t)connection->keep_alive_s * 1000 * HOLD_TENTHS / 10;
+}
+
+static void end_silent(struct connection *connection)
+{
+    connection_end(connection, CONNECTION_LOST,
+                   connection->state == CONNECTION_CONNECTING
+                       ? "no answer to the attempt to connect"
+                       : "no answer to SUBSCRIBE or UNSUBSCRIBE");
+}
+
+static void end_held(struct connection *connection)
+{
+    if (connection->is_writing) {
+        connection_end(connection, CONNECTION_LOST, "the broker reads nothing");
+    } else {
+        connection_end(connection, CONNECTION_AWAY,
+                       "closed by the bridge until Kafka has stored what came from there");
+    }
+}
+
+/* Where no acknowledgement is held back (QoS 0), pings go on; but when the window is full, their
+ * answers aren't read. */
+static void keep_alive(struct connection *connection)
+{
+    if (mqtt_client_tick(connection->client)) {
+        session_go_on(connection);
+    } else if (connection->window.unsettled > 0 && !ack_window_reads(&connection->window)) {
+        end_held(connection);
+    } else {
+        connection_end(connection, CONNECTION_LOST, mqtt_client_reason(connection->client));
+    }
 }
 
 void session_tick(struct connection *connection)
 {
     uint64_t now_ms = uv_now(connection->spec.loop);
     if (is_silent(connection, now_ms)) {
-        connection_end(connection, CONNECTION_LOST,
-                       connection->state == CONNECTION_CONNECTING
-                           ? "no answer to the attempt to connect"
-                           : "no answer to SUBSCRIBE or UNSUBSCRIBE");
+        end_silent(connection);
     } else if (holds_too_long(connection, now_ms)) {
-        connection_end(connection, connection->is_writing ? CONNECTION_LOST : CONNECTION_AWAY,
-                       connection->is_writing
-                           ? "the broker reads nothing"
-                           : "closed by the bridge until Kafka has stored what came from there");
-    } else if (connection->window.unsettled == 0 && connection->state != CONNECTION_CONNECTING) {
-        if (!mqtt_client_tick(connection->client)) {
-            connection_end(connection, CONNECTION_LOST, mqtt_client_reason(connection->client));
-        } else {
-            session_go_on(connection);
-        }
+        end_held(connection);
+    } else if (ack_window_writes(&connection->window) &&
+               connection->state != CONNECTION_CONNECTING) {
+        keep_alive(connection);
     }
 }
 
