@@ -87,6 +87,17 @@ static int read_user(const mosquitto_property *property, struct message_properti
     return 0;
 }
 
+static void read_subscription(const mosquitto_property *property, struct mqtt_message *message)
+{
+    uint32_t identifier = 0;
+    (void)mosquitto_property_read_varint(property, MQTT_PROP_SUBSCRIPTION_IDENTIFIER, &identifier,
+                                         false);
+    if (message->subscription_count < MQTT_SUBSCRIPTIONS_MAX) {
+        message->subscriptions[message->subscription_count] = identifier;
+    }
+    message->subscription_count++;
+}
+
 static int read_property(const mosquitto_property *property, struct message_properties *memory,
                          struct mqtt_message *message, struct mr_error *err)
 {
@@ -112,8 +123,11 @@ static int read_property(const mosquitto_property *property, struct message_prop
                                                 &seconds, false);
             message->expiry_seconds = seconds;
             return 0;
+        case MQTT_PROP_SUBSCRIPTION_IDENTIFIER:
+            read_subscription(property, message);
+            return 0;
         default:
-            return 0; /* subscription identifiers and topic aliases say nothing of the message */
+            return 0; /* topic aliases say nothing of the message */
     }
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bridge/mqtt/topic_pattern.h"
 #include "kit/mem.h"
 
 enum { HOST_NAME_BYTES = 256 };
@@ -47,6 +48,36 @@ void subscriptions_done(struct subscriptions *subscriptions)
     }
     mem_free(subscriptions->filters);
     *subscriptions = (struct subscriptions){0};
+}
+
+bool subscriptions_overlap(const struct routes *routes)
+{
+    for (size_t i = 0; i < routes_filters(routes); i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (topic_filters_overlap(routes_filter(routes, i), routes_filter(routes, j))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool subscriptions_count_copy(const struct routes *routes, const struct mqtt_message *message)
+{
+    size_t first = 0;
+    if (message->subscription_count == 0 || message->subscription_count > MQTT_SUBSCRIPTIONS_MAX) {
+        return true;
+    }
+    while (first < routes_filters(routes) &&
+           !topic_filter_takes(routes_filter(routes, first), message->topic)) {
+        first++;
+    }
+    for (size_t i = 0; i < message->subscription_count; i++) {
+        if (message->subscriptions[i] == first + 1) {
+            return true;
+        }
+    }
+    return first == routes_filters(routes); /* of a subscription that we don't know */
 }
 
 void subscriptions_client_id(const char *client_id, int64_t connections, int64_t index,

@@ -399,3 +399,67 @@ bool topic_filter_covers(const char *outer, const char *inner)
     }
     return !other.has_more;
 }
+
+/* A level that both may have. */
+static bool share_level(struct mr_slice one, struct mr_slice other, bool is_first)
+{
+    bool is_any = mr_slice_is(one, MR_SLICE("+"));
+    bool is_other_any = mr_slice_is(other, MR_SLICE("+"));
+    if (is_any && is_other_any) {
+        return true;
+    }
+    if (is_any || is_other_any) {
+        struct mr_slice text = is_any ? other : one;
+        return !(is_first && text.len > 0 && text.ptr[0] == '$');
+    }
+    return mr_slice_is(one, other);
+}
+
+/* What is left of one may be nothing. */
+static bool takes_nothing_more(struct walk *walk)
+{
+    return !walk->has_more || mr_slice_is(walk_next(walk), MR_SLICE("#"));
+}
+
+bool topic_filters_overlap(const char *one, const char *other)
+{
+    struct walk a = walk_begin(mr_slice_of(one));
+    struct walk b = walk_begin(mr_slice_of(other));
+    bool is_first = true;
+    while (a.has_more && b.has_more) {
+        struct mr_slice level_a = walk_next(&a);
+        struct mr_slice level_b = walk_next(&b);
+        bool is_rest = mr_slice_is(level_a, MR_SLICE("#"));
+        if (is_rest || mr_slice_is(level_b, MR_SLICE("#"))) {
+            struct mr_slice text = is_rest ? level_b : level_a;
+            return !(is_first && text.len > 0 && text.ptr[0] == '$');
+        }
+        if (!share_level(level_a, level_b, is_first)) {
+            return false;
+        }
+        is_first = false;
+    }
+    return takes_nothing_more(&a) && takes_nothing_more(&b);
+}
+
+bool topic_filter_takes(const char *filter, struct mr_slice topic)
+{
+    struct walk levels = walk_begin(mr_slice_of(filter));
+    struct walk walk = walk_begin(topic);
+    if (topic.len == 0 || ((filter[0] == '+' || filter[0] == '#') && topic.ptr[0] == '$')) {
+        return false;
+    }
+    while (levels.has_more) {
+        struct mr_slice level = walk_next(&levels);
+        if (mr_slice_is(level, MR_SLICE("#"))) {
+            return true;
+        }
+        if (!walk.has_more) {
+            return false;
+        }
+        if (!mr_slice_is(walk_next(&walk), level) && !mr_slice_is(level, MR_SLICE("+"))) {
+            return false;
+        }
+    }
+    return !walk.has_more;
+}

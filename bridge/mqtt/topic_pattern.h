@@ -52,4 +52,9 @@ int topic_pattern_write_unnamed(const struct topic_pattern *pattern, struct mr_s
 /* Filters: every topic that `inner` takes, `outer` takes too. */
 bool topic_filter_covers(const char *outer, const char *inner);
 
+/* Some topic is taken by both. */
+bool topic_filters_overlap(const char *one, const char *other);
+
+bool topic_filter_takes(const char *filter, struct mr_slice topic);
+
 #endif

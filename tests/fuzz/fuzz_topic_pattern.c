@@ -50,6 +50,7 @@ static bool takes(const struct topic_pattern *pattern, struct mr_slice topic)
     struct mr_slice values[TOPIC_PATTERN_NAMES_MAX];
     bool is_match = topic_pattern_match(pattern, topic, values);
     must_agree(topic_pattern_filter(pattern), topic, is_match);
+    MUST(topic_filter_takes(topic_pattern_filter(pattern), topic) == is_match);
     for (size_t i = 0; is_match && i < topic_pattern_names(pattern); i++) {
         MUST(values[i].ptr == NULL || (values[i].ptr >= topic.ptr &&
                                        values[i].ptr + values[i].len <= topic.ptr + topic.len));
@@ -108,6 +109,10 @@ static void compare(const struct topic_pattern *outer, const struct topic_patter
     bool covers = topic_filter_covers(outer_filter, filter);
     MUST(!covers || !takes(inner, topic) || takes(outer, topic));
     MUST(topic_filter_covers(filter, filter));
+    MUST(topic_filters_overlap(outer_filter, filter) ==
+         topic_filters_overlap(filter, outer_filter));
+    MUST(topic_filters_overlap(outer_filter, filter) ||
+         (!covers && !(takes(inner, topic) && takes(outer, topic))));
     if (strstr(outer_filter, FRESH) == NULL) {
         MUST(covers == (takes_witness(outer, filter, 0) && takes_witness(outer, filter, 1) &&
                         takes_witness(outer, filter, TOPIC_LEVELS_MAX + 1)));

@@ -47,6 +47,44 @@ static void test_filters_are_shared_by_a_group(void **state)
     routes_fixture_end(&f);
 }
 
+static bool counts(const struct routes_fixture *f, const char *topic, size_t count,
+                   const uint32_t *identifiers)
+{
+    struct mqtt_message message = {.topic = mr_slice_of(topic), .subscription_count = count};
+    for (size_t i = 0; i < count && i < MQTT_SUBSCRIPTIONS_MAX; i++) {
+        message.subscriptions[i] = identifiers[i];
+    }
+    return subscriptions_count_copy(f->routes, &message);
+}
+
+/* [MQTT 5.0, 3.3.4]: either a copy for each subscription, or one with all identifiers. */
+static void test_one_copy_of_a_message_counts(void **state)
+{
+    static const uint32_t one[] = {1};
+    static const uint32_t two[] = {2};
+    static const uint32_t both[] = {2, 1};
+    static const uint32_t strange[] = {7};
+    static const uint32_t many[MQTT_SUBSCRIPTIONS_MAX + 1] = {2, 2, 2, 2, 2, 2, 2, 2, 2};
+    struct routes_fixture f;
+    (void)state;
+    set_up(&f);
+    assert_false(subscriptions_overlap(f.routes));
+    routes_fixture_end(&f);
+    routes_fixture_begin(&f,
+                         "[mqtt]\nroutes.ready = none\n"
+                         "[route a]\ntopic = ce/#\ndevice = d\n"
+                         "[route b]\ntopic = {channel}/{device}\n");
+    assert_true(subscriptions_overlap(f.routes));
+    assert_true(counts(&f, "ce/x", 1, one));
+    assert_false(counts(&f, "ce/x", 1, two));
+    assert_true(counts(&f, "ce/x", 2, both));
+    assert_true(counts(&f, "ce/x", 0, NULL)); /* the broker doesn't say */
+    assert_true(counts(&f, "a/b", 1, two));
+    assert_true(counts(&f, "ce/x", MR_COUNT_OF(many), many)); /* not all were kept */
+    assert_true(counts(&f, "a/b/c", 1, strange));             /* an older subscription's */
+    routes_fixture_end(&f);
+}
+
 static void test_client_ids_differ_and_stay(void **state)
 {
     char id[CONNECTION_ID_BYTES];
@@ -120,6 +158,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_filters_are_shared_by_a_group),
+        cmocka_unit_test(test_one_copy_of_a_message_counts),
         cmocka_unit_test(test_client_ids_differ_and_stay),
         cmocka_unit_test(test_topics_of_kafka_have_dead_letters),
         cmocka_unit_test(test_short_memory_is_told),

@@ -329,6 +329,30 @@ static void without_memory_nothing_is_left(void **state)
     topic_pattern_free(NULL);
 }
 
+static void filters_overlap_if_a_topic_has_both(void **state)
+{
+    static const struct {
+        const char *one;
+        const char *other;
+        bool overlap;
+    } cases[] = {
+        {"a/+", "+/b", true},      {"a/+", "+/b/c", false},  {"ce/#", "+/+", true},
+        {"ce/#", "+", true},       {"ce/#", "+/+/+", true},  {"a/b", "a/b", true},
+        {"a/b", "a/c", false},     {"a/+/x", "a/b/+", true}, {"a/+/x", "b/+/x", false},
+        {"#", "$SYS/#", false},    {"+/x", "$SYS/x", false}, {"$SYS/#", "$SYS/+", true},
+        {"a", "a/#", true},        {"a/+", "a/b/#", true},   {"a/b/c", "a/b/#", true},
+        {"a/b", "a/b/c/#", false}, {"a//b", "a/+/b", true},  {"a/", "a", false},
+        {"a/$b/#", "a/+/c", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        if (topic_filters_overlap(cases[i].one, cases[i].other) != cases[i].overlap ||
+            topic_filters_overlap(cases[i].other, cases[i].one) != cases[i].overlap) {
+            fail_msg("%s and %s", cases[i].one, cases[i].other);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +364,7 @@ int main(void)
         cmocka_unit_test(a_nul_is_refused),
         cmocka_unit_test(patterns_are_bounded),
         cmocka_unit_test(a_filter_covers_another),
+        cmocka_unit_test(filters_overlap_if_a_topic_has_both),
         cmocka_unit_test(without_memory_nothing_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
