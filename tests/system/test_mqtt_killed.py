@@ -66,7 +66,7 @@ def test_kill_9_of_the_bridge_while_much_waits(mosquitto, mqtt, kafka, name, dev
 def test_sigterm_of_the_bridge_repeats_nothing(mosquitto, mqtt, kafka, name, devices):
     broker = mosquitto(max_inflight_messages=IN_FLIGHT)
     one = mqtt(broker, kafka, name, **SETTINGS)
-    load = devices(broker, MESSAGES_A_ROUND, rate=RATE)
+    load = devices(broker, 3 * MESSAGES_A_ROUND)
     wait_stored(one, 100)
     assert one.terminate(30) == 0
     mqtt(broker, kafka, name, **SETTINGS)

@@ -16,7 +16,7 @@ DEFAULTS = {
     "allow_anonymous": "true",
     "persistence": "true",
     "autosave_interval": "0",  # only at the end: a kill -9 forgets everything
-    "max_queued_messages": "0",  # no limit
+    "max_queued_messages": "1000000",  # not 0, no limit: 2.0.21 refuses everything then
     "sys_interval": "1",
     "log_timestamp_format": "%H:%M:%S",
 }
