@@ -143,6 +143,7 @@ static int open_connection(struct bridge *bridge, int64_t index, struct mr_error
         .client_id = id,
         .filters = bridge->subscriptions.filters,
         .filter_count = bridge->subscriptions.count,
+        .identifiers = bridge->subscriptions.identifiers,
         .routes = bridge->routes,
         .deliveries = bridge->deliveries,
         .metrics = &bridge->metrics,

@@ -28,6 +28,7 @@ struct connection_spec {
     const char *client_id; /* copied */
     char *const *filters;  /* as they are subscribed to, with their $share/GROUP/ */
     size_t filter_count;
+    uint32_t identifiers; /* subscriptions.h */
     const struct routes *routes;
     struct deliveries *deliveries;
     const struct mqtt_metrics *metrics;

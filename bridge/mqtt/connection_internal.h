@@ -54,9 +54,12 @@ struct connection {
     uint64_t written_ms;        /* when something was last written */
     int keep_alive_s;
     int suback_id;
+    size_t asked;    /* filters of the SUBSCRIBE that is to be answered */
+    size_t granted;  /* of those before it */
     int unsuback_id; /* of the round of retire.c */
     unsigned retire_rounds;
     size_t retire_messages; /* in this round */
+    bool identifies;        /* each filter has a SUBSCRIBE of its own, with an identifier */
     bool is_looking_up;
     bool is_lingering;
     bool is_due;         /* the pause is over; what isn't settled is waited for */

@@ -16,6 +16,7 @@
 #include "bridge/mqtt/broker_tls.h"
 #include "bridge/mqtt/broker_watch.h"
 #include "bridge/mqtt/connection_internal.h"
+#include "bridge/mqtt/subscriptions.h"
 #include "kit/magic.h"
 
 enum {
@@ -42,14 +43,26 @@ static bool is_v5(const struct connection *connection)
     return connection->spec.options->protocol == BRIDGE_PROTOCOL_5;
 }
 
-static void subscribe(struct connection *connection)
+/* Those that overlap one by one and in their order: that of the first is there before a copy is
+ * passed over for its sake. */
+static void subscribe_more(struct connection *connection)
 {
     struct mr_error err;
-    if (mqtt_client_subscribe(connection->client, connection->spec.filters,
-                              connection->spec.filter_count, &connection->suback_id, &err) != 0) {
+    size_t next = connection->granted;
+    connection->asked = connection->identifies ? 1 : connection->spec.filter_count;
+    if (mqtt_client_subscribe(
+            connection->client, connection->spec.filters + next, connection->asked,
+            connection->identifies ? connection->spec.identifiers + (uint32_t)next : 0,
+            &connection->suback_id, &err) != 0) {
         session_fail(connection, err.text, false);
-        return;
     }
+}
+
+static void subscribe(struct connection *connection, bool identifies)
+{
+    connection->granted = 0;
+    connection->identifies = identifies && connection->spec.identifiers > 0;
+    subscribe_more(connection);
     if (connection->spec.watch != NULL) {
         mqtt_client_subscribe_lightly(connection->client, BROKER_WATCH_TOPIC);
     }
@@ -104,7 +117,7 @@ static void on_connack(void *user, const struct mqtt_connack *connack)
     } else if (connack->session_present && !is_v5(connection) && connection->has_subscribed) {
         be_ready(connection); /* subscribing again would bring all retained messages again */
     } else {
-        subscribe(connection);
+        subscribe(connection, connack->identifies);
     }
 }
 
@@ -116,13 +129,13 @@ static void on_suback(void *user, int packet_id, int count, const int *codes)
     if (connection->state != CONNECTION_SUBSCRIBING || packet_id != connection->suback_id) {
         return;
     }
-    if ((size_t)count != connection->spec.filter_count) {
+    if ((size_t)count != connection->asked) {
         session_fail(connection, "the broker answered SUBSCRIBE for another number of filters",
                      true);
         return;
     }
     for (int i = 0; i < count; i++) {
-        const char *filter = connection->spec.filters[i];
+        const char *filter = connection->spec.filters[connection->granted + (size_t)i];
         if (codes[i] >= CODE_FAILURE || codes[i] < 0) {
             (void)snprintf(text, sizeof text, "the broker refuses the subscription to '%.100s': %s",
                            filter,
@@ -135,7 +148,14 @@ static void on_suback(void *user, int packet_id, int count, const int *codes)
             session_fail(connection, text, true);
         }
     }
-    if (connection->failure[0] == '\0') {
+    if (connection->failure[0] != '\0') {
+        return;
+    }
+    connection->granted += connection->asked;
+    if (connection->granted < connection->spec.filter_count) {
+        connection->began_ms = uv_now(connection->spec.loop);
+        subscribe_more(connection);
+    } else {
         be_ready(connection);
     }
 }
@@ -193,17 +213,27 @@ static enum redelivery_verdict recognise(struct connection *connection,
     return verdict;
 }
 
+static void acknowledge_only(struct connection *connection, const struct mqtt_message *message)
+{
+    mr_count(connection->spec.metrics->repeated, 1);
+    count(connection, message, false);
+}
+
 static void take(struct connection *connection, const struct mqtt_message *message)
 {
     struct redelivery_entry *entry;
     struct mr_slice id = {0};
     struct mr_error err;
-    enum redelivery_verdict verdict = recognise(connection, message, &entry);
+    enum redelivery_verdict verdict;
     mr_count(connection->spec.metrics->received, 1);
     connection->retire_messages++;
+    if (!subscriptions_take_copy(connection->spec.routes, connection->spec.identifiers, message)) {
+        acknowledge_only(connection, message);
+        return;
+    }
+    verdict = recognise(connection, message, &entry);
     if (verdict == REDELIVERY_WAITS || verdict == REDELIVERY_STORED) {
-        mr_count(connection->spec.metrics->repeated, 1);
-        count(connection, message, false);
+        acknowledge_only(connection, message);
         return;
     }
     if (verdict == REDELIVERY_AGAIN) {

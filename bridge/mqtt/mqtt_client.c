@@ -151,6 +151,8 @@ static void on_connack(struct mosquitto *mosq, void *user, int code, int flags,
         .keep_alive_s = property_int16(properties, MQTT_PROP_SERVER_KEEP_ALIVE),
         .expiry_s = property_int32(properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL),
         .shares = property_flag(properties, MQTT_PROP_SHARED_SUB_AVAILABLE, true),
+        .identifies =
+            client->is_v5 && property_flag(properties, MQTT_PROP_SUBSCRIPTION_ID_AVAILABLE, true),
         .reason = reason,
     };
     client->is_answered = true;
@@ -518,15 +520,24 @@ static int sent(int rc, const char *what, struct mr_error *err)
 }
 
 int mqtt_client_subscribe(struct mqtt_client *client, char *const *filters, size_t count,
-                          int *ret_packet_id, struct mr_error *err)
+                          uint32_t identifier, int *ret_packet_id, struct mr_error *err)
 {
     int options = client->is_v5
                       ? (int)MQTT_SUB_OPT_RETAIN_AS_PUBLISHED | (int)MQTT_SUB_OPT_SEND_RETAIN_NEW
                       : 0;
+    mosquitto_property *properties = NULL;
+    int rc = MOSQ_ERR_SUCCESS;
     MAGIC_CHECK(client, CLIENT_MAGIC);
-    return sent(mosquitto_subscribe_multiple(client->mosq, ret_packet_id, (int)count, filters, 1,
-                                             options, NULL),
-                "SUBSCRIBE", err);
+    if (identifier > 0) {
+        rc = mosquitto_property_add_varint(&properties, MQTT_PROP_SUBSCRIPTION_IDENTIFIER,
+                                           identifier);
+    }
+    if (rc == MOSQ_ERR_SUCCESS) {
+        rc = mosquitto_subscribe_multiple(client->mosq, ret_packet_id, (int)count, filters, 1,
+                                          options, properties);
+    }
+    mosquitto_property_free_all(&properties);
+    return sent(rc, "SUBSCRIBE", err);
 }
 
 int mqtt_client_unsubscribe(struct mqtt_client *client, char *const *filters, size_t count,

@@ -25,6 +25,7 @@ struct mqtt_connack {
     int keep_alive_s;   /* the broker's own, which holds then (MQTT 5.0, 3.2.2.3.14); -1: none */
     int64_t expiry_s;   /* of the session, if it isn't what was asked for; -1 */
     bool shares;        /* it knows shared subscriptions */
+    bool identifies;    /* and subscription identifiers (v5) */
     const char *reason; /* in its words or the specification's; valid during the callback */
 };
 
@@ -89,9 +90,10 @@ bool mqtt_client_wants_write(const struct mqtt_client *client);
 bool mqtt_client_tick(struct mqtt_client *client);
 
 /* The subscription options are QoS 1, retain as published, and retained messages with a new
- * subscription only (v5). Errors: MR_ENOMEM, MR_ENET. */
+ * subscription only (v5). `identifier`: of all these subscriptions (MQTT 5.0, 3.8.2.1.2); 0: none.
+ * Errors: MR_ENOMEM, MR_ENET. */
 int mqtt_client_subscribe(struct mqtt_client *client, char *const *filters, size_t count,
-                          int *ret_packet_id, struct mr_error *err);
+                          uint32_t identifier, int *ret_packet_id, struct mr_error *err);
 int mqtt_client_unsubscribe(struct mqtt_client *client, char *const *filters, size_t count,
                             int *ret_packet_id, struct mr_error *err);
 

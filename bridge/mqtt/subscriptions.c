@@ -6,9 +6,15 @@
 #include <unistd.h>
 
 #include "bridge/mqtt/topic_pattern.h"
+#include "kit/hash.h"
 #include "kit/mem.h"
 
-enum { HOST_NAME_BYTES = 256 };
+enum {
+    HOST_NAME_BYTES = 256,
+    INDEX_BITS = 9, /* of an identifier */
+};
+
+_Static_assert(ROUTES_MAX <= 1 << INDEX_BITS, "each filter has an identifier");
 
 static char *shared_filter(const char *group, const char *filter)
 {
@@ -18,6 +24,32 @@ static char *shared_filter(const char *group, const char *filter)
         (void)snprintf(text, bytes, "$share/%s/%s", group, filter);
     }
     return text;
+}
+
+static bool do_overlap(const struct routes *routes)
+{
+    for (size_t i = 0; i < routes_filters(routes); i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (topic_filters_overlap(routes_filter(routes, i), routes_filter(routes, j))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* An identifier has 28 bits (MQTT 5.0, 1.5.5), and is not 0. */
+static uint32_t choose_identifiers(const struct routes *routes)
+{
+    uint32_t hash = HASH_FNV1A_BASIS;
+    if (!do_overlap(routes)) {
+        return 0;
+    }
+    for (size_t i = 0; i < routes_filters(routes); i++) {
+        hash = hash_fnv1a(hash, mr_slice_of(routes_filter(routes, i)));
+        hash = hash_fnv1a(hash, MR_SLICE("\n"));
+    }
+    return ((hash % ((UINT32_C(1) << (28 - INDEX_BITS)) - 1)) + 1) << INDEX_BITS;
 }
 
 int subscriptions_make(const struct routes *routes, const char *group,
@@ -37,6 +69,7 @@ int subscriptions_make(const struct routes *routes, const char *group,
         subscriptions_done(&made);
         return mr_error_set(err, MR_ENOMEM, "subscriptions");
     }
+    made.identifiers = choose_identifiers(routes);
     *ret_subscriptions = made;
     return 0;
 }
@@ -50,22 +83,12 @@ void subscriptions_done(struct subscriptions *subscriptions)
     *subscriptions = (struct subscriptions){0};
 }
 
-bool subscriptions_overlap(const struct routes *routes)
+bool subscriptions_take_copy(const struct routes *routes, uint32_t identifiers,
+                             const struct mqtt_message *message)
 {
-    for (size_t i = 0; i < routes_filters(routes); i++) {
-        for (size_t j = 0; j < i; j++) {
-            if (topic_filters_overlap(routes_filter(routes, i), routes_filter(routes, j))) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-bool subscriptions_count_copy(const struct routes *routes, const struct mqtt_message *message)
-{
+    bool is_known = false;
     size_t first = 0;
-    if (message->subscription_count == 0 || message->subscription_count > MQTT_SUBSCRIPTIONS_MAX) {
+    if (identifiers == 0 || message->subscription_count > MQTT_SUBSCRIPTIONS_MAX) {
         return true;
     }
     while (first < routes_filters(routes) &&
@@ -73,11 +96,13 @@ bool subscriptions_count_copy(const struct routes *routes, const struct mqtt_mes
         first++;
     }
     for (size_t i = 0; i < message->subscription_count; i++) {
-        if (message->subscriptions[i] == first + 1) {
+        uint32_t index = message->subscriptions[i] - identifiers;
+        if (index == first) {
             return true;
         }
+        is_known = is_known || index < routes_filters(routes);
     }
-    return first == routes_filters(routes); /* of a subscription that we don't know */
+    return !is_known;
 }
 
 void subscriptions_client_id(const char *client_id, int64_t connections, int64_t index,

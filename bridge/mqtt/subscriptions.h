@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <millrace/error.h>
 
@@ -17,6 +18,7 @@
 struct subscriptions {
     char **filters; /* "$share/GROUP/sensors/+/+", or without the share */
     size_t count;
+    uint32_t identifiers; /* filter i has this and i as its identifier; 0: they need none */
 };
 
 /* `group` NULL: not shared. Errors: MR_ENOMEM. */
@@ -25,15 +27,14 @@ int subscriptions_make(const struct routes *routes, const char *group,
 void subscriptions_done(struct subscriptions *subscriptions);
 
 /* A broker may send a message once for each subscription that matches (MQTT 5.0, 3.3.4), also to
- * different members of a share group. With identifiers, the filter's place from 1 on, the copies
- * can be told apart: that of the first filter that takes the topic counts. */
+ * different members of a share group. Where filters overlap each has an identifier, which also
+ * tells other lists of filters apart: what was subscribed to by an earlier configuration may be the
+ * only copy of what waited since then. */
 
-/* Some topic is taken by two of the filters: they need identifiers. */
-bool subscriptions_overlap(const struct routes *routes);
-
-/* Whether this copy counts; the only one does, and every one of a broker that doesn't say for which
- * subscription it is. */
-bool subscriptions_count_copy(const struct routes *routes, const struct mqtt_message *message);
+/* Whether this copy of a message is the one to be taken: it was sent for the first filter that
+ * takes its topic, or for no subscription of this list, or the broker doesn't say. */
+bool subscriptions_take_copy(const struct routes *routes, uint32_t identifiers,
+                             const struct mqtt_message *message);
 
 /* Of the connection with this index, from 0, of `connections`: "millrace-mqtt-gateway7-2".
  * `client_id` NULL: by the host's name. */

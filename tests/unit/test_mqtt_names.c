@@ -47,41 +47,75 @@ static void test_filters_are_shared_by_a_group(void **state)
     routes_fixture_end(&f);
 }
 
-static bool counts(const struct routes_fixture *f, const char *topic, size_t count,
-                   const uint32_t *identifiers)
+/* Each identifier is 1 for the first filter of the list, 2 for the second, 0 for none of them. */
+static bool takes(const struct routes_fixture *f, uint32_t identifiers, const char *topic,
+                  size_t count, const unsigned *filters)
 {
     struct mqtt_message message = {.topic = mr_slice_of(topic), .subscription_count = count};
     for (size_t i = 0; i < count && i < MQTT_SUBSCRIPTIONS_MAX; i++) {
-        message.subscriptions[i] = identifiers[i];
+        message.subscriptions[i] = filters[i] == 0 ? 7 : identifiers + filters[i] - 1;
     }
-    return subscriptions_count_copy(f->routes, &message);
+    return subscriptions_take_copy(f->routes, identifiers, &message);
+}
+
+static uint32_t identifiers_of(const struct routes_fixture *f)
+{
+    struct subscriptions made;
+    uint32_t identifiers;
+    assert_int_equal(subscriptions_make(f->routes, "g", &made, NULL), 0);
+    identifiers = made.identifiers;
+    subscriptions_done(&made);
+    return identifiers;
 }
 
 /* [MQTT 5.0, 3.3.4]: either a copy for each subscription, or one with all identifiers. */
-static void test_one_copy_of_a_message_counts(void **state)
+static void test_one_copy_of_a_message_is_taken(void **state)
 {
-    static const uint32_t one[] = {1};
-    static const uint32_t two[] = {2};
-    static const uint32_t both[] = {2, 1};
-    static const uint32_t strange[] = {7};
-    static const uint32_t many[MQTT_SUBSCRIPTIONS_MAX + 1] = {2, 2, 2, 2, 2, 2, 2, 2, 2};
+    static const unsigned one[] = {1};
+    static const unsigned two[] = {2};
+    static const unsigned both[] = {2, 1};
+    static const unsigned strange[] = {0};
+    static const unsigned many[MQTT_SUBSCRIPTIONS_MAX + 1] = {2, 2, 2, 2, 2, 2, 2, 2, 2};
     struct routes_fixture f;
+    uint32_t id;
+    (void)state;
+    routes_fixture_begin(&f,
+                         "[mqtt]\nroutes.ready = none\n"
+                         "[route a]\ntopic = ce/#\ndevice = d\n"
+                         "[route b]\ntopic = {channel}/{device}\n");
+    id = identifiers_of(&f);
+    assert_in_range(id, 1, (UINT32_C(1) << 28) - 1 - routes_filters(f.routes));
+    assert_true(takes(&f, id, "ce/x", 1, one));
+    assert_false(takes(&f, id, "ce/x", 1, two));
+    assert_true(takes(&f, id, "ce/x", 2, both));
+    assert_true(takes(&f, id, "ce/x", 0, NULL)); /* the broker doesn't say */
+    assert_true(takes(&f, id, "a/b", 1, two));
+    assert_true(takes(&f, id, "ce/x", MR_COUNT_OF(many), many)); /* not all were kept */
+    assert_true(takes(&f, id, "ce/x", 1, strange));              /* of an earlier list */
+    assert_true(takes(&f, id, "a/b/c", 1, strange));
+    routes_fixture_end(&f);
+}
+
+static void test_only_filters_that_overlap_have_identifiers(void **state)
+{
+    struct routes_fixture f;
+    uint32_t id;
     (void)state;
     set_up(&f);
-    assert_false(subscriptions_overlap(f.routes));
+    assert_int_equal(identifiers_of(&f), 0);
     routes_fixture_end(&f);
     routes_fixture_begin(&f,
                          "[mqtt]\nroutes.ready = none\n"
                          "[route a]\ntopic = ce/#\ndevice = d\n"
                          "[route b]\ntopic = {channel}/{device}\n");
-    assert_true(subscriptions_overlap(f.routes));
-    assert_true(counts(&f, "ce/x", 1, one));
-    assert_false(counts(&f, "ce/x", 1, two));
-    assert_true(counts(&f, "ce/x", 2, both));
-    assert_true(counts(&f, "ce/x", 0, NULL)); /* the broker doesn't say */
-    assert_true(counts(&f, "a/b", 1, two));
-    assert_true(counts(&f, "ce/x", MR_COUNT_OF(many), many)); /* not all were kept */
-    assert_true(counts(&f, "a/b/c", 1, strange));             /* an older subscription's */
+    id = identifiers_of(&f);
+    assert_int_equal(identifiers_of(&f), id);
+    routes_fixture_end(&f);
+    routes_fixture_begin(&f,
+                         "[mqtt]\nroutes.ready = none\n"
+                         "[route b]\ntopic = {channel}/{device}\n"
+                         "[route a]\ntopic = ce/#\ndevice = d\n");
+    assert_int_not_equal(identifiers_of(&f), id);
     routes_fixture_end(&f);
 }
 
@@ -158,7 +192,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_filters_are_shared_by_a_group),
-        cmocka_unit_test(test_one_copy_of_a_message_counts),
+        cmocka_unit_test(test_one_copy_of_a_message_is_taken),
+        cmocka_unit_test(test_only_filters_that_overlap_have_identifiers),
         cmocka_unit_test(test_client_ids_differ_and_stay),
         cmocka_unit_test(test_topics_of_kafka_have_dead_letters),
         cmocka_unit_test(test_short_memory_is_told),
