@@ -203,6 +203,32 @@ def test_routes_of_the_configuration(mosquitto, mqtt, kafka, name):
         datacontenttype="application/senml+json"), b"[]")
 
 
+OVERLAPPING = """\
+[mqtt]
+routes.ready = none
+[route wide]
+topic = {channel}/{device}/now
+[route deep]
+topic = deep/{device}/#
+"""
+
+
+@pytest.mark.parametrize("shared", [{}, {"MILLRACE_MQTT_GROUP": "g", "MILLRACE_MQTT_CONNECTIONS": 2}])
+def test_a_message_that_two_subscriptions_match_is_stored_once(mosquitto, mqtt, kafka, name, shared):
+    """mosquitto sends a copy for each of them, in a group perhaps to different members."""
+    broker = mosquitto()
+    one = mqtt(broker, kafka, name, configuration=OVERLAPPING, **shared)
+    topics = {f"deep/d{number}/now" for number in range(50)}
+    with Client(broker, V5) as device:
+        for topic in sorted(topics | {"flat/d/now", "deep/d/then"}):
+            device.publish(topic, JSON)
+    wait_for(lambda: one.sample("millrace_mqtt_messages_total", outcome="repeated") == len(topics),
+             30, "the other copies have come")
+    found = read(kafka, name, len(topics) + 2)
+    assert by_topic(found).keys() == topics | {"flat/d/now", "deep/d/then"}
+    assert by_topic(found)["deep/d0/now"].event()["attribute"]["subject"] == "deep"
+
+
 def test_cloudevents(mosquitto, mqtt, kafka, name):
     """The MQTT binding 1.0.2: binary mode (3.1) and structured mode (3.2) over version 5."""
     broker = mosquitto()
