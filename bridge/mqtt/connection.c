@@ -290,6 +290,7 @@ void connection_leave(struct connection *connection, bool ends_session)
     if (mqtt_client_disconnect(connection->client, ends_session, &fd, &err) == 0) {
         (void)mqtt_client_write(connection->client);
     }
+    connection->has_left = mqtt_client_has_left(connection->client);
     free_client(connection);
     connection->is_lingering = true;
     linger(connection->spec.loop, fd, LINGER_MS, on_lingered, connection);

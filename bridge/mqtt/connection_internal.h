@@ -70,6 +70,7 @@ struct connection {
     bool is_draining;
     bool is_closing;
     bool is_round_open;   /* UNSUBACK is waited for */
+    bool has_left;        /* DISCONNECT was written */
     bool is_cleaning;     /* the next connection has a clean session */
     bool is_session_over; /* the broker will have none any more */
     bool is_refused;      /* set inside a callback, with `failure`, to end it afterwards */

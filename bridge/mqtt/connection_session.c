@@ -215,6 +215,7 @@ static enum redelivery_verdict recognise(struct connection *connection,
 
 static void acknowledge_only(struct connection *connection, const struct mqtt_message *message)
 {
+    mr_count(connection->spec.metrics->received, 1);
     mr_count(connection->spec.metrics->repeated, 1);
     count(connection, message, false);
 }
@@ -225,7 +226,6 @@ static void take(struct connection *connection, const struct mqtt_message *messa
     struct mr_slice id = {0};
     struct mr_error err;
     enum redelivery_verdict verdict;
-    mr_count(connection->spec.metrics->received, 1);
     connection->retire_messages++;
     if (!subscriptions_take_copy(connection->spec.routes, connection->spec.identifiers, message)) {
         acknowledge_only(connection, message);
@@ -241,11 +241,15 @@ static void take(struct connection *connection, const struct mqtt_message *messa
     }
     if (deliveries_take(connection->spec.deliveries, message, id, on_settled, connection, entry,
                         &id, &err) != 0) {
-        connection->forgets = true;
+        connection->forgets = true; /* for it isn't settled in truth */
+        if (entry != NULL) {
+            redelivery_settled(connection->redelivery, entry);
+        }
         count(connection, message, false);
         session_fail(connection, err.text, false);
         return;
     }
+    mr_count(connection->spec.metrics->received, 1);
     if (entry != NULL) {
         redelivery_set_id(entry, id);
     }

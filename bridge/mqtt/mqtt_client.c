@@ -42,6 +42,8 @@ struct mqtt_client {
     bool is_answered; /* CONNACK has come */
     bool is_ended;
     bool was_taken_over;
+    bool is_leaving; /* DISCONNECT is queued */
+    bool has_left;   /* and written: the library says so by the same callback */
     bool is_v5;
     int error; /* errno: the socket's own */
     char reason[sizeof BROKER_ENDED + REASON_BYTES];
@@ -65,6 +67,11 @@ const char *mqtt_client_reason(const struct mqtt_client *client)
 bool mqtt_client_is_connected(const struct mqtt_client *client)
 {
     return client->is_connected;
+}
+
+bool mqtt_client_has_left(const struct mqtt_client *client)
+{
+    return client->has_left;
 }
 
 bool mqtt_client_was_taken_over(const struct mqtt_client *client)
@@ -180,6 +187,7 @@ static void on_disconnect(struct mosquitto *mosq, void *user, int code,
         (void)snprintf(client->reason, sizeof client->reason, "%s%s", BROKER_ENDED, reason);
         client->was_taken_over = code == MQTT_RC_SESSION_TAKEN_OVER;
     } else if (code == 0) {
+        client->has_left = client->is_leaving;
         set_reason(client, "the broker ended the connection");
     } else {
         set_reason(client, error_text(code, error));
@@ -568,7 +576,8 @@ int mqtt_client_disconnect(struct mqtt_client *client, bool ends_session, int *r
         rc = mosquitto_disconnect_v5(client->mosq, 0, properties);
     }
     mosquitto_property_free_all(&properties);
-    if (rc == MOSQ_ERR_SUCCESS) {
+    client->is_leaving = rc == MOSQ_ERR_SUCCESS;
+    if (client->is_leaving) {
         *ret_fd = dup(mosquitto_socket(client->mosq));
     }
     return sent(rc, "DISCONNECT", err);

@@ -107,6 +107,9 @@ void mqtt_client_subscribe_lightly(struct mqtt_client *client, const char *filte
 int mqtt_client_disconnect(struct mqtt_client *client, bool ends_session, int *ret_fd,
                            struct mr_error *err);
 
+/* DISCONNECT was written as a whole. */
+bool mqtt_client_has_left(const struct mqtt_client *client);
+
 /* Why it has ended: never empty. */
 const char *mqtt_client_reason(const struct mqtt_client *client);
 

@@ -70,6 +70,10 @@ bool retire_left(struct connection *connection)
     if (!connection->spec.retires || connection->is_draining || connection->is_closing) {
         return false;
     }
+    if (!connection->has_left) {
+        connection->is_session_over = false;
+        connection->is_cleaning = false;
+    }
     if (!connection->is_session_over) {
         connection->is_due = true;
         connection_set_state(connection, CONNECTION_WAITING);
