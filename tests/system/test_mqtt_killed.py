@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from lib import records
 from lib.publishers import Client, drained, repeated
 from lib.waiting import wait_for
 
@@ -39,7 +40,7 @@ def test_kill_9_of_the_bridge(mosquitto, mqtt, kafka, name, devices, rounds, pro
         one.kill()
         one = mqtt(broker, kafka, name, **settings)
         promised |= load.finish()
-        drained(kafka, name, promised)
+        records.wait_for(kafka, name, len(promised))  # little waits when the next ones come
     found = drained(kafka, name, promised)
     assert len(promised) == rounds * MESSAGES_A_ROUND and found.keys() == promised
     assert repeated(found) <= rounds * IN_FLIGHT
