@@ -95,7 +95,8 @@ static void end_connection(struct script_broker *broker, struct connection *c)
 static void answer_connect(struct script_broker *broker, struct connection *c)
 {
     const struct script_broker_script *script = &broker->script;
-    if (script->connack_held) {
+    if (script->connack_held || script->drops) {
+        c->closing = script->drops;
         return;
     }
     wire_add_connack(&c->out, c->level, script->session_present && script->connack == 0,

@@ -21,6 +21,7 @@ enum { SCRIPT_BROKER_DEADLINE_S = 30, SCRIPT_BROKER_CONNECTIONS_MAX = 256 };
 /* How it answers, from now on. All zero: it takes everybody, without a session, and grants all. */
 struct script_broker_script {
     bool connack_held; /* a CONNECT gets no answer */
+    bool drops;        /* a CONNECT ends the connection */
     uint8_t connack;   /* reason (3.2.2.2; return code in 3.1.1); not 0: it then closes */
     bool session_present;
     struct mr_slice connack_properties; /* a list, see mqtt_wire.h; borrowed; 5.0 only */
