@@ -220,6 +220,49 @@ static void test_what_is_too_large_for_kafka_is_a_dead_letter(void **state)
     mqtt_stop(&f);
 }
 
+/* A 3.1.1 broker knows nothing of message.max. */
+static void test_what_is_too_large_comes_with_version_3_too(void **state)
+{
+    static const char *const extra[] = {"--mqtt.protocol=3.1.1",
+                                        "--kafka.producer.message.max.bytes=60000",
+                                        "--mqtt.message.max=70KiB", NULL};
+    enum { LARGE = 100000 };
+    static char payload[LARGE + 1];
+    struct mqtt_fixture f;
+    struct mock_records letters;
+    (void)state;
+    memset(payload, 'x', LARGE);
+    mqtt_start(&f, extra);
+    send_a_bad_one(
+        &f,
+        &(struct wire_publish){
+            .topic = "s1/d1", .payload = mr_slice(payload, LARGE), .packet_id = 1, .qos = 1},
+        &letters);
+    mock_records_free(&letters);
+    mqtt_stop(&f);
+}
+
+/* The longest that MQTT has, 1.5.4. */
+static void test_the_longest_topic_is_a_dead_letter(void **state)
+{
+    enum { TOPIC_BYTES = 65535 };
+    static char topic[TOPIC_BYTES + 1];
+    struct mqtt_fixture f;
+    struct mock_records letters;
+    (void)state;
+    for (size_t i = 0; i < TOPIC_BYTES; i++) {
+        topic[i] = i % 300 == 299 ? '/' : 'x';
+    }
+    mqtt_start(&f, mqtt_no_more);
+    send_a_bad_one(&f,
+                   &(struct wire_publish){
+                       .topic = topic, .payload = MR_SLICE("data"), .packet_id = 1, .qos = 1},
+                   &letters);
+    assert_slice(letters.at[0].record.value, "data");
+    mock_records_free(&letters);
+    mqtt_stop(&f);
+}
+
 /* A message that is bad is acknowledged only when its letter is stored. */
 static void test_a_dead_letter_is_waited_for(void **state)
 {
@@ -294,6 +337,8 @@ int main(void)
         cmocka_unit_test(test_what_has_no_route_is_dropped_if_that_is_wanted),
         cmocka_unit_test(test_a_bad_structured_event_is_a_dead_letter),
         cmocka_unit_test(test_what_is_too_large_for_kafka_is_a_dead_letter),
+        cmocka_unit_test(test_what_is_too_large_comes_with_version_3_too),
+        cmocka_unit_test(test_the_longest_topic_is_a_dead_letter),
         cmocka_unit_test(test_a_dead_letter_is_waited_for),
         cmocka_unit_test(test_what_has_expired_before_kafka_is_back_is_dropped),
         cmocka_unit_test(test_what_the_broker_threw_away_is_shown),

@@ -131,6 +131,24 @@ static void test_the_end_without_kafka_acknowledges_nothing(void **state)
     ends_without_kafka(1, SPAWNED_DEADLINE_S);
 }
 
+/* The broker goes while it drains: what it held can't be acknowledged any more. */
+static void test_the_broker_goes_while_it_drains(void **state)
+{
+    struct mqtt_fixture f;
+    (void)state;
+    mqtt_start(&f, mqtt_no_more);
+    mock_kafka_set_rtt(&f.mock, RTT_MS);
+    mqtt_publish_many(&f, 1, 1, COUNT);
+    mqtt_wait_metric(&f, MQTT_IN_FLIGHT, COUNT);
+    spawned_signal(&f.child, SIGTERM);
+    (void)spawned_wait_log(&f.child, "draining");
+    script_broker_close(f.broker, 1, true);
+    assert_int_equal(spawned_wait(&f.child), 0);
+    assert_int_equal(script_broker_connections(f.broker), 1);
+    assert_int_equal(script_broker_count(f.broker, WIRE_PUBACK, 0), 0);
+    mqtt_done(&f);
+}
+
 /* Without a broker there is nothing to wait for. */
 static void test_the_end_without_a_broker(void **state)
 {
@@ -206,6 +224,7 @@ int main(void)
         cmocka_unit_test(test_what_comes_while_it_drains_is_acknowledged_only_if_stored),
         cmocka_unit_test(test_a_second_signal_ends_it_at_once),
         cmocka_unit_test(test_the_end_without_kafka_acknowledges_nothing),
+        cmocka_unit_test(test_the_broker_goes_while_it_drains),
         cmocka_unit_test(test_the_end_without_a_broker),
         cmocka_unit_test(test_retire),
         cmocka_unit_test(test_retire_version_3),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What a broker may ask for, or do, within the rules: its own keep alive, fewer features, another
  * client in our place, messages of any kind. */
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -21,6 +22,8 @@ enum {
     SESSION_TAKEN_OVER = 0x8E, /* 2.4 */
     COUNT = 3,
     PAUSE_S = 1,
+    MANY = 60000,
+    LOOK_MS = 20,
 };
 
 /* Before the program starts, so that the first CONNACK has it. */
@@ -184,22 +187,72 @@ static void test_a_lost_connection_does_not_touch_the_other(void **state)
     mqtt_stop(&f);
 }
 
-/* The broker takes nothing for a while: what is to be written waits, and nothing is lost. */
-static void test_a_broker_that_does_not_read_for_a_while(void **state)
+/* So many acknowledgements that the sockets don't take them all. */
+static void fill_the_sockets(struct mqtt_fixture *f)
 {
-    enum { MANY = 5000 };
+    script_broker_set(f->broker, &(struct script_broker_script){.reading_held = true});
+    mqtt_publish_many(f, 1, 1, MANY);
+    mqtt_wait_metric(f, "millrace_mqtt_messages_total{outcome=\"stored\"}", MANY);
+}
+
+static void test_a_broker_that_reads_nothing_for_a_while(void **state)
+{
     struct mqtt_fixture f;
     unsigned after;
     (void)state;
-    mqtt_start(&f, mqtt_no_more);
+    mqtt_start(&f, (const char *const[]){"--mqtt.in_flight.max=65535", NULL});
     after = mqtt_last(&f);
-    script_broker_set(f.broker, &(struct script_broker_script){.reading_held = true});
-    mqtt_publish_many(&f, 1, 1, MANY);
-    mqtt_wait_metric(&f, MQTT_RECEIVED, MANY);
-    assert_int_equal(mqtt_last(&f), after);
+    fill_the_sockets(&f);
+    assert_true(mqtt_metric(&f, "millrace_mqtt_acknowledgements_held") > 0);
     script_broker_set(f.broker, &(struct script_broker_script){0});
     (void)mqtt_expect_pubacks(&f, after, 1, MANY);
     mqtt_stop(&f);
+}
+
+static void test_a_broker_that_reads_nothing_is_left(void **state)
+{
+    struct mqtt_fixture f;
+    static const char *const extra[] = {"--mqtt.in_flight.max=65535", "--mqtt.keep.alive=5s", NULL};
+    double end;
+    (void)state;
+    mqtt_start(&f, extra);
+    fill_the_sockets(&f);
+    mqtt_wait_not_ready(&f, "mqtt: ");
+    end = raw_now_s() + SCRIPT_BROKER_DEADLINE_S;
+    while (script_broker_connections(f.broker) < 2) {
+        assert_true(raw_now_s() < end);
+        (void)poll(NULL, 0, LOOK_MS);
+    }
+    script_broker_set(f.broker, &(struct script_broker_script){0});
+    (void)script_broker_wait_packet(f.broker, WIRE_SUBSCRIBE, mqtt_last(&f));
+    mqtt_wait_ready(&f);
+    mqtt_stop(&f);
+}
+
+/* Pieces of one byte. */
+static void test_messages_in_the_smallest_pieces(void **state)
+{
+    struct mqtt_fixture f;
+    struct mr_buf bytes;
+    (void)state;
+    mqtt_start(&f, mqtt_no_more);
+    wire_begin(&bytes);
+    for (uint16_t i = 1; i <= COUNT; i++) {
+        wire_add_publish(&bytes, WIRE_LEVEL_5,
+                         &(struct wire_publish){.topic = "s1/d1",
+                                                .payload = mr_slice(i == 1 ? "m1" : "m2", 2),
+                                                .packet_id = i,
+                                                .qos = 1});
+    }
+    for (size_t i = 0; i < bytes.len; i++) {
+        script_broker_send(f.broker, 1, mr_slice(bytes.ptr + i, 1));
+        (void)poll(NULL, 0, 1);
+    }
+    script_broker_wait_count(f.broker, WIRE_PUBACK, 1, COUNT);
+    mqtt_expect_stored(&f, 1, 1, 1);
+    mqtt_expect_stored(&f, 2, 1, COUNT - 1);
+    mqtt_stop(&f);
+    buf_done(&bytes);
 }
 
 int main(void)
@@ -213,7 +266,9 @@ int main(void)
         cmocka_unit_test(test_a_packet_id_is_used_again),
         cmocka_unit_test(test_an_empty_message_is_an_event),
         cmocka_unit_test(test_a_lost_connection_does_not_touch_the_other),
-        cmocka_unit_test(test_a_broker_that_does_not_read_for_a_while),
+        cmocka_unit_test(test_a_broker_that_reads_nothing_for_a_while),
+        cmocka_unit_test(test_a_broker_that_reads_nothing_is_left),
+        cmocka_unit_test(test_messages_in_the_smallest_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,13 @@
 #include "lib/certificates.h"
 #include "lib/raw_client.h"
 
-enum { READ_BYTES = 65536, LOOK_MS = 2, POLLED_MAX = SCRIPT_BROKER_CONNECTIONS_MAX + 2 };
+enum {
+    READ_BYTES = 65536,
+    RECEIVED_BYTES = 8192,
+    SEGMENT_BYTES = 1000,
+    LOOK_MS = 2,
+    POLLED_MAX = SCRIPT_BROKER_CONNECTIONS_MAX + 2
+};
 
 struct connection {
     int fd; /* -1: it has ended */
@@ -315,8 +321,15 @@ static int bind_port(uint16_t port)
 
 static void start_listening(struct script_broker *broker)
 {
+    /* So that one that doesn't read is soon felt: the sender's buffer grows by segments. */
+    const int few = RECEIVED_BYTES;
+    const int segment = SEGMENT_BYTES;
     broker->listen_fd = bind_port(broker->port);
-    need(listen(broker->listen_fd, 128) == 0, "listen");
+    need(
+        setsockopt(broker->listen_fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few) == 0 &&
+            setsockopt(broker->listen_fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment) == 0 &&
+            listen(broker->listen_fd, 128) == 0,
+        "listen");
 }
 
 static SSL_CTX *make_context(const struct cert *server, const struct cert *ca)
