@@ -107,7 +107,9 @@ static void test_connections_of_a_share_group(void **state)
     bool seen[3] = {false};
     unsigned after = 0;
     (void)state;
-    mqtt_start(&f, extra);
+    mqtt_prepare(&f);
+    mqtt_launch(&f, extra);
+    mqtt_wait_ready(&f);
     for (int i = 0; i < 2; i++) {
         const struct script_broker_packet *packet =
             script_broker_wait_packet(f.broker, WIRE_CONNECT, after);

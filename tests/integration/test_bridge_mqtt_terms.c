@@ -165,7 +165,9 @@ static void test_a_lost_connection_does_not_touch_the_other(void **state)
     struct mqtt_fixture f;
     unsigned after;
     (void)state;
-    mqtt_start(&f, extra);
+    mqtt_prepare(&f);
+    mqtt_launch(&f, extra);
+    mqtt_wait_ready(&f);
     script_broker_wait_count(f.broker, WIRE_SUBSCRIBE, 0, 3);
     script_broker_set(f.broker, &(struct script_broker_script){.session_present = true});
     after = mqtt_last(&f);
@@ -199,8 +201,9 @@ static void test_a_broker_that_reads_nothing_for_a_while(void **state)
 {
     struct mqtt_fixture f;
     unsigned after;
+    static const char *const extra[] = {"--mqtt.in_flight.max=65535", NULL};
     (void)state;
-    mqtt_start(&f, (const char *const[]){"--mqtt.in_flight.max=65535", NULL});
+    mqtt_start(&f, extra);
     after = mqtt_last(&f);
     fill_the_sockets(&f);
     assert_true(mqtt_metric(&f, "millrace_mqtt_acknowledgements_held") > 0);
