@@ -110,6 +110,7 @@ static void on_connack(void *user, const struct mqtt_connack *connack)
     mr_log(MR_LOG_INFO, "connected to the broker", MR_STR("client_id", connection->client_id),
            MR_STR("session", connack->session_present ? "present" : "new"));
     redelivery_connected(connection->redelivery, connack->session_present && !connection->forgets);
+    mqtt_client_mind_first(connection->client, redelivery_expects(connection->redelivery));
     connection->forgets = false;
     connection_set_state(connection, CONNECTION_SUBSCRIBING);
     if (connection->spec.retires) {
@@ -209,6 +210,9 @@ static enum redelivery_verdict recognise(struct connection *connection,
         verdict = REDELIVERY_NEW;
         entry = NULL;
     }
+    if (message->is_first) {
+        mqtt_client_mind_first(connection->client, redelivery_expects(connection->redelivery));
+    }
     *ret_entry = entry;
     return verdict;
 }
@@ -287,6 +291,7 @@ static void on_message(void *user, const struct mosquitto_message *received,
     } else if (is_a_filter(&message)) {
         session_fail(connection, "the broker sent a message with a wildcard in its topic", true);
     } else if (!is_watched(connection, &message)) {
+        message.is_first = mqtt_client_is_first(connection->client);
         take(connection, &message);
     }
     message_properties_clear(&connection->properties);

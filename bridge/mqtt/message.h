@@ -28,6 +28,7 @@ struct mqtt_message {
     uint16_t packet_id;      /* 0 with QoS 0 */
     uint8_t qos;
     bool retain;
+    bool is_first; /* the broker says that it hasn't sent it before (DUP is 0); false: not known */
     struct mr_slice content_type;                   /* 3.3.2.3.9 */
     struct mr_slice response_topic;                 /* 3.3.2.3.5 */
     struct mr_slice correlation;                    /* 3.3.2.3.6, any bytes */

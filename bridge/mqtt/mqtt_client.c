@@ -18,17 +18,17 @@
 
 #include "bridge/mqtt/abort_guard.h"
 #include "bridge/mqtt/broker_tls.h"
+#include "bridge/mqtt/mqtt_words.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
 
 enum {
     CLIENT_MAGIC = 0x4d435450,
-    REASON_BYTES = 224,
     REASON_CODE_FAILURE = 128, /* MQTT 5.0, 2.4: this and above */
 };
 
-#define NO_TLS       "no TLS is spoken there, or none that both know"
-#define BROKER_ENDED "the broker ended the connection: "
+#define BROKER_ENDED     "the broker ended the connection: "
+#define RECEIVED_PUBLISH " received PUBLISH (d"
 
 struct mqtt_client {
     unsigned magic;
@@ -44,9 +44,10 @@ struct mqtt_client {
     bool was_taken_over;
     bool is_leaving; /* DISCONNECT is queued */
     bool has_left;   /* and written: the library says so by the same callback */
+    bool is_first;   /* the PUBLISH that is being read */
     bool is_v5;
     int error; /* errno: the socket's own */
-    char reason[sizeof BROKER_ENDED + REASON_BYTES];
+    char reason[sizeof BROKER_ENDED + MQTT_WORDS_BYTES];
 };
 
 /* The first reason is the cause. */
@@ -84,26 +85,6 @@ static bool has_tls_reason(const struct mqtt_client *client)
     return client->tls != NULL && broker_tls_reason(client->tls)[0] != '\0';
 }
 
-static const char *error_text(int rc, int error)
-{
-    switch (rc) {
-        case MOSQ_ERR_ERRNO:
-            return error == 0 ? "the connection has ended" : strerror(error);
-        case MOSQ_ERR_TLS:
-            return error == 0 ? NO_TLS : strerror(error);
-        case MOSQ_ERR_CONN_LOST:
-            return "the broker closed the connection";
-        case MOSQ_ERR_KEEPALIVE:
-            return "the broker doesn't answer a ping";
-        case MOSQ_ERR_PROTOCOL:
-        case MOSQ_ERR_MALFORMED_PACKET:
-        case MOSQ_ERR_MALFORMED_UTF8:
-            return "the broker sent what is not right by MQTT";
-        default:
-            return mosquitto_strerror(rc);
-    }
-}
-
 /* ---- what the library calls ---- */
 
 static int64_t property_int32(const mosquitto_property *properties, int name)
@@ -126,32 +107,17 @@ static bool property_flag(const mosquitto_property *properties, int name, bool o
                                                                                  : value != 0;
 }
 
-/* "not authorized", or that and the broker's own words. */
-static void write_reason(const char *code_text, const mosquitto_property *properties,
-                         char ret_text[REASON_BYTES])
-{
-    char *words = NULL;
-    if (mosquitto_property_read_string(properties, MQTT_PROP_REASON_STRING, &words, false) !=
-            NULL &&
-        words != NULL) {
-        (void)snprintf(ret_text, REASON_BYTES, "%s (%s)", code_text, words);
-        free(words);
-    } else {
-        (void)snprintf(ret_text, REASON_BYTES, "%s", code_text);
-    }
-}
-
 static void on_connack(struct mosquitto *mosq, void *user, int code, int flags,
                        const mosquitto_property *properties)
 {
     struct mqtt_client *client;
-    char reason[REASON_BYTES];
+    char reason[MQTT_WORDS_BYTES];
     struct mqtt_connack connack;
     bool was_up;
     (void)mosq;
     MAGIC_CAST(client, user, CLIENT_MAGIC);
-    write_reason(client->is_v5 ? mosquitto_reason_string(code) : mosquitto_connack_string(code),
-                 properties, reason);
+    mqtt_reason_text(client->is_v5 ? mosquitto_reason_string(code) : mosquitto_connack_string(code),
+                     properties, reason);
     connack = (struct mqtt_connack){
         .code = code,
         .session_present = (flags & 1) != 0,
@@ -176,21 +142,21 @@ static void on_disconnect(struct mosquitto *mosq, void *user, int code,
                           const mosquitto_property *properties)
 {
     struct mqtt_client *client;
-    char reason[REASON_BYTES];
+    char reason[MQTT_WORDS_BYTES];
     int error = errno;
     (void)mosq;
     MAGIC_CAST(client, user, CLIENT_MAGIC);
     client->is_ended = true;
     /* Small codes are the library's, which says so itself; a broker that leaves has large ones. */
     if (code >= REASON_CODE_FAILURE) {
-        write_reason(mosquitto_reason_string(code), properties, reason);
+        mqtt_reason_text(mosquitto_reason_string(code), properties, reason);
         (void)snprintf(client->reason, sizeof client->reason, "%s%s", BROKER_ENDED, reason);
         client->was_taken_over = code == MQTT_RC_SESSION_TAKEN_OVER;
     } else if (code == 0) {
         client->has_left = client->is_leaving;
         set_reason(client, "the broker ended the connection");
     } else {
-        set_reason(client, error_text(code, error));
+        set_reason(client, mqtt_error_text(code, error));
     }
 }
 
@@ -204,7 +170,30 @@ static void on_message(struct mosquitto *mosq, void *user, const struct mosquitt
     was_up = abort_guard_suspend();
     client->events.on_message(client->user, message, properties);
     abort_guard_resume(was_up);
+    client->is_first = false;
     errno = 0;
+}
+
+/* The library shows DUP only here, before on_message: "Client ID received PUBLISH (d0, q1, ...". */
+static void on_log(struct mosquitto *mosq, void *user, int level, const char *text)
+{
+    struct mqtt_client *client;
+    const char *flag = level == MOSQ_LOG_DEBUG ? strstr(text, RECEIVED_PUBLISH) : NULL;
+    (void)mosq;
+    MAGIC_CAST(client, user, CLIENT_MAGIC);
+    if (flag != NULL) {
+        client->is_first = flag[sizeof RECEIVED_PUBLISH - 1] == '0';
+    }
+}
+
+void mqtt_client_mind_first(struct mqtt_client *client, bool is_minded)
+{
+    mosquitto_log_callback_set(client->mosq, is_minded ? on_log : NULL);
+}
+
+bool mqtt_client_is_first(const struct mqtt_client *client)
+{
+    return client->is_first;
 }
 
 static void on_suback(struct mosquitto *mosq, void *user, int packet_id, int count,
@@ -332,7 +321,7 @@ static int begin(struct mqtt_client *client, uv_loop_t *loop, const struct mqtt_
         int error = errno;
         return mr_error_set(
             err, MR_ENET, "%s",
-            has_tls_reason(client) ? broker_tls_reason(client->tls) : error_text(rc, error));
+            has_tls_reason(client) ? broker_tls_reason(client->tls) : mqtt_error_text(rc, error));
     }
     rc = uv_poll_init(loop, &client->poll, mosquitto_socket(client->mosq));
     if (rc != 0) {
@@ -421,9 +410,9 @@ static enum mqtt_client_progress ended(struct mqtt_client *client, int rc, int e
     client->error = client->error == 0 ? error : client->error;
     if (client->tls != NULL && !client->is_answered &&
         (client->error == EPIPE || client->error == ECONNRESET)) {
-        set_reason(client, NO_TLS);
+        set_reason(client, MQTT_NO_TLS);
     } else if (client->error == 0 || rc != MOSQ_ERR_ERRNO) {
-        set_reason(client, error_text(rc, client->error));
+        set_reason(client, mqtt_error_text(rc, client->error));
     }
     (void)uv_poll_stop(&client->poll);
     return MQTT_CLIENT_ENDED;

@@ -82,6 +82,14 @@ enum mqtt_client_progress {
 enum mqtt_client_progress mqtt_client_read(struct mqtt_client *client);
 enum mqtt_client_progress mqtt_client_write(struct mqtt_client *client);
 
+/* Whether mqtt_client_is_first is found out; it costs about a microsecond a message. At first it
+ * isn't. Also from inside a callback. */
+void mqtt_client_mind_first(struct mqtt_client *client, bool is_minded);
+
+/* Of the message that on_message is called for: the broker says that it hasn't sent it before (DUP
+ * is 0). False: it has, or it is not known. */
+bool mqtt_client_is_first(const struct mqtt_client *client);
+
 /* Something is queued. */
 bool mqtt_client_wants_write(const struct mqtt_client *client);
 

@@ -133,6 +133,11 @@ void redelivery_free(struct redelivery *redelivery)
     mem_free(redelivery);
 }
 
+bool redelivery_expects(const struct redelivery *redelivery)
+{
+    return redelivery->replay != &redelivery->known;
+}
+
 size_t redelivery_count(const struct redelivery *redelivery)
 {
     return redelivery->count;
@@ -228,8 +233,11 @@ static void pass(struct redelivery *redelivery, const struct link *end)
 
 /* A message that was here before, by its packet id and its digest. */
 static bool is_same(const struct redelivery *redelivery, const struct redelivery_entry *entry,
-                    const unsigned char digest[DIGEST_BYTES])
+                    const struct mqtt_message *message, const unsigned char digest[DIGEST_BYTES])
 {
+    if (message->is_first) {
+        return false;
+    }
     if (entry->state == REDELIVERY_SENT && entry->connection == redelivery->connection) {
         return false; /* the broker has the acknowledgement, and uses the packet id again */
     }
@@ -295,7 +303,7 @@ int redelivery_take(struct redelivery *redelivery, const struct mqtt_message *me
         return rc;
     }
     entry = find(redelivery, message->packet_id);
-    if (entry != NULL && is_same(redelivery, entry, digest)) {
+    if (entry != NULL && is_same(redelivery, entry, message, digest)) {
         *ret_verdict = recognise(redelivery, entry);
         *ret_entry = entry;
         return 0;

@@ -3,10 +3,12 @@
 #define MQTT_REDELIVERY_H
 
 /* Which QoS 1 messages of one session the broker may send again, and what became of them: so that
- * one that comes again keeps its id, and isn't produced twice. libmosquitto doesn't show the DUP
- * flag; a message is known by its packet id and a digest (SHA-256) of topic, payload, retain flag
- * and properties (but the expiry, of which less is left each time), and only a broker that says
- * "session present" can mean the same one. Pure.
+ * one that comes again keeps its id, and isn't produced twice. What the broker sends for the first
+ * time (no DUP flag, MQTT 5.0, 3.3.1.1) is new, however it looks: the packet id may be free again
+ * without our acknowledgement, for the message has expired, or was given to another of the share
+ * (4.8.2). Otherwise a message is known by its packet id and a digest (SHA-256) of topic, payload,
+ * retain flag and properties (but the expiry, of which less is left each time), and only a broker
+ * that says "session present" can mean the same one. Pure.
  *
  * An acknowledgement that was never given to the socket has surely not arrived: a message with that
  * packet id and digest is the same one. One that was given to the socket of a connection that ended
@@ -74,6 +76,9 @@ void redelivery_sent(struct redelivery *redelivery);
 /* The connection is new. Without the session packet ids mean nothing any more: all is forgotten
  * (what is pending is settled into nothing). */
 void redelivery_connected(struct redelivery *redelivery, bool session_present);
+
+/* The broker may still send again what came on earlier connections. */
+bool redelivery_expects(const struct redelivery *redelivery);
 
 /* How many may be recognised. */
 size_t redelivery_count(const struct redelivery *redelivery);

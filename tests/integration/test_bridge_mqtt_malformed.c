@@ -230,7 +230,7 @@ static void test_what_was_held_before_is_not_lost(void **state)
     script_broker_send(f.broker, 1, MR_SLICE("\x36\x00"));
     (void)script_broker_wait_packet(f.broker, WIRE_CONNECT, after);
     assert_int_equal(script_broker_count(f.broker, WIRE_PUBACK, 1), 0);
-    mqtt_publish_many(&f, 2, 1, 3);
+    mqtt_publish_again(&f, 2, 1, 3);
     script_broker_wait_count(f.broker, WIRE_PUBACK, 2, 3);
     mock_kafka_set_rtt(&f.mock, 0);
     mqtt_expect_stored(&f, 1, 3, 1);

@@ -113,7 +113,7 @@ static void test_it_leaves_past_the_keep_alive_and_comes_back_with_kafka(void **
     assert_true(packet->at_s >= up_s);
     assert_string_equal(packet->packet.client_id, MQTT_CLIENT);
     assert_false(packet->packet.clean_start);
-    mqtt_publish_many(&f, 2, 1, COUNT); /* the broker has seen no acknowledgement */
+    mqtt_publish_again(&f, 2, 1, COUNT); /* the broker has seen no acknowledgement */
     expect_pubacks_of(&f, 2, packet->number, 1, COUNT);
     mqtt_publish_many(&f, 2, 1 + COUNT, 1); /* and goes on */
     script_broker_wait_count(f.broker, WIRE_PUBACK, 2, COUNT + 1);
@@ -133,7 +133,7 @@ static void test_without_a_session_the_same_message_is_a_new_one(void **state)
     set_session(&f, false);
     mock_kafka_set_up(&f.mock, true);
     (void)script_broker_wait_packet(f.broker, WIRE_SUBSCRIBE, after);
-    mqtt_publish_many(&f, 2, 1, COUNT);
+    mqtt_publish_again(&f, 2, 1, COUNT);
     expect_pubacks_of(&f, 2, after, 1, COUNT);
     mqtt_expect_stored(&f, 1, COUNT, 2);
     mqtt_stop(&f);
@@ -152,7 +152,7 @@ static void test_what_comes_again_while_it_is_pending_is_produced_once(void **st
     mqtt_wait_metric(&f, MQTT_IN_FLIGHT, COUNT);
     after = begin_again(&f, true);
     assert_int_equal(script_broker_count(f.broker, WIRE_PUBACK, 0), 0);
-    mqtt_publish_many(&f, 2, 1, COUNT);
+    mqtt_publish_again(&f, 2, 1, COUNT);
     expect_pubacks_of(&f, 2, after, 1, COUNT);
     mock_kafka_set_rtt(&f.mock, 0);
     mqtt_expect_stored(&f, 1, COUNT, 1);
@@ -173,7 +173,7 @@ static void test_what_may_be_acknowledged_keeps_its_id(void **state)
     script_broker_wait_count(f.broker, WIRE_PUBACK, 1, 1);
     assert_int_equal(mqtt_stored(&f, "events", "m1", id), 1);
     after = begin_again(&f, true);
-    mqtt_publish_many(&f, 2, 1, 1);
+    mqtt_publish_again(&f, 2, 1, 1);
     expect_pubacks_of(&f, 2, after, 1, 1);
     assert_int_equal(mqtt_stored(&f, "events", "m1", again), 2);
     assert_string_equal(again, id);
@@ -198,6 +198,58 @@ static void test_another_message_under_the_same_packet_id_is_new(void **state)
     assert_int_equal(mqtt_stored(&f, "events", "other", other), 1);
     assert_string_not_equal(other, id);
     mqtt_stop(&f);
+}
+
+/* MQTT 5.0, 3.3.1.1: without DUP it is sent for the first time. A broker that uses the lowest
+ * packet id that is free has both alike otherwise, if the device says the same again. */
+static void test_a_message_that_looks_the_same_has_another_id(void **state)
+{
+    struct mqtt_fixture f;
+    char id[MQTT_ID_BYTES];
+    char other[MQTT_ID_BYTES];
+    unsigned after;
+    (void)state;
+    mqtt_start(&f, mqtt_no_more);
+    mqtt_publish_many(&f, 1, 1, 1);
+    script_broker_wait_count(f.broker, WIRE_PUBACK, 1, 1);
+    assert_int_equal(mqtt_stored(&f, "events", "m1", id), 1);
+    after = begin_again(&f, true);
+    mqtt_publish_many(&f, 2, 1, 1);
+    expect_pubacks_of(&f, 2, after, 1, 1);
+    assert_int_equal(mqtt_stored(&f, "events", "m1", other), 2);
+    assert_string_not_equal(other, id);
+    mqtt_stop(&f);
+}
+
+/* What was not acknowledged was given to another of the share (4.8.2), or has expired: the packet
+ * ids are used again, for what Kafka doesn't have. */
+static void messages_that_look_the_same_are_stored(const char *protocol)
+{
+    const char *const extra[] = {protocol, NULL};
+    struct mqtt_fixture f;
+    unsigned after;
+    mqtt_start(&f, extra);
+    mock_kafka_set_rtt(&f.mock, PAUSE_MS);
+    mqtt_publish_many(&f, 1, 1, COUNT);
+    mqtt_wait_metric(&f, MQTT_IN_FLIGHT, COUNT);
+    after = begin_again(&f, true);
+    mock_kafka_set_rtt(&f.mock, 0);
+    mqtt_publish_many(&f, 2, 1, COUNT);
+    expect_pubacks_of(&f, 2, after, 1, COUNT);
+    mqtt_expect_stored(&f, 1, COUNT, 2);
+    mqtt_stop(&f);
+}
+
+static void test_messages_that_look_the_same_are_stored(void **state)
+{
+    (void)state;
+    messages_that_look_the_same_are_stored("--mqtt.protocol=5");
+}
+
+static void test_messages_that_look_the_same_are_stored_version_3(void **state)
+{
+    (void)state;
+    messages_that_look_the_same_are_stored("--mqtt.protocol=3.1.1");
 }
 
 /* 3.1.1: retain handling doesn't exist, so a filter that is there isn't asked for again. */
@@ -285,6 +337,9 @@ int main(void)
         cmocka_unit_test(test_what_comes_again_while_it_is_pending_is_produced_once),
         cmocka_unit_test(test_what_may_be_acknowledged_keeps_its_id),
         cmocka_unit_test(test_another_message_under_the_same_packet_id_is_new),
+        cmocka_unit_test(test_a_message_that_looks_the_same_has_another_id),
+        cmocka_unit_test(test_messages_that_look_the_same_are_stored),
+        cmocka_unit_test(test_messages_that_look_the_same_are_stored_version_3),
         cmocka_unit_test(test_version_3_subscribes_again_without_a_session_only),
         cmocka_unit_test(test_the_broker_is_away_and_comes_back),
         cmocka_unit_test(test_the_broker_comes_later),

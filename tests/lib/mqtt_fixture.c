@@ -96,7 +96,8 @@ void mqtt_publish(struct mqtt_fixture *f, unsigned connection, uint16_t packet_i
             .topic = topic, .payload = mr_slice_of(payload), .packet_id = packet_id, .qos = 1});
 }
 
-void mqtt_publish_many(struct mqtt_fixture *f, unsigned connection, uint16_t first, size_t count)
+static void publish_many(struct mqtt_fixture *f, unsigned connection, uint16_t first, size_t count,
+                         bool dup)
 {
     char topic[NAME_BYTES];
     char payload[NAME_BYTES];
@@ -110,10 +111,21 @@ void mqtt_publish_many(struct mqtt_fixture *f, unsigned connection, uint16_t fir
                          &(struct wire_publish){.topic = topic,
                                                 .payload = mr_slice_of(payload),
                                                 .packet_id = (uint16_t)i,
-                                                .qos = 1});
+                                                .qos = 1,
+                                                .dup = dup});
     }
     script_broker_send(f->broker, connection, buf_slice(&bytes));
     buf_done(&bytes);
+}
+
+void mqtt_publish_many(struct mqtt_fixture *f, unsigned connection, uint16_t first, size_t count)
+{
+    publish_many(f, connection, first, count, false);
+}
+
+void mqtt_publish_again(struct mqtt_fixture *f, unsigned connection, uint16_t first, size_t count)
+{
+    publish_many(f, connection, first, count, true);
 }
 
 const struct script_broker_packet *mqtt_expect_pubacks(struct mqtt_fixture *f, unsigned after,

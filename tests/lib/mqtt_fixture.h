@@ -56,6 +56,8 @@ void mqtt_publish(struct mqtt_fixture *f, unsigned connection, uint16_t packet_i
 /* Packet ids from `first` on, topics s1/d0 to s1/d9, payloads "m<packet id>"; all in one piece, as
  * far as the socket takes it. */
 void mqtt_publish_many(struct mqtt_fixture *f, unsigned connection, uint16_t first, size_t count);
+/* The same with DUP: they were sent before, on another connection. */
+void mqtt_publish_again(struct mqtt_fixture *f, unsigned connection, uint16_t first, size_t count);
 
 /* PUBACKs of the packet ids from `first` on come in this order after packet number `after`, and
  * nothing else before the last of them. Returns the first of them. */

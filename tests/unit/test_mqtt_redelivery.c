@@ -155,6 +155,33 @@ static void test_a_packet_id_used_again_is_new(void **state)
     redelivery_free(redelivery);
 }
 
+/* 3.3.1.1: as the broker itself says. */
+static void test_what_is_sent_for_the_first_time_is_new(void **state)
+{
+    struct redelivery *redelivery = new_table(MAX);
+    struct mqtt_message message = message_of(1, "a");
+    struct redelivery_entry *pending = take_new(redelivery, 1, "a", "id-1");
+    struct redelivery_entry *entry;
+    (void)state;
+    settle_new(redelivery, 2, "b", "id-2");
+    assert_false(redelivery_expects(redelivery));
+    redelivery_connected(redelivery, true);
+    assert_true(redelivery_expects(redelivery));
+    message.is_first = true;
+    assert_int_equal(take_message(redelivery, &message, &entry), REDELIVERY_NEW);
+    assert_ptr_not_equal(entry, pending);
+    assert_null(redelivery_id(entry).ptr);
+    assert_false(redelivery_expects(redelivery));
+    redelivery_settled(redelivery, pending);
+    redelivery_settled(redelivery, entry);
+    assert_int_equal(take(redelivery, 2, "b", &entry), REDELIVERY_NEW);
+    redelivery_sent(redelivery);
+    redelivery_connected(redelivery, true);
+    assert_int_equal(take_message(redelivery, &message, &entry), REDELIVERY_NEW);
+    assert_null(redelivery_id(entry).ptr);
+    redelivery_free(redelivery);
+}
+
 static void test_without_the_session_all_is_new(void **state)
 {
     struct redelivery *redelivery = new_table(MAX);
@@ -375,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_one_settled_between_two_connections_is_stored),
         cmocka_unit_test(test_one_whose_acknowledgement_was_sent_is_produced_again),
         cmocka_unit_test(test_a_packet_id_used_again_is_new),
+        cmocka_unit_test(test_what_is_sent_for_the_first_time_is_new),
         cmocka_unit_test(test_without_the_session_all_is_new),
         cmocka_unit_test(test_one_that_differs_is_new),
         cmocka_unit_test(test_the_expiry_may_differ),
