@@ -260,12 +260,17 @@ static void take(struct connection *connection, const struct mqtt_message *messa
     count(connection, message, true);
 }
 
+/* The session has this subscription also when nobody watches any more (retire.c). */
 static bool is_watched(struct connection *connection, const struct mqtt_message *message)
 {
     struct route_match match;
-    return connection->spec.watch != NULL &&
-           broker_watch_take(connection->spec.watch, message->topic, message->payload) &&
-           !routes_find(connection->spec.routes, message->topic, &match);
+    if (!mr_slice_is(message->topic, MR_SLICE(BROKER_WATCH_TOPIC))) {
+        return false;
+    }
+    if (connection->spec.watch != NULL) {
+        (void)broker_watch_take(connection->spec.watch, message->topic, message->payload);
+    }
+    return !routes_find(connection->spec.routes, message->topic, &match);
 }
 
 /* MQTT 5.0, 3.3.2.1; the library doesn't look. */

@@ -166,6 +166,7 @@ static void retires(const char *protocol, uint8_t level)
 {
     const char *const extra[] = {protocol, "--mqtt.retire=true", NULL};
     struct mqtt_fixture f;
+    struct mock_records letters;
     const struct script_broker_packet *packet;
     mqtt_prepare(&f);
     script_broker_set(
@@ -178,6 +179,9 @@ static void retires(const char *protocol, uint8_t level)
     packet = script_broker_wait_packet(f.broker, WIRE_UNSUBSCRIBE, packet->number);
     assert_int_equal(packet->packet.filter_count, 2);
     mqtt_publish_many(&f, 1, 1, COUNT); /* the session's */
+    script_broker_publish(f.broker, 1,  /* of the subscription that it had beside */
+                          &(struct wire_publish){.topic = "$SYS/broker/publish/messages/dropped",
+                                                 .payload = MR_SLICE("3")});
     {
         struct mr_buf bytes;
         wire_begin(&bytes);
@@ -200,6 +204,9 @@ static void retires(const char *protocol, uint8_t level)
     }
     assert_int_equal(script_broker_count(f.broker, WIRE_SUBSCRIBE, 0), 0);
     mqtt_expect_stored(&f, 1, COUNT, 1);
+    mock_kafka_read(&f.mock, "events.dead", &letters);
+    assert_int_equal(letters.count, 0);
+    mock_records_free(&letters);
     mqtt_done(&f);
 }
 
