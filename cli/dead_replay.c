@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* `millrace dead replay`: letters go back to where they were, as they were. Left are: what isn't
- * whole any more; what has been replayed often enough; what has no topic to go to. Without --yes it
- * is only counted what would be done. */
+ * whole any more; what has been replayed often enough; what has no topic to go to, or was in none:
+ * a message that millrace-mqtt could make no event of. Without --yes it is only counted what would
+ * be done. */
 #include <stdio.h>
 #include <string.h>
 
@@ -51,6 +52,9 @@ static const char *find_target(struct replaying *replaying, const struct dead_fo
 {
     const struct dead_options *options = replaying->task->options;
     struct mr_slice wanted = options->to != NULL ? mr_slice_of(options->to) : found->view->topic;
+    if (options->to == NULL && dead_header(found->record, "mqtt_topic").ptr != NULL) {
+        return "left: no event (MQTT)"; /* no worker could read it */
+    }
     if (wanted.ptr == NULL || topics_check_name(wanted, NULL) != 0) {
         return "left: no topic";
     }

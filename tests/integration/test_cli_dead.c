@@ -243,6 +243,7 @@ static void test_what_cannot_be_replayed_is_left_and_said(void **state)
 {
     static const struct kafka_header often[] = {{"millrace_dead_replays", MR_SLICE_INIT("3")}};
     static const struct kafka_header less[] = {{"millrace_dead_replays", MR_SLICE_INIT("2")}};
+    static const struct kafka_header mqtt[] = {{"mqtt_topic", MR_SLICE_INIT("a/d")}};
     char *large = calloc(1, 2 * DEAD_BYTES_MIN);
     struct dead_letter letter;
     struct mock_kafka mock;
@@ -263,6 +264,8 @@ static void test_what_cannot_be_replayed_is_left_and_said(void **state)
     letter.original.headers = often;
     letter.original.header_count = 1;
     (void)produce(&mock, 0, &letter, LETTER_BYTES_MAX);
+    letter.original.headers = mqtt;
+    (void)produce(&mock, 0, &letter, LETTER_BYTES_MAX);
     letter.original.headers = less;
     (void)produce(&mock, 0, &letter, LETTER_BYTES_MAX);
 
@@ -272,6 +275,7 @@ static void test_what_cannot_be_replayed_is_left_and_said(void **state)
     assert_said("left: no topic           ../x    mapping  ");
     assert_said("left: was in this topic  t.dead  ");
     assert_said("left: replays-max        t       mapping  ");
+    assert_said("left: no event (MQTT)    t       mapping  ");
     assert_said("replayed                 t       mapping  ");
     mock_kafka_read(&mock, "t", &records);
     assert_int_equal(records.count, 1);
@@ -279,13 +283,13 @@ static void test_what_cannot_be_replayed_is_left_and_said(void **state)
         mr_slice_is(mock_record_header(&records.at[0], "millrace_dead_replays"), MR_SLICE("3")));
     mock_records_free(&records);
     DEAD(&mock, 0, "list", "t.dead");
-    assert_said("\n5 letters\n");
+    assert_said("\n6 letters\n");
 
     /* With another topic or a higher limit it is another matter. */
     DEAD(&mock, 0, "replay", "t.dead", "--yes", "--to=t", "--replays-max=4");
     DEAD(&mock, 0, "list", "t.dead");
     assert_said("\n1 letters\n");
-    assert_int_equal(count_records(&mock, "t"), 5);
+    assert_int_equal(count_records(&mock, "t"), 6);
     mock_kafka_stop(&mock);
     free(large);
 }
