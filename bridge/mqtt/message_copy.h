@@ -2,7 +2,8 @@
 #ifndef MQTT_MESSAGE_COPY_H
 #define MQTT_MESSAGE_COPY_H
 
-/* A message's own copy, in one block of memory that belongs to the caller. Pure. */
+/* A message's own copy, in one block of memory that belongs to the caller. Pure. (Which one counts
+ * of several that a broker sends: subscriptions.h.) */
 
 #include <stddef.h>
 

@@ -10,7 +10,7 @@ struct mqtt_metrics {
     struct mr_series *dead;      /* {outcome="dead"} */
     struct mr_series *dropped;   /* {outcome="dropped"}: unrouted = drop */
     struct mr_series *expired;   /* {outcome="expired"} */
-    struct mr_series *repeated;  /* {outcome="repeated"}: a redelivery of what Kafka has, or will */
+    struct mr_series *repeated;  /* {outcome="repeated"}: came before, or for two subscriptions */
     struct mr_series *retries;   /* millrace_mqtt_retries_total: sent to Kafka again */
     struct mr_series *in_flight; /* millrace_mqtt_in_flight_messages */
     struct mr_series *in_flight_bytes; /* millrace_mqtt_in_flight_bytes */
