@@ -221,6 +221,26 @@ static void test_dead_letters_are_sent_until_kafka_has_them(void **state)
     deliveries_tear_down(&f);
 }
 
+static void test_a_dead_letter_does_not_expire(void **state)
+{
+    struct deliveries_fixture f;
+    struct given given = {0};
+    struct mqtt_message message = mqtt_message_of("no/such/route", "x");
+    struct mock_records records;
+    (void)state;
+    deliveries_set_up(&f);
+    deliveries_start(&f);
+    mock_kafka_push_error(&f.kafka.mock, MOCK_API_PRODUCE,
+                          RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 1);
+    message.expiry_seconds = 0;
+    assert_int_equal(give_message(&f, &given, &message, mr_slice(NULL, 0)), 0);
+    deliveries_run(&f);
+    (void)read_only_one(&f, "events.dead", &records);
+    mock_records_free(&records);
+    assert_counted(&f, 0, 1, 0, 0);
+    deliveries_tear_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +250,7 @@ int main(void)
         cmocka_unit_test(test_a_refused_dead_letter_is_cut_to_the_least),
         cmocka_unit_test(test_what_its_topic_does_not_take),
         cmocka_unit_test(test_dead_letters_are_sent_until_kafka_has_them),
+        cmocka_unit_test(test_a_dead_letter_does_not_expire),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

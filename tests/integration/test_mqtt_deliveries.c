@@ -220,6 +220,33 @@ static void test_behind_one_that_waits_its_key_waits_and_no_other(void **state)
 }
 
 /* One that waits isn't overtaken when the list is looked at for another's sake either. */
+/* Whoever sent them: it is Kafka's key, too. */
+static void test_those_of_a_partition_key_wait_for_each_other(void **state)
+{
+    static const char p[] =
+        "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\","
+        "\"partitionkey\":\"p\"}";
+    static const char q[] =
+        "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\","
+        "\"partitionkey\":\"q\"}";
+    struct deliveries_fixture f;
+    struct given given[4] = {0};
+    (void)state;
+    deliveries_set_up(&f);
+    f.kafka.options.queue_events_max = 1;
+    deliveries_start(&f);
+    give(&f, &given[0], "structured/d1", p);
+    give(&f, &given[1], "structured/d1", p); /* the queue is full */
+    fixture_run_until(&f.kafka, is_settled, &given[0], SETTLE_MS);
+    assert_int_equal(given[1].settled, 0);
+    give(&f, &given[2], "structured/d2", p);
+    give(&f, &given[3], "structured/d1", q);
+    deliveries_run(&f);
+    assert_true(given[3].rank < given[1].rank);
+    assert_true(given[1].rank < given[2].rank);
+    deliveries_tear_down(&f);
+}
+
 static void test_behind_one_that_is_not_due_its_key_waits(void **state)
 {
     enum { RTT_MS = 500 };
@@ -275,6 +302,33 @@ static bool has_retried(void *fixture)
 }
 
 /* Nobody knows whether it is stored: it is sent again, as the very same event. */
+/* 100 ms before the first, then twice as long each time. */
+static void test_the_pauses_between_tries_grow(void **state)
+{
+    enum { REFUSALS = 3, FIRST_MS = 100, DOUBLED = 5 };
+    struct deliveries_fixture f;
+    struct given given = {0};
+    uint64_t begun_ns;
+    uint64_t least_ms = 0;
+    int64_t retries;
+    (void)state;
+    deliveries_set_up(&f);
+    deliveries_start(&f);
+    mock_kafka_push_error(&f.kafka.mock, MOCK_API_PRODUCE,
+                          RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, REFUSALS);
+    begun_ns = uv_hrtime();
+    give(&f, &given, "plant/d1/c", "x");
+    deliveries_run(&f);
+    retries = mr_series_value(f.metrics.retries);
+    assert_true(retries >= REFUSALS);
+    for (int i = 0; i < retries && i < DOUBLED; i++) {
+        least_ms += (uint64_t)FIRST_MS << i;
+    }
+    assert_true(uv_hrtime() - begun_ns >= least_ms * 1000 * 1000);
+    assert_counted(&f, 1, 0, 0, 0);
+    deliveries_tear_down(&f);
+}
+
 static void test_what_may_be_stored_is_sent_again_as_it_was(void **state)
 {
     struct deliveries_fixture f;
@@ -472,7 +526,9 @@ int main(void)
         cmocka_unit_test(test_what_no_route_takes_may_be_dropped),
         cmocka_unit_test(test_over_the_queue_they_are_sent_again_in_order),
         cmocka_unit_test(test_behind_one_that_waits_its_key_waits_and_no_other),
+        cmocka_unit_test(test_those_of_a_partition_key_wait_for_each_other),
         cmocka_unit_test(test_behind_one_that_is_not_due_its_key_waits),
+        cmocka_unit_test(test_the_pauses_between_tries_grow),
         cmocka_unit_test(test_an_earlier_one_that_fails_later_goes_first),
         cmocka_unit_test(test_what_may_be_stored_is_sent_again_as_it_was),
         cmocka_unit_test(test_while_kafka_is_away_nothing_is_settled),

@@ -4,8 +4,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+
+#include <millrace/log.h>
 
 #include "base/metrics.h"
 #include "bridge/mqtt/broker_watch.h"
@@ -26,6 +31,36 @@ static void test_the_brokers_number_is_shown(void **state)
     assert_int_equal(mr_series_value(mqtt_metrics_broker_dropped()), 40);
     assert_true(take(&watch, "$SYS/broker/publish/messages/dropped", "0")); /* restarted */
     assert_int_equal(mr_series_value(mqtt_metrics_broker_dropped()), 0);
+    metrics_reset();
+}
+
+/* Whether it warns. */
+static bool warns(struct broker_watch *watch, const char *payload)
+{
+    char line[512] = "";
+    FILE *file = tmpfile();
+    int stderr_copy = dup(STDERR_FILENO);
+    assert_non_null(file);
+    assert_true(stderr_copy >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
+    assert_true(take(watch, BROKER_WATCH_TOPIC, payload));
+    assert_true(dup2(stderr_copy, STDERR_FILENO) >= 0);
+    (void)close(stderr_copy);
+    rewind(file);
+    (void)fread(line, 1, sizeof line - 1, file);
+    (void)fclose(file);
+    return strstr(line, "level=warn") != NULL;
+}
+
+static void test_only_what_it_throws_away_from_now_on_is_warned_of(void **state)
+{
+    struct broker_watch watch = {0};
+    (void)state;
+    mr_log_init("test", MR_LOG_INFO, MR_LOG_LOGFMT);
+    assert_false(warns(&watch, "17")); /* who knows when */
+    assert_false(warns(&watch, "17"));
+    assert_true(warns(&watch, "18"));
+    assert_false(warns(&watch, "2")); /* restarted */
+    assert_true(warns(&watch, "3"));
     metrics_reset();
 }
 
@@ -56,6 +91,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_brokers_number_is_shown),
+        cmocka_unit_test(test_only_what_it_throws_away_from_now_on_is_warned_of),
         cmocka_unit_test(test_what_is_no_number_changes_nothing),
         cmocka_unit_test(test_other_topics_are_not_its_own),
     };

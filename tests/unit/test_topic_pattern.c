@@ -294,6 +294,7 @@ static void a_filter_covers_another(void **state)
         {"#", "/", true},         {"+/#", "#", true}, /* each topic has a first level */
         {"+/+/#", "#", false},    {"#", "+/#", true},         {"+", "#", false},
         {"+", "", true}, /* a level may be empty */
+        {"/+/#", "/#", true},     {"+/+/#", "/#", true},      {"/+/+/#", "/#", false},
         {"+/+", "/", true},       {"+/+", "+", false},        {"#", "$SYS/#", false},
         {"#", "$SYS/x", false},   {"+/#", "$SYS/x", false},   {"+/x", "$SYS/x", false},
         {"+/x", "+/x", true},     {"$SYS/#", "$SYS/x", true}, {"$SYS/+", "$SYS/x", true},
