@@ -180,6 +180,28 @@ static void test_tries_get_rarer(void **state)
     mqtt_stop(&f);
 }
 
+/* As with two clients of one id, which a broker ends by turns. */
+static void test_tries_get_rarer_though_each_is_subscribed(void **state)
+{
+    enum { ENDS = 5 };
+    static const double last_pause_s = 0.8; /* half of 100 ms doubled four times */
+    struct mqtt_fixture f;
+    unsigned connection = 1;
+    double pause_s = 0;
+    (void)state;
+    mqtt_start(&f, mqtt_no_more);
+    for (int i = 0; i < ENDS; i++) {
+        unsigned after = mqtt_last(&f);
+        double ended_s = raw_now_s();
+        script_broker_close(f.broker, connection, true);
+        pause_s = script_broker_wait_packet(f.broker, WIRE_CONNECT, after)->at_s - ended_s;
+        connection = mqtt_wait_subscribed(&f, after);
+        mqtt_wait_ready(&f);
+    }
+    assert_true(pause_s >= last_pause_s);
+    mqtt_stop(&f);
+}
+
 /* Somebody must mend something first, and the broker's log is not to be filled. */
 static void test_tries_of_one_that_is_refused_are_rare(void **state)
 {
@@ -313,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_a_subscription_with_qos_0_is_refused_by_the_bridge),
         cmocka_unit_test(test_a_subscription_without_its_answer_is_not_ready),
         cmocka_unit_test(test_tries_get_rarer),
+        cmocka_unit_test(test_tries_get_rarer_though_each_is_subscribed),
         cmocka_unit_test(test_tries_of_one_that_is_refused_are_rare),
         cmocka_unit_test(test_with_tls_and_a_client_certificate),
         cmocka_unit_test(test_a_wrong_authority_is_refused),
