@@ -182,6 +182,7 @@ static void retires(const char *protocol, uint8_t level)
     script_broker_publish(f.broker, 1,  /* of the subscription that it had beside */
                           &(struct wire_publish){.topic = "$SYS/broker/publish/messages/dropped",
                                                  .payload = MR_SLICE("3")});
+    script_broker_set(f.broker, &(struct script_broker_script){0}); /* the next are answered */
     {
         struct mr_buf bytes;
         wire_begin(&bytes);
@@ -190,7 +191,6 @@ static void retires(const char *protocol, uint8_t level)
         buf_done(&bytes);
     }
     script_broker_wait_count(f.broker, WIRE_PUBACK, 0, COUNT);
-    script_broker_set(f.broker, &(struct script_broker_script){0});
     assert_int_equal(spawned_wait(&f.child), 0);
     packet = script_broker_look(f.broker, WIRE_DISCONNECT, 0);
     assert_non_null(packet);
@@ -222,6 +222,39 @@ static void test_retire_version_3(void **state)
     retires("--mqtt.protocol=3.1.1", WIRE_LEVEL_311);
 }
 
+static void test_retire_ends_the_sessions_of_all_connections(void **state)
+{
+    static const char *const extra[] = {"--mqtt.retire=true", "--mqtt.connections=2",
+                                        "--mqtt.group=g", NULL};
+    struct mqtt_fixture f;
+    const struct script_broker_packet *packet;
+    (void)state;
+    mqtt_prepare(&f);
+    mqtt_launch(&f, extra);
+    packet = script_broker_wait_packet(f.broker, WIRE_UNSUBSCRIBE, 0);
+    assert_string_equal(packet->packet.filters[0].filter, "$share/g/+");
+    assert_int_equal(spawned_wait(&f.child), 0);
+    assert_int_equal(script_broker_count(f.broker, WIRE_DISCONNECT, 1), 1);
+    assert_int_equal(script_broker_count(f.broker, WIRE_DISCONNECT, 2), 1);
+    mqtt_done(&f);
+}
+
+/* The sessions are still there: it has failed. */
+static void test_retire_that_is_ended_before_its_time(void **state)
+{
+    static const char *const extra[] = {"--mqtt.retire=true", NULL};
+    struct mqtt_fixture f;
+    (void)state;
+    mqtt_prepare(&f);
+    script_broker_set(f.broker, &(struct script_broker_script){.unsuback_held = true});
+    mqtt_launch(&f, extra);
+    (void)script_broker_wait_packet(f.broker, WIRE_UNSUBSCRIBE, 0);
+    spawned_signal(&f.child, SIGTERM);
+    (void)spawned_wait_log(&f.child, "ended before all sessions were retired");
+    assert_int_equal(spawned_wait(&f.child), 1);
+    mqtt_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +268,8 @@ int main(void)
         cmocka_unit_test(test_the_end_without_a_broker),
         cmocka_unit_test(test_retire),
         cmocka_unit_test(test_retire_version_3),
+        cmocka_unit_test(test_retire_ends_the_sessions_of_all_connections),
+        cmocka_unit_test(test_retire_that_is_ended_before_its_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
