@@ -181,7 +181,7 @@ static void test_a_lost_connection_does_not_touch_the_other(void **state)
     mock_kafka_set_up(&f.mock, true);
     script_broker_wait_count(f.broker, WIRE_PUBACK, 1, COUNT);
     (void)script_broker_wait_packet(f.broker, WIRE_CONNECT, after);
-    mqtt_publish_many(&f, 3, 11, COUNT);
+    mqtt_publish_again(&f, 3, 11, COUNT);
     script_broker_wait_count(f.broker, WIRE_PUBACK, 3, COUNT);
     assert_int_equal(script_broker_count(f.broker, WIRE_PUBACK, 1), COUNT);
     assert_int_equal(script_broker_count(f.broker, WIRE_PUBACK, 2), 0);
