@@ -66,5 +66,5 @@ void bridge_check(const void *data, struct mr_check *check)
     broker_tls_check(options, check);
     check_sizes(options, check);
     check_dead_letters(options, check);
-    routes_check(&options->routes, check);
+    routes_check(&options->routes, options->producer.topic, check);
 }

@@ -430,10 +430,12 @@ int routes_new(const struct routes_options *options, const char *kafka_topic,
     return rc == MR_ENOMEM ? mr_error_set(err, MR_ENOMEM, "out of memory") : rc;
 }
 
-void routes_check(const struct routes_options *options, struct mr_check *check)
+void routes_check(const struct routes_options *options, const char *kafka_topic,
+                  struct mr_check *check)
 {
     struct routes *routes = NULL;
-    if (make_routes(options, "", check, &routes) == MR_ENOMEM) {
+    const char *topic = kafka_topic == NULL ? "" : kafka_topic;
+    if (make_routes(options, topic, check, &routes) == MR_ENOMEM) {
         mr_check_problem_at(check, "[route]", "out of memory");
     }
     routes_free(routes);

@@ -73,8 +73,9 @@ int routes_new(const struct routes_options *options, const char *kafka_topic,
                struct routes **ret_routes, struct mr_error *err);
 void routes_free(struct routes *routes); /* takes NULL */
 
-/* All that routes_new would refuse, each at its place. */
-void routes_check(const struct routes_options *options, struct mr_check *check);
+/* All that routes_new would refuse, each at its place. `kafka_topic` NULL: not known. */
+void routes_check(const struct routes_options *options, const char *kafka_topic,
+                  struct mr_check *check);
 
 bool routes_find(const struct routes *routes, struct mr_slice topic, struct route_match *ret_match);
 

@@ -136,7 +136,7 @@ static void expect_problems(const char *conf, const char *wanted)
     char *said;
     routes_fixture_read(&f, conf);
     check.options = f.options;
-    routes_check(&f.target.routes, &check);
+    routes_check(&f.target.routes, "events", &check);
     said = strndup(options_problems(f.options)->ptr, options_problems(f.options)->len);
     assert_string_equal(said, wanted);
     free(said);
@@ -213,14 +213,15 @@ static void kafka_topics_are_bounded(void **state)
                                 "[route r%d]\ntopic = r%d/{device}\nkafka.topic = k%d\n", i, i, i);
     }
     len += (size_t)snprintf(conf + len, sizeof conf - len,
-                            "[route again]\ntopic = again/{device}\nkafka.topic = k1\n");
+                            "[route again]\ntopic = again/{device}\nkafka.topic = k1\n"
+                            "[route usual]\ntopic = usual/{device}\nkafka.topic = events\n");
     routes_fixture_begin(&f, conf);
     assert_int_equal(routes_kafka_topics(f.routes), ROUTES_KAFKA_TOPICS_MAX);
     routes_fixture_end(&f);
     (void)snprintf(conf + len, sizeof conf - len,
                    "[route more]\ntopic = more/{device}\nkafka.topic = more\n");
     expect_problems(conf,
-                    "t.conf:39: [route more] kafka.topic: more than 12 different Kafka "
+                    "t.conf:42: [route more] kafka.topic: more than 12 different Kafka "
                     "topics, the default one among them\n");
 }
 
