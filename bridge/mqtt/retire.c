@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Happy path: CONNACK -> UNSUBSCRIBE of all filters: nothing new comes for this session -> what the
  * broker still has for it is read and settled as ever -> once nothing is held, UNSUBSCRIBE again,
- * which the broker answers behind all that it sends: when no message comes before that answer, it
- * has none left -> DISCONNECT that lets the session expire now; with 3.1.1, which can't say that,
- * DISCONNECT, and once more CONNECT with a clean session. What can go wrong: the connection ends
- * (all begins anew with the next), or the program is ended first (the session stays, for the next
- * time). */
+ * which mosquitto answers behind all that it sends, others perhaps before: when no message comes
+ * before that answer, nor for a while after it, the broker has none left -> DISCONNECT that lets
+ * the session expire now; with 3.1.1, which can't say that, DISCONNECT, and once more CONNECT with
+ * a clean session. What can go wrong: the connection ends (all begins anew with the next), or the
+ * program is ended first (the session stays, for the next time). */
 #include <millrace/log.h>
 
 #include "bridge/mqtt/connection_internal.h"
 
-enum { ROUNDS_MIN = 2 };
+enum { ROUNDS_MIN = 2, QUIET_MS = 2000 };
 
 static void begin_round(struct connection *connection)
 {
@@ -57,7 +57,7 @@ bool retire_go_on(struct connection *connection)
     } else if (connection->retire_rounds < ROUNDS_MIN || connection->retire_messages > 0) {
         begin_round(connection);
         return connection->is_round_open;
-    } else {
+    } else if (uv_now(connection->spec.loop) - connection->began_ms >= QUIET_MS) {
         connection->is_session_over = is_v5;
         connection->is_cleaning = !is_v5;
         connection_leave(connection, true);
