@@ -253,6 +253,20 @@ static void test_messages_that_look_the_same_are_stored_version_3(void **state)
 }
 
 /* 3.1.1: retain handling doesn't exist, so a filter that is there isn't asked for again. */
+/* Another configuration may have made the session's subscriptions. */
+static void test_version_3_subscribes_at_its_start_whatever_the_session_has(void **state)
+{
+    static const char *const extra[] = {"--mqtt.protocol=3.1.1", NULL};
+    struct mqtt_fixture f;
+    (void)state;
+    mqtt_prepare(&f);
+    set_session(&f, true);
+    mqtt_launch(&f, extra);
+    (void)script_broker_wait_packet(f.broker, WIRE_SUBSCRIBE, 0);
+    mqtt_wait_ready(&f);
+    mqtt_stop(&f);
+}
+
 static void test_version_3_subscribes_again_without_a_session_only(void **state)
 {
     static const char *const extra[] = {"--mqtt.protocol=3.1.1", "--mqtt.reconnect.max=1s", NULL};
@@ -340,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_a_message_that_looks_the_same_has_another_id),
         cmocka_unit_test(test_messages_that_look_the_same_are_stored),
         cmocka_unit_test(test_messages_that_look_the_same_are_stored_version_3),
+        cmocka_unit_test(test_version_3_subscribes_at_its_start_whatever_the_session_has),
         cmocka_unit_test(test_version_3_subscribes_again_without_a_session_only),
         cmocka_unit_test(test_the_broker_is_away_and_comes_back),
         cmocka_unit_test(test_the_broker_comes_later),
