@@ -289,6 +289,13 @@ static void shown(const char *text, char out[static SHOWN_BYTES_MAX + 4])
     options_make_harmless(out);
 }
 
+/* What is written before an '@' (mqtt://user:password@host) is no address, and nobody's to see. */
+static bool may_be_shown(const struct mr_option *option, const char *text)
+{
+    return (option->flags & MR_OPTION_SECRET) == 0 &&
+           (option->type != MR_OPTION_ADDRESS || strchr(text, '@') == NULL);
+}
+
 static int refuse(const struct mr_option *option, const char *text, struct mr_error *err)
 {
     struct mr_buf expected;
@@ -298,7 +305,7 @@ static int refuse(const struct mr_option *option, const char *text, struct mr_er
     write_expected(option, &expected);
     if (buf_add_char(&expected, '\0') != 0) {
         rc = buf_check(&expected, err);
-    } else if (option->flags & MR_OPTION_SECRET) {
+    } else if (!may_be_shown(option, text)) {
         rc = mr_error_set(err, MR_ECONFIG, "expected %s", expected.ptr);
     } else {
         shown(text, given);

@@ -194,6 +194,20 @@ static void test_environment_names(void **state)
     assert_false(option_environment_name("a", "bbbbbbbbbbbbbbbbbbbbb", name, sizeof name));
 }
 
+static void test_a_password_in_an_address_is_not_shown(void **state)
+{
+    struct option_value value;
+    struct mr_error err;
+    (void)state;
+    assert_int_not_equal(
+        option_value_parse(&listen, "mqtt://user:hunter2@example.com:1883", &value, &err), 0);
+    assert_null(strstr(err.text, "hunter2"));
+    assert_non_null(strstr(err.text, "expected an address"));
+    assert_int_not_equal(option_value_parse(&listen, "user:hunter2@example.com:1883", &value, &err),
+                         0);
+    assert_null(strstr(err.text, "hunter2"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_strings_are_copied),
         cmocka_unit_test(test_what_is_shown_of_a_bad_value_is_short_and_one_line),
         cmocka_unit_test(test_environment_names),
+        cmocka_unit_test(test_a_password_in_an_address_is_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
