@@ -51,6 +51,7 @@ struct connection {
     struct addrinfo *addresses; /* of the broker, all; NULL: none at hand */
     struct addrinfo *address;   /* the one that is tried */
     uint64_t began_ms;          /* uv_now: of the state, CONNECTING to READY */
+    uint64_t heard_ms;          /* when a message last came */
     uint64_t written_ms;        /* when something was last written */
     int keep_alive_s;
     int suback_id;

@@ -55,10 +55,15 @@ def test_kill_9_of_the_bridge_while_much_waits(mosquitto, mqtt, kafka, name, dev
     broker = mosquitto(max_inflight_messages=IN_FLIGHT)
     one = mqtt(broker, kafka, name, **SETTINGS)
     load = devices(broker, rounds * MESSAGES_A_ROUND)
+
+    def is_over():
+        return not load.running() and kafka.count(name) >= load.count
     for _ in range(rounds):
-        wait_stored(one, random.randint(1, MESSAGES_A_ROUND // 2))
+        seen = random.randint(1, MESSAGES_A_ROUND // 2)
+        wait_for(lambda: stored(one) >= seen or is_over(), 60, f"{seen} are stored", poll=0.05)
         one.kill()
-        one = mqtt(broker, kafka, name, **SETTINGS)
+        one = mqtt(broker, kafka, name, ready=False, **SETTINGS)
+        wait_for(one.readyz, 30, "the admin listener")
     found = drained(kafka, name, load.finish())
     assert found.keys() == load.acknowledged()
     assert one.terminate(30) == 0
