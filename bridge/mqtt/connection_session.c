@@ -16,6 +16,7 @@
 #include "bridge/mqtt/broker_tls.h"
 #include "bridge/mqtt/broker_watch.h"
 #include "bridge/mqtt/connection_internal.h"
+#include "bridge/mqtt/message_copy.h"
 #include "bridge/mqtt/subscriptions.h"
 #include "kit/magic.h"
 
@@ -193,7 +194,7 @@ static void count(struct connection *connection, const struct mqtt_message *mess
                   bool is_unsettled)
 {
     bool is_acknowledged = message->qos > 0;
-    ack_window_take(&connection->window, message->topic.len + message->payload.len, is_acknowledged,
+    ack_window_take(&connection->window, message_copy_bytes(message), is_acknowledged,
                     is_unsettled);
     mr_gauge_add(connection->spec.metrics->held, is_acknowledged ? 1 : 0);
 }

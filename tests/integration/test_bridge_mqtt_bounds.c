@@ -64,7 +64,8 @@ static void test_no_more_than_the_window_is_read_version_3(void **state)
 }
 
 /* The program finds the socket full: it sleeps while that is written. */
-static void flood(struct mqtt_fixture *f, const char *payload, unsigned count)
+static void flood(struct mqtt_fixture *f, const char *payload, struct mr_slice properties,
+                  unsigned count)
 {
     struct mr_buf bytes;
     double end = raw_now_s() + SCRIPT_BROKER_DEADLINE_S;
@@ -74,7 +75,8 @@ static void flood(struct mqtt_fixture *f, const char *payload, unsigned count)
                          &(struct wire_publish){.topic = "s1/d1",
                                                 .payload = mr_slice_of(payload),
                                                 .packet_id = (uint16_t)i,
-                                                .qos = 1});
+                                                .qos = 1,
+                                                .properties = properties});
     }
     spawned_signal(&f->child, SIGSTOP);
     script_broker_send(f->broker, 1, buf_slice(&bytes));
@@ -96,13 +98,38 @@ static void test_the_window_has_a_bound_in_bytes(void **state)
     memset(payload, 'x', BIG_BYTES);
     mqtt_start(&f, extra);
     mock_kafka_set_up(&f.mock, false);
-    flood(&f, payload, BIG_COUNT);
+    flood(&f, payload, MR_SLICE(""), BIG_COUNT);
     mqtt_wait_metric(&f, MQTT_RECEIVED, 1);
     mqtt_wait_not_ready(&f, "kafka: ");
     assert_true(mqtt_metric(&f, MQTT_RECEIVED) <= WINDOW_BYTES / BIG_BYTES + 1);
     mock_kafka_set_up(&f.mock, true);
     script_broker_wait_count(f.broker, WIRE_PUBACK, 1, BIG_COUNT);
     assert_int_equal(mqtt_stored(&f, "events", payload, NULL), BIG_COUNT);
+    mqtt_stop(&f);
+}
+
+/* What a message has besides its payload lies in memory, too. */
+static void test_user_properties_count_for_the_bound_in_bytes(void **state)
+{
+    static const char *const extra[] = {"--mqtt.in_flight.bytes.max=100KiB",
+                                        "--mqtt.message.max=40KiB", NULL};
+    static char value[BIG_BYTES + 1];
+    struct mqtt_fixture f;
+    struct mr_buf list;
+    (void)state;
+    memset(value, 'x', BIG_BYTES);
+    mqtt_start(&f, extra);
+    mock_kafka_set_up(&f.mock, false);
+    wire_begin(&list);
+    wire_add_user_property(&list, "note", value);
+    flood(&f, "small", buf_slice(&list), BIG_COUNT);
+    mqtt_wait_metric(&f, MQTT_RECEIVED, 1);
+    mqtt_wait_not_ready(&f, "kafka: ");
+    assert_true(mqtt_metric(&f, MQTT_RECEIVED) <= WINDOW_BYTES / BIG_BYTES + 1);
+    mock_kafka_set_up(&f.mock, true);
+    script_broker_wait_count(f.broker, WIRE_PUBACK, 1, BIG_COUNT);
+    assert_int_equal(mqtt_stored(&f, "events", "small", NULL), BIG_COUNT);
+    buf_done(&list);
     mqtt_stop(&f);
 }
 
@@ -120,7 +147,7 @@ static void test_memory_is_bounded_while_kafka_is_away(void **state)
     (void)script_broker_wait_packet(f.broker, WIRE_PUBACK, 0);
     before = mqtt_metric(&f, "process_resident_memory_bytes");
     mock_kafka_set_up(&f.mock, false);
-    flood(&f, payload, FLOOD);
+    flood(&f, payload, MR_SLICE(""), FLOOD);
     mqtt_wait_metric(&f, MQTT_RECEIVED, 2);
     mqtt_wait_not_ready(&f, "kafka: ");
     assert_true(mqtt_metric(&f, MQTT_RECEIVED) <= 1 + FLOOD_WINDOW);
@@ -332,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_no_more_than_the_window_is_read),
         cmocka_unit_test(test_no_more_than_the_window_is_read_version_3),
         cmocka_unit_test(test_the_window_has_a_bound_in_bytes),
+        cmocka_unit_test(test_user_properties_count_for_the_bound_in_bytes),
         cmocka_unit_test(test_memory_is_bounded_while_kafka_is_away),
         cmocka_unit_test(test_what_has_no_route_is_a_dead_letter),
         cmocka_unit_test(test_what_has_no_route_is_dropped_if_that_is_wanted),
