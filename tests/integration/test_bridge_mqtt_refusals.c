@@ -48,6 +48,23 @@ static void test_a_disconnect_with_a_reason_is_told(void **state)
 }
 
 /* Nobody listens any more: /readyz goes on saying why. */
+/* Nothing is read then, but for the end. */
+static void test_a_reason_is_told_while_acknowledgements_are_held(void **state)
+{
+    enum { COUNT = 3 };
+    struct mqtt_fixture f;
+    (void)state;
+    mqtt_start(&f, mqtt_no_more);
+    mock_kafka_set_up(&f.mock, false);
+    mqtt_publish_many(&f, 1, 1, COUNT);
+    mqtt_wait_metric(&f, MQTT_IN_FLIGHT, COUNT);
+    script_broker_disconnect(f.broker, 1, QUOTA_EXCEEDED, "too many of them");
+    (void)spawned_wait_log(&f.child, "uota exceeded");
+    mock_kafka_set_up(&f.mock, true);
+    mqtt_wait_ready(&f);
+    mqtt_stop(&f);
+}
+
 static void test_a_broker_that_shuts_down_says_so(void **state)
 {
     struct mqtt_fixture f;
@@ -324,6 +341,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_disconnect_with_a_reason_is_told),
+        cmocka_unit_test(test_a_reason_is_told_while_acknowledgements_are_held),
         cmocka_unit_test(test_a_broker_that_shuts_down_says_so),
         cmocka_unit_test(test_wrong_credentials_are_told),
         cmocka_unit_test(test_wrong_credentials_are_told_version_3),
