@@ -24,6 +24,9 @@
 
 enum {
     CLIENT_MAGIC = 0x4d435450,
+    PROBE_AFTER_S = 60, /* of silence; of TCP */
+    PROBE_EVERY_S = 15,
+    PROBES = 4,
     REASON_CODE_FAILURE = 128, /* MQTT 5.0, 2.4: this and above */
 };
 
@@ -307,6 +310,20 @@ static void on_socket(uv_poll_t *poll, int status, int events)
     client->events.on_socket(client->user, status < 0 ? 0 : events);
 }
 
+/* A broker may have turned MQTT's keep alive off: the system, too, asks whether the other side is
+ * there. Errors are of no matter. */
+static void keep_alive(int fd)
+{
+    const int on = 1;
+    const int idle_s = PROBE_AFTER_S;
+    const int between_s = PROBE_EVERY_S;
+    const int count = PROBES;
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &between_s, sizeof between_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
 static int begin(struct mqtt_client *client, uv_loop_t *loop, const struct mqtt_client_spec *spec,
                  const char *address, uint16_t port, struct mr_error *err)
 {
@@ -329,6 +346,7 @@ static int begin(struct mqtt_client *client, uv_loop_t *loop, const struct mqtt_
     }
     client->poll.data = client;
     client->is_watched = true;
+    keep_alive(mosquitto_socket(client->mosq));
     return 0;
 }
 

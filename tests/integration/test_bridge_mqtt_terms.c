@@ -260,10 +260,50 @@ static void test_messages_in_the_smallest_pieces(void **state)
     buf_done(&bytes);
 }
 
+/* The system's own timer of an idle connection runs, /proc/net/tcp: "sl local remote:PORT st tx:rx
+ * tr:when ...", in hexadecimal; st 01 is an open one, tr 02 is that timer (proc(5)). */
+static bool is_kept_alive(uint16_t port)
+{
+    FILE *file = fopen("/proc/net/tcp", "r");
+    char open[16];
+    char line[512];
+    bool found = false;
+    assert_non_null(file);
+    (void)snprintf(open, sizeof open, ":%04X 01 ", port);
+    while (!found && fgets(line, sizeof line, file) != NULL) {
+        const char *at = strstr(line, open);
+        at = at == NULL ? NULL : strchr(at + strlen(open), ' ');
+        found = at != NULL && strncmp(at, " 02:", 4) == 0;
+    }
+    (void)fclose(file);
+    return found;
+}
+
+/* 3.2.2.3.14: 0 turns it off, and with it MQTT's way of noticing that the other side is gone. */
+static void test_a_broker_without_keep_alive(void **state)
+{
+    struct mqtt_fixture f;
+    struct mr_buf list;
+    double end;
+    bool is_kept = false;
+    (void)state;
+    wire_begin(&list);
+    wire_add_property_2(&list, (enum wire_property)SERVER_KEEP_ALIVE, 0);
+    start_with(&f, &list, mqtt_no_more);
+    (void)spawned_wait_log(&f.child, "msg=ready");
+    for (end = raw_now_s() + PAUSE_S; !is_kept && raw_now_s() < end; (void)poll(NULL, 0, LOOK_MS)) {
+        is_kept = is_kept_alive(script_broker_port(f.broker));
+    }
+    assert_true(is_kept);
+    buf_done(&list);
+    mqtt_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_keep_alive_of_the_broker_counts),
+        cmocka_unit_test(test_a_broker_without_keep_alive),
         cmocka_unit_test(test_a_session_that_is_kept_for_less_is_warned_of),
         cmocka_unit_test(test_a_group_needs_a_broker_that_shares),
         cmocka_unit_test(test_a_session_that_is_taken_over_is_told_and_left_for_a_while),
