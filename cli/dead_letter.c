@@ -155,9 +155,21 @@ static void take_apart(struct mr_slice key, struct dead_who *who)
     who->device = mr_slice(who->decoded.ptr + application_len, who->decoded.len - application_len);
 }
 
+/* "temperature/d1": what its levels mean is not known here. */
+static void read_mqtt(const struct kafka_record *record, struct mr_slice topic,
+                      struct dead_who *who)
+{
+    who->application = dead_header(record, "mqtt_property_application");
+    who->device = dead_header(record, "mqtt_property_device");
+    if (who->device.ptr == NULL) {
+        who->device = topic;
+    }
+}
+
 int dead_who_read(const struct kafka_record *record, const struct mr_event *event,
                   struct dead_who *who, struct mr_error *err)
 {
+    struct mr_slice topic = dead_header(record, DEAD_MQTT_TOPIC);
     buf_clear(&who->decoded);
     who->application = (struct mr_slice){NULL, 0};
     who->device = (struct mr_slice){NULL, 0};
@@ -169,7 +181,9 @@ int dead_who_read(const struct kafka_record *record, const struct mr_event *even
         who->application = dead_header(record, "ce_application");
         who->device = dead_header(record, "ce_device");
     }
-    if (who->device.ptr == NULL) {
+    if (who->device.ptr == NULL && topic.ptr != NULL) {
+        read_mqtt(record, topic, who);
+    } else if (who->device.ptr == NULL) {
         who->application = (struct mr_slice){NULL, 0};
         take_apart(record->key, who);
     }

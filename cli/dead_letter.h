@@ -18,7 +18,8 @@
 #include "kafka/dead_letters.h"
 #include "kit/buf.h"
 
-#define DEAD_SETTLED DEAD_PREFIX "settled" /* the header that makes a mark */
+#define DEAD_SETTLED    DEAD_PREFIX "settled" /* the header that makes a mark */
+#define DEAD_MQTT_TOPIC "mqtt_topic"          /* of what millrace-mqtt could make no event of */
 
 enum dead_kind { DEAD_KIND_LETTER, DEAD_KIND_MARK, DEAD_KIND_OTHER };
 
@@ -67,7 +68,8 @@ void dead_who_init(struct dead_who *who);
 void dead_who_done(struct dead_who *who);
 
 /* The event's `application` and `device`; else the headers ce_application and ce_device; else the
- * key, taken apart as APPLICATION/DEVICE if it is that, as the device otherwise. `event` NULL: the
+ * key, taken apart as APPLICATION/DEVICE if it is that, as the device otherwise. Of a message that
+ * millrace-mqtt gave up, the user properties, else its MQTT topic as the device. `event` NULL: the
  * value is none. Borrows from all of them. Errors: MR_ENOMEM. */
 int dead_who_read(const struct kafka_record *record, const struct mr_event *event,
                   struct dead_who *who, struct mr_error *err);

@@ -52,7 +52,7 @@ static const char *find_target(struct replaying *replaying, const struct dead_fo
 {
     const struct dead_options *options = replaying->task->options;
     struct mr_slice wanted = options->to != NULL ? mr_slice_of(options->to) : found->view->topic;
-    if (options->to == NULL && dead_header(found->record, "mqtt_topic").ptr != NULL) {
+    if (options->to == NULL && dead_header(found->record, DEAD_MQTT_TOPIC).ptr != NULL) {
         return "left: no event (MQTT)"; /* no worker could read it */
     }
     if (wanted.ptr == NULL || topics_check_name(wanted, NULL) != 0) {

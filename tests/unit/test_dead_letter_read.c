@@ -188,6 +188,9 @@ static void test_the_sender_is_found(void **state)
                  {"a/%x", NULL, "a/%x"},      {"", NULL, ""},           {"urn:x", NULL, "urn:x"},
                  {"\xff/\x00", NULL, "\xff/"}};
     struct kafka_record headers = RECORD(HEADER("ce_application", "a"), HEADER("ce_device", "d"));
+    struct kafka_record mqtt = RECORD(HEADER("mqtt_topic", "t/d"));
+    struct kafka_record named =
+        RECORD(HEADER("mqtt_topic", "t/d"), HEADER("mqtt_property_device", "e"));
     struct mr_event *event = mr_event_new();
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
@@ -199,6 +202,9 @@ static void test_the_sender_is_found(void **state)
     check_who(&headers, event, "a", "d");
     assert_int_equal(mr_event_set(event, MR_SLICE("device"), MR_SLICE("e"), NULL), 0);
     check_who(&headers, event, NULL, "e");
+    mqtt.key = MR_SLICE("t/d");
+    check_who(&mqtt, NULL, NULL, "t/d"); /* not that application */
+    check_who(&named, NULL, NULL, "e");
     mr_event_free(event);
 }
 
