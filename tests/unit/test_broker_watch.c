@@ -46,7 +46,7 @@ static bool warns(struct broker_watch *watch, const char *payload)
     assert_true(dup2(stderr_copy, STDERR_FILENO) >= 0);
     (void)close(stderr_copy);
     rewind(file);
-    (void)fread(line, 1, sizeof line - 1, file);
+    line[fread(line, 1, sizeof line - 1, file)] = '\0';
     (void)fclose(file);
     return strstr(line, "level=warn") != NULL;
 }
