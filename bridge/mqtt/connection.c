@@ -23,6 +23,7 @@
 
 enum {
     TICK_MS = 1000,
+    HINT_BYTES = 64,
     STABLE_MS = 10000, /* what stood for so long isn't the same trouble as the next */
     LINGER_MS = 1000,
     PORT_BYTES = 8,
@@ -64,12 +65,12 @@ static const char *event_text(enum connection_end how, bool was_ready)
 
 /* "broker.example.com:1883: Connection refused". The log has it once. */
 static void set_reason(struct connection *connection, enum connection_end how, const char *text,
-                       bool was_ready)
+                       const char *hint, bool was_ready)
 {
     const struct mr_address *broker = &connection->spec.options->broker;
     char reason[sizeof connection->reason];
-    (void)snprintf(reason, sizeof reason, "%.100s:%u: %.*s", broker->host, broker->port,
-                   CONNECTION_REASON_BYTES, text);
+    (void)snprintf(reason, sizeof reason, "%.100s:%u: %.*s%s", broker->host, broker->port,
+                   CONNECTION_REASON_BYTES - HINT_BYTES, text, hint);
     if (was_ready || strcmp(reason, connection->reason) != 0) {
         mr_log(MR_LOG_WARN, event_text(how, was_ready), MR_STR("client_id", connection->client_id),
                MR_STR("reason", reason));
@@ -171,29 +172,34 @@ static void note(struct connection *connection, const char *reason)
     }
 }
 
-static void end_ready(struct connection *connection)
+/* Returns what may help to find the cause. mosquitto 2.0 doesn't say that another client has taken
+ * the session over (MQTT 5.0, 4.13). */
+static const char *end_ready(struct connection *connection, enum connection_end how)
 {
     mr_count(connection->spec.metrics->reconnects, 1);
     if (uv_now(connection->spec.loop) - connection->began_ms >= STABLE_MS) {
         backoff_reset(&connection->backoff);
+        return "";
     }
+    return how == CONNECTION_LOST ? "; does another client use this client id?" : "";
 }
 
 void connection_end(struct connection *connection, enum connection_end how, const char *reason)
 {
     enum connection_state state = connection->state;
+    const char *hint = "";
     note(connection, reason);
     free_client(connection);
     connection->failure[0] = '\0';
     connection->is_refused = false;
     if (state == CONNECTION_READY) {
-        end_ready(connection);
+        hint = end_ready(connection, how);
     }
     if (state == CONNECTION_CONNECTING && how == CONNECTION_LOST && !connection->is_draining &&
         try_next_address(connection)) {
         return;
     }
-    set_reason(connection, how, connection->attempt, state == CONNECTION_READY);
+    set_reason(connection, how, connection->attempt, hint, state == CONNECTION_READY);
     connection->attempt[0] = '\0';
     connection->has_reached = false;
     if (connection->is_draining) {

@@ -65,3 +65,14 @@ def test_one_bridge_with_several_connections(mosquitto, mqtt, kafka, name, devic
     assert found.keys() == promised
     assert repeated(found) <= rounds * 3 * IN_FLIGHT
     assert one.terminate(30) == 0
+
+
+def test_two_bridges_with_one_client_id_are_told_of_it(mosquitto, mqtt, kafka, name):
+    """mosquitto ends the older one's connection, again and again, and doesn't say why."""
+    broker = mosquitto()
+    one = mqtt(broker, kafka, name, client="bridge")
+    other = mqtt(broker, kafka, name, client="bridge")
+    wait_for(lambda: "does another client use this client id?" in one.log_text(), 20,
+             "the one that was first is told")
+    for bridge in (one, other):
+        assert bridge.terminate(30) == 0
