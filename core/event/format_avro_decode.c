@@ -55,7 +55,12 @@ static int fail(const struct reader *reader, const char *what)
     return mr_error_set(reader->err, MR_ENOTEVENT, "avro: at byte %zu: %s", position(reader), what);
 }
 
-static int read_long(struct reader *reader, int64_t *ret_value)
+static inline int64_t zigzag(uint64_t bits)
+{
+    return (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1);
+}
+
+static int read_long_bytes(struct reader *reader, int64_t *ret_value)
 {
     uint64_t bits = 0;
     unsigned i;
@@ -74,8 +79,18 @@ static int read_long(struct reader *reader, int64_t *ret_value)
         }
     }
     reader->at += i + 1;
-    *ret_value = (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1);
+    *ret_value = zigzag(bits);
     return 0;
+}
+
+/* Nearly all numbers are lengths and branches of one byte. */
+static inline int read_long(struct reader *reader, int64_t *ret_value)
+{
+    if (rest(reader) > 0 && *reader->at < 0x80) {
+        *ret_value = zigzag(*reader->at++);
+        return 0;
+    }
+    return read_long_bytes(reader, ret_value);
 }
 
 static int read_int(struct reader *reader, int32_t *ret_value)

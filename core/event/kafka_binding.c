@@ -189,11 +189,20 @@ static int pick_attribute(struct picked *picked, struct mr_slice name, struct mr
     return 0;
 }
 
+/* Looks no further than the first difference: all names of a record are looked at. */
+static bool is_content_type(const char *name)
+{
+    size_t i = 0;
+    while (content_type[i] != '\0' && ascii_lower(name[i]) == content_type[i]) {
+        i++;
+    }
+    return content_type[i] == '\0' && name[i] == '\0';
+}
+
 static void pick_content_type(const struct kafka_record *record, struct picked *picked)
 {
     for (size_t i = record->header_count; i-- > 0;) {
-        struct mr_slice name = mr_slice_of(record->headers[i].name);
-        if (ascii_same(name, MR_SLICE(content_type))) {
+        if (is_content_type(record->headers[i].name)) {
             picked->content_type = record->headers[i].value;
             return;
         }

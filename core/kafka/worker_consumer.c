@@ -19,7 +19,7 @@
 #include "kafka/worker_internal.h"
 
 enum { ERRSTR_BYTES = 512, VALUE_BYTES = 512, TOPIC_TEXT_BYTES = 320 };
-enum { SYSLOG_NOTICE = 5 };
+enum { SYSLOG_NOTICE = 5, KIB = 1024 };
 
 /* --- opening --- */
 
@@ -135,12 +135,12 @@ void consumer_check(const struct worker_loop_spec *spec, struct mr_check *check)
     }
 }
 
-static int64_t max_poll_interval_ms(rd_kafka_t *rk)
+/* A number that is configured, or librdkafka's own. */
+static int64_t number_of(rd_kafka_t *rk, const char *key)
 {
     char value[VALUE_BYTES];
     size_t size = sizeof(value);
-    if (rd_kafka_conf_get(rd_kafka_conf(rk), "max.poll.interval.ms", value, &size) !=
-        RD_KAFKA_CONF_OK) {
+    if (rd_kafka_conf_get(rd_kafka_conf(rk), key, value, &size) != RD_KAFKA_CONF_OK) {
         return 0;
     }
     return strtoll(value, NULL, 10);
@@ -168,7 +168,9 @@ int consumer_open(struct mr_worker *worker, struct mr_error *err)
         return mr_error_set(err, MR_ECONFIG, "kafka: %s", errstr);
     }
     (void)rd_kafka_poll_set_consumer(worker->rk);
-    worker->max_poll_interval_ms = max_poll_interval_ms(worker->rk);
+    worker->max_poll_interval_ms = number_of(worker->rk, "max.poll.interval.ms");
+    worker->fetched_count_max = (size_t)number_of(worker->rk, "queued.min.messages");
+    worker->fetched_bytes_max = (size_t)number_of(worker->rk, "queued.max.messages.kbytes") * KIB;
     worker->events = rd_kafka_queue_get_consumer(worker->rk);
     worker->answers = rd_kafka_queue_new(worker->rk);
     (void)rd_kafka_set_log_queue(worker->rk, worker->answers);
@@ -404,6 +406,17 @@ void consumer_close_queue(struct partition *partition)
     }
 }
 
+/* So much has been taken since the queue was empty that it may have been full, and then librdkafka
+ * has stopped fetching. */
+static void note_taken(struct partition *partition, const rd_kafka_message_t *message)
+{
+    const struct mr_worker *worker = partition->worker;
+    partition->fetched.count++;
+    partition->fetched.bytes += message->len;
+    partition->fetched.was_full |= partition->fetched.count >= worker->fetched_count_max ||
+                                   partition->fetched.bytes >= worker->fetched_bytes_max;
+}
+
 /* Takes the record over, unless there is no memory. As partition_receive(). */
 static int on_record(struct partition **partition, rd_kafka_event_t *event,
                      const rd_kafka_message_t *message)
@@ -414,6 +427,7 @@ static int on_record(struct partition **partition, rd_kafka_event_t *event,
     }
     (*partition)->refused = false;
     tell_kafka((*partition)->worker, NULL);
+    note_taken(*partition, message);
     return partition_receive(partition, event, message);
 }
 
@@ -445,6 +459,8 @@ struct partition *consumer_read(struct partition *partition)
         }
         event = next_event(partition, &message);
         if (event == NULL) {
+            partition->fetched.count = 0;
+            partition->fetched.bytes = 0;
             return partition;
         }
         if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_FETCH) {

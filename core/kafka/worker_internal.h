@@ -69,6 +69,7 @@ enum {
     WORKER_LOST_WATCH_MS = 100,   /* between two looks at a log that ends before a position */
     WORKER_LOST_PROOF_MS = 10000, /* so long it must stay so to be believed */
     WORKER_LAG_MS = 500,          /* between two looks at the lag */
+    WORKER_WAKE_MS = 20,          /* between two wakings of librdkafka */
     WORKER_DEAD_DELAY_MS = 500,   /* before a dead letter is sent again; doubles */
     WORKER_DEAD_DELAY_MAX_MS = 30000,
     WORKER_LOG_INTERVAL_MS = 10000, /* of a line that may repeat */
@@ -214,6 +215,11 @@ struct partition {
     rd_kafka_queue_t *queue;   /* its records; NULL: given up */
     rd_kafka_event_t *stalled; /* a record there was no memory for */
     const rd_kafka_message_t *stalled_message;
+    struct {
+        size_t count; /* taken from the queue since it was empty */
+        size_t bytes;
+        bool was_full; /* and read from since: librdkafka is to look at it again */
+    } fetched;
     struct ledger ledger;
     struct retries retries;
     enum recall_state recall;
@@ -271,11 +277,17 @@ struct mr_worker {
     rd_kafka_queue_t *events;  /* the consumer's queue: rebalances, errors */
     rd_kafka_queue_t *answers; /* commits, logs; rebalances while closing */
     int64_t max_poll_interval_ms;
+    size_t fetched_count_max; /* a partition's queue is full with so many records */
+    size_t fetched_bytes_max; /* or with such values */
     int event_fd;
     uv_poll_t poll;
     uv_timer_t timer;
     bool is_running; /* inside worker_run */
     int64_t next_ms; /* loop time of the next run */
+    struct {
+        int64_t ns;    /* wall clock, read at ... */
+        int64_t at_ms; /* loop time */
+    } wall;
     unsigned handles;
 
     struct {
@@ -356,6 +368,7 @@ struct mr_worker {
         rd_kafka_topic_partition_list_t *younger; /* theirs: the first record after newest_ms */
         int64_t proof_ms;                         /* WORKER_LOST_PROOF_MS */
         int64_t due_ms;                           /* for partitions that aren't being read */
+        int64_t wake_ms;                          /* for those whose queue was full */
     } offsets;
     int64_t lag_due_ms;
     bool kafka_is_well;
@@ -386,6 +399,10 @@ enum {
 
 /* worker_loop.c */
 int64_t worker_now_ms(const struct mr_worker *worker);
+/* The wall clock as it was when the loop began its turn, or a little later: for what is noted of
+ * each record. */
+int64_t worker_wall_ns(struct mr_worker *worker);
+int64_t worker_wall_ms(struct mr_worker *worker);
 void worker_soon(struct mr_worker *worker);
 void worker_at(struct mr_worker *worker, int64_t at_ms); /* within a run */
 

@@ -154,7 +154,7 @@ void lag_stored(struct mr_delivery *delivery)
     struct mr_error err;
     int64_t ns;
     if (time.ptr != NULL && timestamp_parse(time, &ns, &err) == 0) {
-        double seconds = (double)(clock_wall_ns() - ns) / NS_A_SECOND;
+        double seconds = (double)(worker_wall_ns(delivery->partition->worker) - ns) / NS_A_SECOND;
         mr_observe(delivery->partition->metrics.freshness, seconds > 0 ? seconds : 0);
     }
 }

@@ -12,12 +12,30 @@
 #include <unistd.h>
 
 #include "kafka/worker_internal.h"
+#include "kit/clock.h"
+
+enum { NS_A_MS = 1000000 };
 
 /* --- time --- */
 
 int64_t worker_now_ms(const struct mr_worker *worker)
 {
     return (int64_t)uv_now(worker->loop);
+}
+
+int64_t worker_wall_ns(struct mr_worker *worker)
+{
+    int64_t now = worker_now_ms(worker);
+    if (worker->wall.ns == 0 || worker->wall.at_ms != now) {
+        worker->wall.ns = clock_wall_ns();
+        worker->wall.at_ms = now;
+    }
+    return worker->wall.ns;
+}
+
+int64_t worker_wall_ms(struct mr_worker *worker)
+{
+    return worker_wall_ns(worker) / NS_A_MS;
 }
 
 static void on_timer(uv_timer_t *timer);
@@ -267,8 +285,8 @@ static void worker_run(struct mr_worker *worker)
         worker_topics_run(worker);
         rebalance_run(worker);
         recall_run(worker);
-        offsets_run(worker);
         run_partitions(worker);
+        offsets_run(worker);
         dead_run(worker);
         commit_run(worker);
         consumer_probe(worker);

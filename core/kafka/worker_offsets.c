@@ -368,6 +368,19 @@ static void after_ask(uv_work_t *work, int status)
     worker_soon(worker);
 }
 
+/* Before 2.2.0 librdkafka looks whether a queue that was full has room again when something comes
+ * from or goes to the partition's leader, or else after a second, in which a quick worker stands
+ * still. Our question is something that goes there. */
+static bool some_are_to_be_fetched(const struct mr_worker *worker)
+{
+    for (const struct partition *p = worker->partitions; p != NULL; p = p->next) {
+        if (p->fetched.was_full) {
+            return rd_kafka_version() < 0x020200ff;
+        }
+    }
+    return false;
+}
+
 static void list_all(struct mr_worker *worker, bool with_full)
 {
     worker->offsets.ends = rd_kafka_topic_partition_list_new(8);
@@ -381,9 +394,10 @@ static void list_all(struct mr_worker *worker, bool with_full)
         if (is_lost && p->newest_ms >= 0) {
             add(worker->offsets.younger, p, p->newest_ms + 1);
         }
-        if (is_lost || (with_full && !p->gone && partition_is_full(p))) {
+        if (is_lost || p->fetched.was_full || (with_full && !p->gone && partition_is_full(p))) {
             add(worker->offsets.ends, p, RD_KAFKA_OFFSET_END);
         }
+        p->fetched.was_full = false;
     }
 }
 
@@ -391,8 +405,16 @@ static void begin_asking(struct mr_worker *worker)
 {
     int64_t now = worker_now_ms(worker);
     bool with_full = now >= worker->offsets.due_ms;
-    if (worker->offsets.under_way || (!with_full && !some_are_lost(worker))) {
+    bool wakes = some_are_to_be_fetched(worker);
+    if (wakes && now < worker->offsets.wake_ms) {
+        worker_at(worker, worker->offsets.wake_ms);
+        wakes = false;
+    }
+    if (worker->offsets.under_way || (!with_full && !wakes && !some_are_lost(worker))) {
         return;
+    }
+    if (wakes) {
+        worker->offsets.wake_ms = now + WORKER_WAKE_MS;
     }
     list_all(worker, with_full);
     if (with_full) {

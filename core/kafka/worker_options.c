@@ -43,7 +43,7 @@ const struct mr_option mr_worker_loop_options[] = {
      .max = 10000000, .unit = "records",
      .text = "With so many records of a partition in memory its reading pauses, until there are "
              "fewer than half."},
-    {ROW("pending.bytes", MR_OPTION_SIZE, pending_bytes_max), .initial = "8MiB", .min = KIB,
+    {ROW("pending.bytes", MR_OPTION_SIZE, pending_bytes_max), .initial = "2MiB", .min = KIB,
      .max = 1024 * MIB,
      .text = "The same by memory; each record counts with its key, its value, twice its headers "
              "and 768 bytes."},

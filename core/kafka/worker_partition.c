@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "kafka/worker_internal.h"
-#include "kit/clock.h"
 
 /* --- coming and going --- */
 
@@ -180,7 +179,7 @@ static void append(struct partition *partition, struct mr_delivery *delivery)
 /* When it came to Kafka, or here if Kafka's record doesn't say or is ahead of our clock. */
 static int64_t arrival_ms(const struct mr_delivery *delivery)
 {
-    int64_t now = clock_wall_ms();
+    int64_t now = worker_wall_ms(delivery->partition->worker);
     bool is_usable = delivery->timestamp_ms > 0 && delivery->timestamp_ms < now;
     return is_usable ? delivery->timestamp_ms : now;
 }
@@ -352,7 +351,7 @@ static bool take_first(struct partition *partition, struct mr_batch *batch)
     }
     (void)pop_front(partition);
     if (delivery->first_ms == 0) {
-        delivery->first_ms = clock_wall_ms();
+        delivery->first_ms = worker_wall_ms(partition->worker);
     }
     if (rc == 0) {
         delivery->state = DELIVERY_IN_BATCH;
