@@ -109,7 +109,7 @@ static inline const char *message_shown(struct mr_event *event, const char *with
     }
     qsort(sorted, mr_event_count(event), sizeof(sorted[0]), by_name);
     for (size_t i = 0; i < mr_event_count(event); i++) {
-        char name[MR_EVENT_NAME_BYTES_MAX + 3];
+        char name[sizeof text]; /* the compiler doesn't know how short it is */
         struct mr_slice value;
         (void)snprintf(name, sizeof name, " %.*s ", MR_SLICE_ARG(sorted[i]->name));
         if (strstr(without, name) != NULL) {
