@@ -24,6 +24,7 @@
 #include "lib/cli_run.h"
 #include "lib/mock_kafka.h"
 #include "lib/scripted_worker.h"
+#include "lib/temporary.h"
 
 static const char program[] = TEST_BUILD_DIR "/cli/millrace";
 
@@ -277,13 +278,15 @@ static void test_help_and_markdown_name_every_option(void **state)
 static void test_a_file_is_read_if_it_is_given(void **state)
 {
     static char output[CLI_OUTPUT_BYTES];
-    char path[] = "/tmp/test_cli_XXXXXX", config[64];
+    char path[TEMPORARY_BYTES], config[TEMPORARY_BYTES + 16];
     char name[] = "millrace", tail_command[] = "tail", dev_command[] = "dev", flag[] = "--config";
     char *in_two[] = {name, tail_command, flag, path, NULL};
     char *in_one[] = {name, dev_command, config, NULL};
     static const char text[] = "[kafka]\nbootstrap.servers = x:1\n[tail]\ncount = many\n";
-    int fd = mkstemp(path);
+    int fd;
     (void)state;
+    temporary_name(path, "cli");
+    fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
     (void)close(fd);

@@ -13,6 +13,7 @@
 #include "lib/bridge_fixture.h"
 #include "lib/script_server.h"
 #include "lib/spawned.h"
+#include "lib/temporary.h"
 
 enum { ARGUMENTS_MAX = 20, FEW = 200 };
 
@@ -127,10 +128,11 @@ static void test_many_lines_go_through_a_small_window(void **state)
     struct bridge_fixture f;
     struct spawned child;
     struct mock_records records;
-    char path[] = "/tmp/millrace-send-XXXXXX", flag[64], data[32];
-    int fd = mkstemp(path);
-    FILE *file = fdopen(fd, "w");
+    char path[TEMPORARY_BYTES], flag[TEMPORARY_BYTES + 16], data[32];
+    FILE *file;
     (void)state;
+    temporary_name(path, "send");
+    file = fdopen(mkstemp(path), "w");
     assert_non_null(file);
     for (int i = 0; i < FEW; i++) {
         (void)fprintf(file, "\"reading %d.\"\n", i);

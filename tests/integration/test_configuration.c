@@ -16,6 +16,7 @@
 #include <millrace/macros.h>
 
 #include "lib/spawned.h"
+#include "lib/temporary.h"
 
 #define HTTP   TEST_BUILD_DIR "/bridge/millrace-http"
 #define MQTT   TEST_BUILD_DIR "/bridge/millrace-mqtt"
@@ -416,14 +417,16 @@ static void test_what_stands_in_a_file_is_not_shown(void **state)
 {
     static const char *const names[] = {"devices", "tls.certificate", "tls.key", "tls.client.ca",
                                         "tls.client.crl"};
-    char path[] = "/tmp/millrace-configuration-XXXXXX";
-    int fd = mkstemp(path);
+    char path[TEMPORARY_BYTES];
+    int fd;
     (void)state;
+    temporary_name(path, "configuration");
+    fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_true(write(fd, "[device a]\npassword = hunter2\n", 30) == 30);
     assert_int_equal(close(fd), 0);
     for (size_t i = 0; i < MR_COUNT_OF(names); i++) {
-        char flag[100], said[100];
+        char flag[TEMPORARY_BYTES + 32], said[100];
         const struct bad bad = {HTTP, {"--auth=any", "--tls.client=optional", flag}, ""};
         (void)snprintf(flag, sizeof flag, "--%s.file=%s", names[i], path);
         (void)snprintf(said, sizeof said, "--%s.file: must be the name of a file, not", names[i]);
@@ -437,8 +440,9 @@ static void test_what_stands_in_a_file_is_not_shown(void **state)
 /* Opening a pipe without a writer waits for one: it must not hang. */
 static void test_the_file_is_one_regular_file(void **state)
 {
-    char folder[] = "/tmp/millrace-configuration-XXXXXX", pipe[64], file[64], link[64];
-    char with_pipe[80], with_file[80], with_link[80];
+    enum { PATH_BYTES = TEMPORARY_BYTES + 8, FLAG_BYTES = PATH_BYTES + 16 };
+    char folder[TEMPORARY_BYTES], pipe[PATH_BYTES], file[PATH_BYTES], link[PATH_BYTES];
+    char with_pipe[FLAG_BYTES], with_file[FLAG_BYTES], with_link[FLAG_BYTES];
     const struct bad bad[] = {
         {HTTP, {with_pipe}, "not a regular file"},
         {HTTP, {"--config=/"}, "/: can't read it: Is a directory"},
@@ -450,6 +454,7 @@ static void test_the_file_is_one_regular_file(void **state)
         {HTTP, {with_file}, ""}, {HTTP, {with_link}, ""}, {HTTP, {"--config=/dev/null"}, ""}};
     FILE *made;
     (void)state;
+    temporary_name(folder, "configuration");
     assert_non_null(mkdtemp(folder));
     (void)snprintf(pipe, sizeof pipe, "%s/pipe", folder);
     (void)snprintf(file, sizeof file, "%s/file", folder);

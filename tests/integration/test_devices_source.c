@@ -12,15 +12,16 @@
 #include <cmocka.h>
 
 #include "bridge/http/identity/devices_source.h"
+#include "lib/temporary.h"
 
-enum { WAIT_MS = 20000, PATH_BYTES = 64, MANY_DEVICES = 20000 };
+enum { WAIT_MS = 20000, MANY_DEVICES = 20000 };
 
 struct fixture {
     uv_loop_t loop;
     uv_timer_t deadline;
     struct authentication_metrics metrics;
     struct devices_source source;
-    char path[PATH_BYTES];
+    char path[TEMPORARY_BYTES];
     unsigned wanted; /* readings */
     unsigned taken;
     uint32_t devices; /* of the latest */
@@ -62,7 +63,7 @@ static int set_up(void **state)
     struct fixture *f = &fixture;
     int fd;
     memset(f, 0, sizeof *f);
-    (void)snprintf(f->path, sizeof f->path, "/tmp/millrace-devices-XXXXXX");
+    temporary_name(f->path, "devices");
     fd = mkstemp(f->path);
     assert_true(fd >= 0);
     (void)close(fd);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/file_watch.h"
+#include "lib/temporary.h"
 
 enum { WAIT_MS = 20000, PATH_BYTES = 200 };
 
@@ -61,10 +62,8 @@ static int set_up(void **state)
 {
     static struct fixture fixture;
     struct fixture *f = &fixture;
-    const char *parent = getenv("TMPDIR");
     memset(f, 0, sizeof *f);
-    (void)snprintf(f->folder, sizeof f->folder, "%.80s/file-watch-XXXXXX",
-                   parent == NULL ? "/tmp" : parent);
+    temporary_name(f->folder, "file-watch");
     assert_non_null(mkdtemp(f->folder));
     name(f->first, f, "first");
     name(f->second, f, "second");

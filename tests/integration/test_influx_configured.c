@@ -21,6 +21,7 @@
 #include "lib/mock_kafka.h"
 #include "lib/script_server.h"
 #include "lib/spawned.h"
+#include "lib/temporary.h"
 
 #define TOPIC "events"
 #define GROUP "millrace-influx"
@@ -31,7 +32,7 @@ struct fixture {
     struct mock_kafka kafka;
     struct script_server *influx;
     struct spawned program;
-    char config[64];
+    char config[TEMPORARY_BYTES];
     pthread_mutex_t lock;
     struct mr_buf lines; /* of all writes; under `lock` */
 };
@@ -98,7 +99,7 @@ static void handle(void *user, const struct script_request *request, struct scri
 static void write_configuration(struct fixture *f, const char *unmatched)
 {
     int fd;
-    (void)snprintf(f->config, sizeof f->config, "/tmp/millrace-configured-XXXXXX");
+    temporary_name(f->config, "configured");
     fd = mkstemp(f->config);
     assert_true(fd >= 0);
     assert_true(dprintf(fd, configuration, unmatched) > 0);
@@ -267,9 +268,11 @@ static void millrace_map_says_the_same_lines(void **state)
 {
     struct fixture f = {0};
     struct mr_buf out;
-    char input[] = "/tmp/millrace-events-XXXXXX";
-    int fd = mkstemp(input);
+    char input[TEMPORARY_BYTES];
+    int fd;
     (void)state;
+    temporary_name(input, "events");
+    fd = mkstemp(input);
     assert_true(fd >= 0);
     assert_int_equal(close(fd), 0);
     buf_init(&out, BYTES_MAX);

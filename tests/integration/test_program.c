@@ -24,6 +24,7 @@
 
 #include "lib/child.h"
 #include "lib/mock_kafka.h"
+#include "lib/temporary.h"
 
 /* ---- the bridge ---- */
 
@@ -400,10 +401,10 @@ static void test_the_admin_address_is_taken(void **state)
     assert_int_equal(close(fd), 0);
 }
 
-static void write_file(const char *text, char path[static 64])
+static void write_file(const char *text, char path[static TEMPORARY_BYTES])
 {
     int fd;
-    (void)snprintf(path, 64, "/tmp/millrace-program-XXXXXX");
+    temporary_name(path, "program");
     fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
@@ -413,7 +414,7 @@ static void write_file(const char *text, char path[static 64])
 static void test_a_bad_configuration_is_all_told_at_once(void **state)
 {
     struct child child;
-    char path[64];
+    char path[TEMPORARY_BYTES];
     char expected[1024];
     (void)state;
     write_file(
@@ -443,7 +444,7 @@ static void test_a_bad_configuration_is_all_told_at_once(void **state)
 static void test_check(void **state)
 {
     struct child child;
-    char path[64], expected[256];
+    char path[TEMPORARY_BYTES], expected[TEMPORARY_BYTES + 256];
     (void)state;
     write_file("[test]\nlow = 50\nhigh = 60\n", path);
     START(&child, "millrace-test", "as-program", "--check", "--config", path);

@@ -15,6 +15,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "lib/temporary.h"
+
 enum { HOUR_S = 3600, PATHS = 8 };
 
 static void add_extension(X509 *x509, X509 *issuer, int nid, const char *text)
@@ -76,7 +78,7 @@ void cert_done(struct cert *cert)
 
 void cert_folder_make(struct cert_folder *folder)
 {
-    (void)snprintf(folder->path, sizeof folder->path, "/tmp/millrace-tls-XXXXXX");
+    temporary_name(folder->path, "tls");
     assert_non_null(mkdtemp(folder->path));
 }
 
