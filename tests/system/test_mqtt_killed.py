@@ -28,6 +28,24 @@ def wait_stored(one, count, seconds=60):
     wait_for(lambda: stored(one) >= count, seconds, lambda: f"{count} stored; so far {stored(one)}")
 
 
+@pytest.fixture
+def under_load(mosquitto, mqtt, devices, name):
+    """under_load(kafka): mosquitto, a bridge that has stored some, and the devices that go on."""
+    def begin(kafka):
+        broker = mosquitto(max_inflight_messages=IN_FLIGHT)
+        one = mqtt(broker, kafka, name, **SETTINGS)
+        load = devices(broker, MESSAGES_A_ROUND, rate=RATE)
+        wait_stored(one, 100)
+        return broker, one, load
+    return begin
+
+
+def assert_all_stored(kafka, topic, load, twice_at_most):
+    found = drained(kafka, topic, load.finish())
+    assert found.keys() == load.acknowledged()
+    assert repeated(found) <= twice_at_most
+
+
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_kill_9_of_the_bridge(mosquitto, mqtt, kafka, name, devices, rounds, protocol):
     broker = mosquitto(max_inflight_messages=IN_FLIGHT)
@@ -80,27 +98,19 @@ def test_sigterm_of_the_bridge_repeats_nothing(mosquitto, mqtt, kafka, name, dev
     assert repeated(found) == 0
 
 
-def test_kill_9_of_kafka(mosquitto, mqtt, own_kafka, name, devices):
-    broker = mosquitto(max_inflight_messages=IN_FLIGHT)
-    one = mqtt(broker, own_kafka, name, **SETTINGS)
-    load = devices(broker, MESSAGES_A_ROUND, rate=RATE)
-    wait_stored(one, 100)
+def test_kill_9_of_kafka(under_load, own_kafka, name):
+    _, one, load = under_load(own_kafka)
     own_kafka.kill()
     one.wait_not_ready("kafka")
     own_kafka.start()
     one.wait_ready(60)
-    found = drained(own_kafka, name, load.finish())
-    assert found.keys() == load.acknowledged()
-    assert repeated(found) <= IN_FLIGHT
+    assert_all_stored(own_kafka, name, load, IN_FLIGHT)
     assert one.terminate(30) == 0
 
 
-def test_kafka_is_frozen_past_the_keep_alive(mosquitto, mqtt, own_kafka, name, devices):
+def test_kafka_is_frozen_past_the_keep_alive(under_load, own_kafka, name):
     """The bridge stays away meanwhile, and its memory is bounded; nothing is sent twice."""
-    broker = mosquitto(max_inflight_messages=IN_FLIGHT)
-    one = mqtt(broker, own_kafka, name, **SETTINGS)
-    load = devices(broker, MESSAGES_A_ROUND, rate=RATE)
-    wait_stored(one, 100)
+    _, one, load = under_load(own_kafka)
     own_kafka.freeze()
     one.wait_not_ready("until Kafka has stored", 2 * PAST_KEEP_ALIVE)
     assert one.sample("millrace_mqtt_in_flight_messages") <= IN_FLIGHT
@@ -115,46 +125,31 @@ def test_kafka_is_frozen_past_the_keep_alive(mosquitto, mqtt, own_kafka, name, d
     assert one.sample("millrace_mqtt_reconnects_total") >= 1
 
 
-def test_sigterm_of_mosquitto_with_persistence(mosquitto, mqtt, kafka, name, devices):
-    broker = mosquitto(max_inflight_messages=IN_FLIGHT)
-    one = mqtt(broker, kafka, name, **SETTINGS)
-    load = devices(broker, MESSAGES_A_ROUND, rate=RATE)
-    wait_stored(one, 100)
+def test_sigterm_of_mosquitto_with_persistence(under_load, kafka, name):
+    broker, one, load = under_load(kafka)
     broker.terminate()
     one.wait_not_ready("mqtt")
     broker.start()
     one.wait_ready()
-    found = drained(kafka, name, load.finish())
-    assert found.keys() == load.acknowledged()
-    assert repeated(found) <= IN_FLIGHT + OF_THE_DEVICES
+    assert_all_stored(kafka, name, load, IN_FLIGHT + OF_THE_DEVICES)
 
 
-def test_mosquitto_is_frozen_past_the_keep_alive(mosquitto, mqtt, kafka, name, devices):
-    broker = mosquitto(max_inflight_messages=IN_FLIGHT)
-    one = mqtt(broker, kafka, name, **SETTINGS)
-    load = devices(broker, MESSAGES_A_ROUND, rate=RATE)
-    wait_stored(one, 100)
+def test_mosquitto_is_frozen_past_the_keep_alive(under_load, kafka, name):
+    broker, one, load = under_load(kafka)
     broker.freeze()
     one.wait_not_ready("mqtt", 6 * KEEP_ALIVE_SECONDS)
     broker.thaw()
     one.wait_ready(60)
-    found = drained(kafka, name, load.finish())
-    assert found.keys() == load.acknowledged()
-    assert repeated(found) <= IN_FLIGHT + OF_THE_DEVICES
+    assert_all_stored(kafka, name, load, IN_FLIGHT + OF_THE_DEVICES)
 
 
-def test_the_bridge_is_frozen_past_the_keep_alive(mosquitto, mqtt, kafka, name, devices):
-    broker = mosquitto(max_inflight_messages=IN_FLIGHT)
-    one = mqtt(broker, kafka, name, **SETTINGS)
-    load = devices(broker, MESSAGES_A_ROUND, rate=RATE)
-    wait_stored(one, 100)
+def test_the_bridge_is_frozen_past_the_keep_alive(under_load, kafka, name):
+    broker, one, load = under_load(kafka)
     one.freeze()
     wait_for(lambda: f"{one.client} has exceeded timeout" in broker.log.read_text(),
              6 * KEEP_ALIVE_SECONDS, "mosquitto gives the bridge up")
     one.thaw()
-    found = drained(kafka, name, load.finish())
-    assert found.keys() == load.acknowledged()
-    assert repeated(found) <= IN_FLIGHT
+    assert_all_stored(kafka, name, load, IN_FLIGHT)
 
 
 def test_what_the_broker_throws_away_is_told(mosquitto, mqtt, kafka, name):
