@@ -10,7 +10,7 @@
 #include "kafka/worker_loop.h"
 #include "lib/mock_kafka.h"
 
-enum { SCRIPTED_HELD_MAX = 1000, SCRIPTED_SETTINGS_MAX = 8, SCRIPTED_WAIT_MS = 20000 };
+enum { SCRIPTED_HELD_MAX = 1000, SCRIPTED_SETTINGS_MAX = 8, SCRIPTED_WAIT_MS = 60000 };
 
 struct scripted_worker {
     /* Set by scripted_init, to be changed before scripted_start. */
