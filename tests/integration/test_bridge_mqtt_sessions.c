@@ -272,6 +272,7 @@ static void test_version_3_subscribes_again_without_a_session_only(void **state)
     static const char *const extra[] = {"--mqtt.protocol=3.1.1", "--mqtt.reconnect.max=1s", NULL};
     struct mqtt_fixture f;
     const struct script_broker_packet *packet;
+    unsigned after;
     (void)state;
     mqtt_start(&f, extra);
     (void)begin_again(&f, true);
@@ -280,8 +281,9 @@ static void test_version_3_subscribes_again_without_a_session_only(void **state)
     mqtt_wait_ready(&f);
     assert_int_equal(script_broker_count(f.broker, WIRE_SUBSCRIBE, 2), 0);
     set_session(&f, false);
+    after = mqtt_last(&f);
     script_broker_close(f.broker, 2, true);
-    packet = script_broker_wait_packet(f.broker, WIRE_SUBSCRIBE, mqtt_last(&f));
+    packet = script_broker_wait_packet(f.broker, WIRE_SUBSCRIBE, after);
     assert_int_equal(packet->connection, 3);
     mqtt_stop(&f);
 }
