@@ -3,11 +3,11 @@
  * more comes, and go to Kafka -> all of them are settled: their acknowledgements are written ->
  * more is read.
  *
- * What can go wrong: the broker refuses the connection or a subscription, or grants no QoS 1;
- * memory is short (the connection ends, for the message must come again); Kafka takes longer than
- * the keep alive allows (the connection ends without a word, for all that is queued would leave
- * before it); the broker is silent. What a callback finds wrong ends the connection after the read
- * that it was called from. */
+ * What can go wrong: the broker refuses the connection or a subscription, or grants no QoS 1; the
+ * session has messages of QoS 2 (they are never taken); memory is short (the connection ends, for
+ * the message must come again); Kafka takes longer than the keep alive allows (the connection ends
+ * without a word, for all that is queued would leave before it); the broker is silent. What a
+ * callback finds wrong ends the connection after the read that it was called from. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +26,10 @@ enum {
     HOLD_TENTHS = 12,      /* of the keep alive; the broker waits 15 (MQTT 5.0, 3.1.2.10) */
     CODE_FAILURE = 128,
 };
+
+#define HAS_QOS_2                                                                               \
+    "the session has messages of QoS 2, of a subscription that isn't the bridge's: they can't " \
+    "wait for Kafka before they are acknowledged; let the bridge have a client.id of its own"
 
 /* The first one counts. */
 void session_fail(struct connection *connection, const char *text, bool is_refused)
@@ -387,6 +391,10 @@ static void read_some(struct connection *connection)
                            mqtt_client_was_taken_over(connection->client) ? CONNECTION_REFUSED
                                                                           : CONNECTION_LOST,
                            mqtt_client_reason(connection->client));
+            return;
+        }
+        if (progress == MQTT_CLIENT_QOS_2) {
+            connection_end(connection, CONNECTION_REFUSED, HAS_QOS_2);
             return;
         }
         if (progress == MQTT_CLIENT_DONE) {

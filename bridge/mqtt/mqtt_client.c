@@ -9,29 +9,25 @@
 #include <assert.h>
 #include <errno.h>
 #include <mqtt_protocol.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "bridge/mqtt/abort_guard.h"
 #include "bridge/mqtt/broker_tls.h"
+#include "bridge/mqtt/mqtt_socket.h"
 #include "bridge/mqtt/mqtt_words.h"
 #include "kit/magic.h"
 #include "kit/mem.h"
 
 enum {
     CLIENT_MAGIC = 0x4d435450,
-    PROBE_AFTER_S = 60, /* of silence; of TCP */
-    PROBE_EVERY_S = 15,
-    PROBES = 4,
     REASON_CODE_FAILURE = 128, /* MQTT 5.0, 2.4: this and above */
 };
 
 #define BROKER_ENDED     "the broker ended the connection: "
 #define RECEIVED_PUBLISH " received PUBLISH (d"
+#define QOS_2            ", q2,"
 
 struct mqtt_client {
     unsigned magic;
@@ -48,6 +44,8 @@ struct mqtt_client {
     bool is_leaving; /* DISCONNECT is queued */
     bool has_left;   /* and written: the library says so by the same callback */
     bool is_first;   /* the PUBLISH that is being read */
+    bool is_inside;  /* a packet: its first byte has been read */
+    bool has_qos_2;  /* a PUBLISH of it has come */
     bool is_v5;
     int error; /* errno: the socket's own */
     char reason[sizeof BROKER_ENDED + MQTT_WORDS_BYTES];
@@ -177,7 +175,8 @@ static void on_message(struct mosquitto *mosq, void *user, const struct mosquitt
     errno = 0;
 }
 
-/* The library shows DUP only here, before on_message: "Client ID received PUBLISH (d0, q1, ...". */
+/* The library shows DUP only here, before on_message, and a message of QoS 2, before it answers:
+ * "Client ID received PUBLISH (d0, q1, ...". */
 static void on_log(struct mosquitto *mosq, void *user, int level, const char *text)
 {
     struct mqtt_client *client;
@@ -185,12 +184,15 @@ static void on_log(struct mosquitto *mosq, void *user, int level, const char *te
     (void)mosq;
     MAGIC_CAST(client, user, CLIENT_MAGIC);
     if (flag != NULL) {
-        client->is_first = flag[sizeof RECEIVED_PUBLISH - 1] == '0';
+        flag += sizeof RECEIVED_PUBLISH - 1;
+        client->is_first = flag[0] == '0';
+        client->has_qos_2 = client->has_qos_2 || strncmp(flag + 1, QOS_2, sizeof QOS_2 - 1) == 0;
     }
 }
 
 void mqtt_client_mind_first(struct mqtt_client *client, bool is_minded)
 {
+    is_minded = is_minded || client->tls != NULL; /* on_log tells of QoS 2 */
     mosquitto_log_callback_set(client->mosq, is_minded ? on_log : NULL);
 }
 
@@ -289,39 +291,15 @@ static int configure(struct mosquitto *mosq, const struct mqtt_client_spec *spec
     return spec->is_v5 ? set_properties(mosq, spec, err) : 0;
 }
 
-/* 0: it has none. The socket then forgets it. */
-static int socket_error(const struct mqtt_client *client)
-{
-    int error = 0;
-    socklen_t size = sizeof error;
-    return getsockopt(mosquitto_socket(client->mosq), SOL_SOCKET, SO_ERROR, &error, &size) == 0
-               ? error
-               : errno;
-}
-
 /* Any error is UV_EBADF to libuv. */
 static void on_socket(uv_poll_t *poll, int status, int events)
 {
     struct mqtt_client *client;
     MAGIC_CAST(client, poll->data, CLIENT_MAGIC);
     if (status < 0) {
-        client->error = socket_error(client);
+        client->error = mqtt_socket_error(mosquitto_socket(client->mosq));
     }
     client->events.on_socket(client->user, status < 0 ? 0 : events);
-}
-
-/* A broker may have turned MQTT's keep alive off: the system, too, asks whether the other side is
- * there. Errors are of no matter. */
-static void keep_alive(int fd)
-{
-    const int on = 1;
-    const int idle_s = PROBE_AFTER_S;
-    const int between_s = PROBE_EVERY_S;
-    const int count = PROBES;
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &between_s, sizeof between_s);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
 }
 
 static int begin(struct mqtt_client *client, uv_loop_t *loop, const struct mqtt_client_spec *spec,
@@ -331,6 +309,7 @@ static int begin(struct mqtt_client *client, uv_loop_t *loop, const struct mqtt_
     if (rc != 0) {
         return rc;
     }
+    mqtt_client_mind_first(client, false);
     broker_tls_prepare(client->tls);
     errno = 0;
     rc = mosquitto_connect_bind_async(client->mosq, address, port, spec->keep_alive_s, NULL);
@@ -346,7 +325,7 @@ static int begin(struct mqtt_client *client, uv_loop_t *loop, const struct mqtt_
     }
     client->poll.data = client;
     client->is_watched = true;
-    keep_alive(mosquitto_socket(client->mosq));
+    mqtt_socket_keep_alive(mosquitto_socket(client->mosq));
     return 0;
 }
 
@@ -436,6 +415,25 @@ static enum mqtt_client_progress ended(struct mqtt_client *client, int rc, int e
     return MQTT_CLIENT_ENDED;
 }
 
+/* The library can't tell why a connection didn't come about. */
+static bool comes_about(struct mqtt_client *client)
+{
+    if (!client->is_connected) {
+        client->error =
+            client->error == 0 ? mqtt_socket_error(mosquitto_socket(client->mosq)) : client->error;
+        client->is_connected = client->error == 0;
+    }
+    return client->is_connected;
+}
+
+/* Under TLS on_log tells, and inside of a packet there is no next. */
+static enum mqtt_next next_packet(const struct mqtt_client *client)
+{
+    return client->tls != NULL || client->is_inside
+               ? MQTT_NEXT_OTHER
+               : mqtt_socket_next(mosquitto_socket(client->mosq));
+}
+
 struct reading {
     struct mosquitto *mosq;
     int rc;
@@ -450,8 +448,16 @@ static void read_packet(void *user)
 enum mqtt_client_progress mqtt_client_read(struct mqtt_client *client)
 {
     struct reading read;
+    enum mqtt_next next;
     int rc;
     MAGIC_CHECK(client, CLIENT_MAGIC);
+    if (client->is_ended || !comes_about(client)) {
+        return ended(client, MOSQ_ERR_ERRNO, 0);
+    }
+    next = next_packet(client);
+    if (next != MQTT_NEXT_OTHER) {
+        return next == MQTT_NEXT_QOS_2 ? MQTT_CLIENT_QOS_2 : MQTT_CLIENT_DONE;
+    }
     broker_tls_prepare(client->tls);
     errno = 0;
     read = (struct reading){client->mosq, MOSQ_ERR_MALFORMED_PACKET};
@@ -462,26 +468,10 @@ enum mqtt_client_progress mqtt_client_read(struct mqtt_client *client)
     if (rc != MOSQ_ERR_SUCCESS || client->is_ended || mosquitto_socket(client->mosq) < 0) {
         return ended(client, rc == MOSQ_ERR_SUCCESS ? MOSQ_ERR_CONN_LOST : rc, errno);
     }
-    return errno == EAGAIN || errno == EWOULDBLOCK ? MQTT_CLIENT_DONE : MQTT_CLIENT_MORE;
-}
-
-/* The library can't tell why a connection didn't come about. */
-static bool comes_about(struct mqtt_client *client)
-{
-    if (!client->is_connected) {
-        client->error = client->error == 0 ? socket_error(client) : client->error;
-        client->is_connected = client->error == 0;
-    }
-    return client->is_connected;
-}
-
-/* It writes each packet by itself: together they make one segment. */
-static void cork(const struct mqtt_client *client, int on)
-{
-    int fd = mosquitto_socket(client->mosq);
-    if (fd >= 0) {
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
-    }
+    client->is_inside = errno == EAGAIN || errno == EWOULDBLOCK;
+    return client->has_qos_2   ? MQTT_CLIENT_QOS_2
+           : client->is_inside ? MQTT_CLIENT_DONE
+                               : MQTT_CLIENT_MORE;
 }
 
 enum mqtt_client_progress mqtt_client_write(struct mqtt_client *client)
@@ -492,12 +482,12 @@ enum mqtt_client_progress mqtt_client_write(struct mqtt_client *client)
     if (client->is_ended || !comes_about(client)) {
         return ended(client, MOSQ_ERR_ERRNO, 0);
     }
-    cork(client, 1);
+    mqtt_socket_cork(mosquitto_socket(client->mosq), 1); /* it writes packet by packet */
     broker_tls_prepare(client->tls);
     errno = 0;
     rc = mosquitto_loop_write(client->mosq, 1);
     error = errno;
-    cork(client, 0);
+    mqtt_socket_cork(mosquitto_socket(client->mosq), 0);
     if (rc != MOSQ_ERR_SUCCESS || client->is_ended || mosquitto_socket(client->mosq) < 0) {
         return ended(client, rc == MOSQ_ERR_SUCCESS ? MOSQ_ERR_CONN_LOST : rc, error);
     }

@@ -75,10 +75,13 @@ enum mqtt_client_progress {
     MQTT_CLIENT_MORE,  /* there may be more to read; or not all could be written */
     MQTT_CLIENT_DONE,  /* there is nothing more to read now; or all is written */
     MQTT_CLIENT_ENDED, /* the connection has ended, see mqtt_client_reason */
+    MQTT_CLIENT_QOS_2, /* reading: the broker sends a message of QoS 2, see there */
 };
 
 /* Read about one packet, and write all that is queued, as far as the socket takes it. The first
- * write finds out whether the connection came about. */
+ * call finds out whether the connection came about. A message of QoS 2 can't be held back: the
+ * library answers it (PUBREC) before it hands it over. So it isn't read, or (TLS) nothing may be
+ * written any more: the connection is to be given up. */
 enum mqtt_client_progress mqtt_client_read(struct mqtt_client *client);
 enum mqtt_client_progress mqtt_client_write(struct mqtt_client *client);
 

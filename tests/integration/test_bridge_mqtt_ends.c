@@ -15,6 +15,8 @@
 #include "lib/mqtt_fixture.h"
 #include "lib/raw_client.h"
 
+#define STORED "millrace_mqtt_messages_total{outcome=\"stored\"}"
+
 enum { COUNT = 5, RTT_MS = 2000, BEFORE_THE_DEADLINE_S = 8 };
 
 /* Next are a DISCONNECT with reason 0 and the end. */
@@ -72,6 +74,38 @@ static void test_what_is_held_is_settled_first_version_3(void **state)
 {
     (void)state;
     settles_and_acknowledges_before_it_ends("--mqtt.protocol=3.1.1");
+}
+
+/* So many acknowledgements that the socket takes only some at a time: the others leave before
+ * DISCONNECT, too. */
+static void test_acknowledgements_that_are_half_written_leave_before_it_does(void **state)
+{
+    enum { MANY = 60000, HALF = MANY / 2, LOOK_MS = 20 };
+    static const char *const extra[] = {"--mqtt.in_flight.max=65535", NULL};
+    struct mqtt_fixture f;
+    const struct script_broker_packet *farewell;
+    long stored;
+    double end;
+    (void)state;
+    mqtt_start(&f, extra);
+    script_broker_set(f.broker, &(struct script_broker_script){.reading_held = true});
+    mqtt_publish_many(&f, 1, 1, MANY);
+    mqtt_wait_metric(&f, STORED, HALF);
+    end = raw_now_s() + SCRIPT_BROKER_DEADLINE_S;
+    while (mqtt_metric(&f, MQTT_IN_FLIGHT) > 0) { /* nothing is read while it writes */
+        assert_true(raw_now_s() < end);
+        (void)poll(NULL, 0, LOOK_MS);
+    }
+    stored = mqtt_metric(&f, STORED);
+    assert_true(mqtt_metric(&f, "millrace_mqtt_acknowledgements_held") > 0);
+    spawned_signal(&f.child, SIGTERM);
+    (void)spawned_wait_log(&f.child, "draining");
+    script_broker_set(f.broker, &(struct script_broker_script){0});
+    assert_int_equal(spawned_wait(&f.child), 0);
+    farewell = script_broker_wait_packet(f.broker, WIRE_DISCONNECT, 0);
+    assert_int_equal(script_broker_count(f.broker, WIRE_PUBACK, 0), stored);
+    assert_null(script_broker_look(f.broker, WIRE_PUBACK, farewell->number));
+    mqtt_done(&f);
 }
 
 /* The broker goes on sending while it drains: what isn't acknowledged is not lost, for it is the
@@ -293,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_the_end_of_one_that_holds_nothing),
         cmocka_unit_test(test_what_is_held_is_settled_first),
         cmocka_unit_test(test_what_is_held_is_settled_first_version_3),
+        cmocka_unit_test(test_acknowledgements_that_are_half_written_leave_before_it_does),
         cmocka_unit_test(test_what_comes_while_it_drains_is_acknowledged_only_if_stored),
         cmocka_unit_test(test_a_second_signal_ends_it_at_once),
         cmocka_unit_test(test_the_end_without_kafka_acknowledges_nothing),

@@ -123,6 +123,31 @@ static void test_it_leaves_past_the_keep_alive_and_comes_back_with_kafka(void **
     mqtt_stop(&f);
 }
 
+/* The broker would wait 1.5 keep alives (3.1.2.10), and a ping that can't leave is due after one.
+ */
+static void test_it_leaves_before_the_broker_would_end_it(void **state)
+{
+    enum { KEEP_ALIVE_S = 10 };
+    static const char *const extra[] = {"--mqtt.keep.alive=10s", NULL};
+    static const double at_least = 1.1;
+    static const double less_than = 1.5;
+    struct mqtt_fixture f;
+    const struct script_broker_packet *said;
+    double held_s;
+    unsigned after;
+    (void)state;
+    mqtt_start(&f, extra);
+    after = mqtt_last(&f);
+    said = script_broker_packet_at(f.broker, after);
+    assert_int_equal(said->packet.type, WIRE_SUBSCRIBE);
+    mock_kafka_set_up(&f.mock, false);
+    mqtt_publish_many(&f, 1, 1, COUNT);
+    held_s = script_broker_wait_packet(f.broker, WIRE_END, after)->at_s - said->at_s;
+    assert_true(held_s >= at_least * KEEP_ALIVE_S && held_s < less_than * KEEP_ALIVE_S);
+    mock_kafka_set_up(&f.mock, true);
+    mqtt_stop(&f);
+}
+
 static void test_without_a_session_the_same_message_is_a_new_one(void **state)
 {
     struct mqtt_fixture f;
@@ -349,6 +374,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_connection_holds_through_a_pause_under_the_keep_alive),
         cmocka_unit_test(test_it_leaves_past_the_keep_alive_and_comes_back_with_kafka),
+        cmocka_unit_test(test_it_leaves_before_the_broker_would_end_it),
         cmocka_unit_test(test_without_a_session_the_same_message_is_a_new_one),
         cmocka_unit_test(test_what_comes_again_while_it_is_pending_is_produced_once),
         cmocka_unit_test(test_what_may_be_acknowledged_keeps_its_id),

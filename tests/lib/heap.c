@@ -8,10 +8,14 @@
 static unsigned left;
 static bool failed;
 static long alive;
+static _Thread_local bool is_left_out;
 
 static void *counting_realloc(void *ptr, size_t bytes)
 {
     void *result;
+    if (is_left_out) {
+        return realloc(ptr, bytes);
+    }
     if (left > 0 && --left == 0) {
         failed = true;
         return NULL;
@@ -25,7 +29,7 @@ static void *counting_realloc(void *ptr, size_t bytes)
 
 static void counting_free(void *ptr)
 {
-    alive--;
+    alive -= is_left_out ? 0 : 1;
     free(ptr);
 }
 
@@ -34,6 +38,11 @@ void heap_fail_at(unsigned n)
     mem_set_hooks(&(struct mem_hooks){counting_realloc, counting_free});
     left = n;
     failed = false;
+}
+
+void heap_leave_out_thread(void)
+{
+    is_left_out = true;
 }
 
 bool heap_failed(void)

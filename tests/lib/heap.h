@@ -17,6 +17,9 @@
 /* From now on count allocations; the n-th (from 1) fails, once. 0: none fails. */
 void heap_fail_at(unsigned n);
 
+/* What the calling thread allocates is not counted, and doesn't fail: a server of the test's. */
+void heap_leave_out_thread(void);
+
 /* The failure has happened since heap_fail_at. */
 bool heap_failed(void);
 

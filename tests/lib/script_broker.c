@@ -23,6 +23,7 @@
 #include <openssl/ssl.h>
 
 #include "lib/certificates.h"
+#include "lib/heap.h"
 #include "lib/raw_client.h"
 
 enum {
@@ -278,6 +279,7 @@ static void *run(void *data)
     struct pollfd polled[POLLED_MAX];
     struct connection *of[POLLED_MAX];
     uint64_t woken;
+    heap_leave_out_thread();
     pthread_mutex_lock(&broker->lock);
     while (!broker->stopping) {
         nfds_t count = fill_polled(broker, polled, of);
