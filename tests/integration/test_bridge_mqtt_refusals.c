@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Brokers that refuse millrace-mqtt, or send it away: the reason is told, and it tries again, for
  * ever and not too often. */
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -236,6 +237,75 @@ static void test_tries_of_one_that_is_refused_are_rare(void **state)
     mqtt_stop(&f);
 }
 
+/* Of a subscription that another client, or a configuration of old, has left in the session. The
+ * library would acknowledge it (PUBREC, which the scripted broker takes from nobody) before Kafka
+ * has it. Returns the last packet before that. */
+static unsigned send_with_qos_2(struct mqtt_fixture *f)
+{
+    unsigned after = mqtt_last(f);
+    mqtt_publish_many(f, 1, 1, 1);
+    script_broker_publish(
+        f->broker, 1,
+        &(struct wire_publish){
+            .topic = "old/d1", .payload = MR_SLICE("twice"), .packet_id = 2, .qos = 2});
+    return after;
+}
+
+static void qos_2_is_refused(struct mqtt_fixture *f)
+{
+    unsigned after = send_with_qos_2(f);
+    (void)script_broker_wait_packet(f->broker, WIRE_END, after);
+    mqtt_wait_not_ready(f, "QoS 2");
+    assert_int_equal(mqtt_stored(f, "events", "twice", NULL), 0);
+    after = script_broker_wait_packet(f->broker, WIRE_CONNECT, after)->number; /* and goes on */
+    (void)script_broker_wait_packet(f->broker, WIRE_SUBSCRIBE, after);
+    mqtt_wait_ready(f);
+    mqtt_stop(f);
+}
+
+static void test_a_message_of_qos_2_is_never_taken(void **state)
+{
+    struct mqtt_fixture f;
+    (void)state;
+    mqtt_start(&f, mqtt_no_more);
+    qos_2_is_refused(&f);
+}
+
+static void test_a_message_of_qos_2_is_never_taken_version_3(void **state)
+{
+    static const char *const extra[] = {"--mqtt.protocol=3.1.1", NULL};
+    struct mqtt_fixture f;
+    (void)state;
+    mqtt_start(&f, extra);
+    qos_2_is_refused(&f);
+}
+
+/* In pieces: each byte of a packet before it looks as if it began such a message ('4' is 0x34). */
+static void test_what_only_looks_like_qos_2_is_taken(void **state)
+{
+    enum { BYTES = 2000, LOOK_MS = 5 };
+    static char payload[BYTES + 1];
+    struct mqtt_fixture f;
+    struct mr_buf bytes;
+    (void)state;
+    memset(payload, 0x34, BYTES);
+    mqtt_start(&f, mqtt_no_more);
+    wire_begin(&bytes);
+    wire_add_publish(
+        &bytes, WIRE_LEVEL_5,
+        &(struct wire_publish){
+            .topic = "4444/4444", .payload = mr_slice_of(payload), .packet_id = 0x3434, .qos = 1});
+    for (size_t at = 0, len = 1; at < bytes.len; at += len, len = len * 2 + 1) {
+        len = len < bytes.len - at ? len : bytes.len - at;
+        script_broker_send(f.broker, 1, mr_slice(bytes.ptr + at, len));
+        (void)poll(NULL, 0, LOOK_MS);
+    }
+    script_broker_wait_count(f.broker, WIRE_PUBACK, 1, 1);
+    assert_int_equal(mqtt_stored(&f, "events", payload, NULL), 1);
+    buf_done(&bytes);
+    mqtt_stop(&f);
+}
+
 struct tls {
     struct cert_folder folder;
     struct cert ca;
@@ -305,6 +375,19 @@ static void test_with_tls_and_a_client_certificate(void **state)
     mqtt_stop(&f);
 }
 
+/* Nothing can be seen there before it is read. */
+static void test_a_message_of_qos_2_is_never_taken_with_tls(void **state)
+{
+    const struct tls *t = *state;
+    const char *const extra[] = {"--mqtt.tls=on", t->ca_flag, NULL};
+    struct mqtt_fixture f;
+    mqtt_prepare_tls(&f, &t->server, NULL);
+    mqtt_launch(&f, extra);
+    (void)mqtt_wait_subscribed(&f, 0);
+    mqtt_wait_ready(&f);
+    qos_2_is_refused(&f);
+}
+
 static void expect_tls_refused(const struct cert *server, const struct cert *ca,
                                const char *const *extra, const char *text)
 {
@@ -355,6 +438,10 @@ int main(void)
         cmocka_unit_test(test_tries_get_rarer),
         cmocka_unit_test(test_tries_get_rarer_though_each_is_subscribed),
         cmocka_unit_test(test_tries_of_one_that_is_refused_are_rare),
+        cmocka_unit_test(test_a_message_of_qos_2_is_never_taken),
+        cmocka_unit_test(test_a_message_of_qos_2_is_never_taken_version_3),
+        cmocka_unit_test(test_a_message_of_qos_2_is_never_taken_with_tls),
+        cmocka_unit_test(test_what_only_looks_like_qos_2_is_taken),
         cmocka_unit_test(test_with_tls_and_a_client_certificate),
         cmocka_unit_test(test_a_wrong_authority_is_refused),
         cmocka_unit_test(test_a_wrong_name_is_refused),
