@@ -67,37 +67,9 @@ int buf_reserve(struct mr_buf *buf, size_t len)
     return grow(buf, buf->len + len);
 }
 
-int buf_add(struct mr_buf *buf, const void *bytes, size_t len)
-{
-    if (len == 0) {
-        return buf->failed;
-    }
-    /* Nearly always there is room: then without a call. */
-    if ((buf->failed != 0 || len > buf->capacity - buf->len) && buf_reserve(buf, len) != 0) {
-        return buf->failed;
-    }
-    memcpy(buf->ptr + buf->len, bytes, len);
-    buf->len += len;
-    return 0;
-}
-
-int buf_add_slice(struct mr_buf *buf, struct mr_slice slice)
-{
-    return buf_add(buf, slice.ptr, slice.len);
-}
-
 int buf_add_str(struct mr_buf *buf, const char *string)
 {
     return buf_add(buf, string, strlen(string));
-}
-
-int buf_add_char(struct mr_buf *buf, char c)
-{
-    if ((buf->failed != 0 || buf->len == buf->capacity) && buf_reserve(buf, 1) != 0) {
-        return buf->failed;
-    }
-    buf->ptr[buf->len++] = c;
-    return 0;
 }
 
 int buf_addf(struct mr_buf *buf, const char *format, ...)

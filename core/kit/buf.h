@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <millrace/error.h>
 #include <millrace/macros.h>
@@ -29,16 +30,41 @@ void buf_done(struct mr_buf *buf);
 /* Forget the contents and any failure, keep the memory. */
 void buf_clear(struct mr_buf *buf);
 
-/* Append. Errors: MR_ENOMEM, MR_ELIMIT (over bytes_max); also after an earlier failure. */
-int buf_add(struct mr_buf *buf, const void *bytes, size_t len);
-int buf_add_slice(struct mr_buf *buf, struct mr_slice slice);
-int buf_add_str(struct mr_buf *buf, const char *string);
-int buf_add_char(struct mr_buf *buf, char c);
-int buf_addf(struct mr_buf *buf, const char *format, ...) MR_PRINTF(2, 3);
-
 /* Room for `len` more bytes at buf->ptr + buf->len, to be filled by the caller, who then adds to
  * buf->len. Errors: as buf_add. */
 int buf_reserve(struct mr_buf *buf, size_t len);
+
+/* Append. Errors: MR_ENOMEM, MR_ELIMIT (over bytes_max); also after an earlier failure. */
+int buf_add_str(struct mr_buf *buf, const char *string);
+int buf_addf(struct mr_buf *buf, const char *format, ...) MR_PRINTF(2, 3);
+
+static inline int buf_add(struct mr_buf *buf, const void *bytes, size_t len)
+{
+    if (len == 0) {
+        return buf->failed;
+    }
+    /* Nearly always there is room: then without a call. */
+    if ((buf->failed != 0 || len > buf->capacity - buf->len) && buf_reserve(buf, len) != 0) {
+        return buf->failed;
+    }
+    memcpy(buf->ptr + buf->len, bytes, len);
+    buf->len += len;
+    return 0;
+}
+
+static inline int buf_add_slice(struct mr_buf *buf, struct mr_slice slice)
+{
+    return buf_add(buf, slice.ptr, slice.len);
+}
+
+static inline int buf_add_char(struct mr_buf *buf, char c)
+{
+    if ((buf->failed != 0 || buf->len == buf->capacity) && buf_reserve(buf, 1) != 0) {
+        return buf->failed;
+    }
+    buf->ptr[buf->len++] = c;
+    return 0;
+}
 
 /* Hand the bytes over (to be freed with mem_free; NULL if empty) and begin anew. */
 char *buf_take(struct mr_buf *buf, size_t *ret_len);

@@ -61,6 +61,41 @@ static inline void siphash_word(struct siphash *hash, uint64_t word)
     hash->v0 ^= word;
 }
 
+/* Fewer than eight bytes as a word, without a copy of a length that the compiler doesn't know. */
+static inline uint64_t siphash_tail(const char *bytes, size_t len)
+{
+    if (len >= sizeof(uint32_t)) {
+        uint32_t low;
+        uint32_t high;
+        memcpy(&low, bytes, sizeof low);
+        memcpy(&high, bytes + len - sizeof high, sizeof high);
+        return low | (uint64_t)high << (8 * (len - sizeof high));
+    }
+    if (len >= sizeof(uint16_t)) {
+        uint16_t low;
+        uint16_t high;
+        memcpy(&low, bytes, sizeof low);
+        memcpy(&high, bytes + len - sizeof high, sizeof high);
+        return low | (uint64_t)high << (8 * (len - sizeof high));
+    }
+    return len == 0 ? 0 : (unsigned char)*bytes;
+}
+
+/* One of several texts, its length first, so that no two lists of texts are the same words. The
+ * hash ends with siphash_end(hash, 0, 0). */
+static inline void siphash_text(struct siphash *hash, const char *bytes, size_t len)
+{
+    siphash_word(hash, len);
+    for (; len >= sizeof(uint64_t); bytes += sizeof(uint64_t), len -= sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, bytes, sizeof word);
+        siphash_word(hash, word);
+    }
+    if (len > 0) {
+        siphash_word(hash, siphash_tail(bytes, len));
+    }
+}
+
 /* `tail`: the last `len % 8` bytes, as a word; `len`: of all. */
 static inline uint64_t siphash_end(struct siphash *hash, uint64_t tail, size_t len)
 {
