@@ -92,6 +92,13 @@ const struct mr_option influx_options_table[] = {
      .text = "Of one write, before compression; a larger batch is written in parts. InfluxDB "
              "refuses more than its max-body-size (25 MB).",
      FIELD(request_bytes_max)},
+    {.key = "gzip",
+     .type = MR_OPTION_ENUM,
+     .initial = "auto",
+     .choices = "auto|on|off",
+     .text = "Whether writes are compressed. auto: unless uri is on this machine's loopback "
+             "(localhost, 127.0.0.0/8, ::1), where it costs both sides more than it saves.",
+     FIELD(gzip)},
     {.key = "wait.min",
      .type = MR_OPTION_DURATION,
      .initial = "1s",
@@ -251,4 +258,10 @@ char *influx_write_url(const struct influx_options *options)
         return NULL;
     }
     return buf_take(&url, &len);
+}
+
+bool influx_wants_gzip(const struct influx_options *options)
+{
+    return options->gzip == INFLUX_GZIP_ON ||
+           (options->gzip == INFLUX_GZIP_AUTO && !mr_http_base_url_is_loopback(options->uri));
 }

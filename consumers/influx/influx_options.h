@@ -2,6 +2,7 @@
 #ifndef INFLUX_OPTIONS_H
 #define INFLUX_OPTIONS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <millrace/error.h>
@@ -12,6 +13,7 @@
 enum influx_late { INFLUX_LATE_DEAD, INFLUX_LATE_DROP };
 enum influx_over { INFLUX_OVER_DEAD, INFLUX_OVER_DROP_TAG };
 enum influx_proxy { INFLUX_PROXY_NONE, INFLUX_PROXY_ENVIRONMENT };
+enum influx_gzip { INFLUX_GZIP_AUTO, INFLUX_GZIP_ON, INFLUX_GZIP_OFF };
 
 struct influx_options {
     char *uri;
@@ -27,6 +29,7 @@ struct influx_options {
     int64_t connect_timeout_ms;
     int64_t requests_max;
     int64_t request_bytes_max;
+    int gzip; /* enum influx_gzip */
     int64_t wait_min_ms;
     int64_t wait_max_ms;
     struct mapping_options mapping;
@@ -46,5 +49,8 @@ void influx_options_check(const void *options, struct mr_check *check);
  * "http://127.0.0.1:8086/api/v2/write?org=o&bucket=b&precision=ns"; to be freed with mem_free; also
  * with a path in the uri, and with '/' at its end. Errors: NULL when out of memory. */
 char *influx_write_url(const struct influx_options *options);
+
+/* Whether writes are compressed: `gzip`, which by itself decides by the uri's host. */
+bool influx_wants_gzip(const struct influx_options *options);
 
 #endif

@@ -35,6 +35,20 @@ static const struct mr_metric salvage_requests_total = {
     .type = MR_COUNTER,
     .help = "Writes that were sent to find the bad points of refused ones."};
 
+/* Buffers of lines change places, so all have one bound: a request, the event that was over it, and
+ * what incompressible lines grow by. */
+static void lines_init(struct mr_buf *buf, const struct influx_options *options)
+{
+    buf_init(buf, (size_t)options->request_bytes_max + 2 * (size_t)MAPPING_LINE_BYTES_MAX);
+}
+
+static void swap(struct mr_buf *one, struct mr_buf *other)
+{
+    struct mr_buf buf = *one;
+    *one = *other;
+    *other = buf;
+}
+
 int job_tools_init(struct job_tools *tools, const struct influx_options *options,
                    struct mr_error *err)
 {
@@ -55,10 +69,10 @@ int job_tools_init(struct job_tools *tools, const struct influx_options *options
     series_guard_init(&tools->guard, (size_t)options->tag_limit, (size_t)options->name_limit,
                       options->over_limit == INFLUX_OVER_DROP_TAG, siphash_key_random());
     tools->hints.types.key = siphash_key_random();
-    buf_init(&tools->lines,
-             (size_t)options->request_bytes_max + (size_t)MAPPING_LINE_BYTES_MAX + 1);
+    lines_init(&tools->lines, options);
     buf_init(&tools->guarded, MAPPING_LINE_BYTES_MAX);
-    rc = gzip_init(&tools->gzip);
+    tools->is_gzip = influx_wants_gzip(options);
+    rc = tools->is_gzip ? gzip_init(&tools->gzip) : 0;
     if (rc == 0) {
         rc = mapping_rules_new(&options->mapping, &check, &tools->rules);
     }
@@ -71,7 +85,9 @@ int job_tools_init(struct job_tools *tools, const struct influx_options *options
 
 void job_tools_done(struct job_tools *tools)
 {
-    gzip_done(&tools->gzip);
+    if (tools->is_gzip) {
+        gzip_done(&tools->gzip);
+    }
     mapping_free(tools->mapping);
     mapping_rules_free(tools->rules);
     series_guard_done(&tools->guard);
@@ -82,13 +98,11 @@ void job_tools_done(struct job_tools *tools)
 struct job *job_new(struct job_tools *tools, void *owner)
 {
     struct job *job = mem_zalloc(sizeof *job);
-    size_t lines_max = (size_t)tools->options->request_bytes_max + (size_t)MAPPING_LINE_BYTES_MAX;
     if (job == NULL) {
         return NULL;
     }
-    /* Incompressible lines grow a little. */
-    buf_init(&job->body, lines_max + (size_t)MAPPING_LINE_BYTES_MAX);
-    buf_init(&job->text, lines_max + 1);
+    lines_init(&job->body, tools->options);
+    lines_init(&job->text, tools->options);
     job->magic = JOB_MAGIC;
     job->owner = owner;
     job->tools = tools;
@@ -314,10 +328,15 @@ void job_unmake(struct job *job)
     job->unit_count = 0;
 }
 
-int job_compress(struct job *job)
+int job_make_body(struct job *job)
 {
+    struct job_tools *tools = job->tools;
+    if (!tools->is_gzip) {
+        swap(&tools->lines, &job->body);
+        return 0;
+    }
     buf_clear(&job->body);
-    return gzip_write(&job->tools->gzip, buf_slice(&job->tools->lines), &job->body);
+    return gzip_write(&tools->gzip, buf_slice(&tools->lines), &job->body);
 }
 
 /* --- salvage --- */
@@ -325,14 +344,12 @@ int job_compress(struct job *job)
 int job_begin_salvage(struct job *job)
 {
     struct job_tools *tools = job->tools;
-    struct mr_buf text = job->text;
     assert(!job->is_salvaging && job->unit_count > 0);
     if (salvage_begin(&job->salvage, &tools->hints, buf_slice(&tools->lines), job->units,
                       job->unit_count) != 0) {
         return MR_ENOMEM;
     }
-    job->text = tools->lines; /* both have the same bound */
-    tools->lines = text;
+    swap(&job->text, &tools->lines);
     job->is_salvaging = true;
     job->wants_salvage = false;
     return 0;

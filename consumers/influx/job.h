@@ -22,7 +22,8 @@ struct job_tools {
     const struct influx_options *options;
     struct mapping_rules *rules;
     struct mapping *mapping;
-    struct gzip gzip;
+    bool is_gzip;     /* as the options say */
+    struct gzip gzip; /* if it is */
     struct series_guard guard;
     struct salvage_hints hints;
     struct mr_buf lines;   /* of the request that is being made */
@@ -61,7 +62,7 @@ struct job {
     bool wants_salvage; /* was refused, or has suspects: begins when there is room for its lines */
     size_t salvage_bytes; /* how many they are */
     bool is_salvaging;    /* `text` and `salvage` are alive */
-    struct mr_buf body;   /* compressed */
+    struct mr_buf body;   /* as it is sent: lines, or compressed ones */
     struct mr_buf text;
     struct salvage salvage;
 };
@@ -78,8 +79,8 @@ int job_make(struct job *job);
 /* Forget the lines; the same events come again with job_make. */
 void job_unmake(struct job *job);
 
-/* `body` is made of tools->lines. Errors: MR_ENOMEM, MR_ELIMIT. */
-int job_compress(struct job *job);
+/* `body` is made of tools->lines, which are spent by that. Errors: MR_ENOMEM, MR_ELIMIT. */
+int job_make_body(struct job *job);
 
 /* After job_make. Errors: MR_ENOMEM. */
 int job_begin_salvage(struct job *job);

@@ -37,6 +37,7 @@ struct sink {
     uv_timer_t probe_timer;
     enum sink_state state;
     bool is_ready;
+    bool is_gzip;
     bool closing;
     uint64_t not_before_ms;   /* while closed */
     uint64_t write_failed_ms; /* 0: the last write was stored */
@@ -78,7 +79,7 @@ static const struct mr_metric request_seconds = {
     .bound_count = MR_COUNT_OF(seconds_bounds)};
 static const struct mr_metric request_bytes = {.name = "millrace_influx_request_bytes",
                                                .type = MR_HISTOGRAM,
-                                               .help = "Body of a write, compressed.",
+                                               .help = "Body of a write, as it is sent.",
                                                .bounds = bytes_bounds,
                                                .bound_count = MR_COUNT_OF(bytes_bounds)};
 
@@ -282,7 +283,7 @@ static int send_write(struct sink *sink, struct mr_slice body, sink_cb callback,
     if (write == NULL) {
         return mr_error_set(err, MR_ENOMEM, "out of memory");
     }
-    if (body.len > 0) {
+    if (body.len > 0 && sink->is_gzip) {
         headers[request.header_count++] = "Content-Encoding: gzip";
     }
     if (sink->authorization != NULL) {
@@ -399,6 +400,7 @@ int sink_new(struct mr_worker *worker, const struct influx_options *options,
     }
     sink->worker = worker;
     sink->options = options;
+    sink->is_gzip = influx_wants_gzip(options);
     sink->on_change = on_change;
     sink->user = user;
     sink->state = SINK_PROBING;

@@ -49,8 +49,8 @@ enum sink_state sink_state(const struct sink *sink);
 const char *sink_reason(const struct sink *sink);
 int64_t sink_wait_ms(struct sink *sink);
 
-/* Send `body`, gzip of lines, borrowed until the callback. Errors, without a callback: as
- * mr_http_client_send. */
+/* Send `body`, borrowed until the callback: lines, or with the option gzip (influx_wants_gzip)
+ * lines that are compressed. Errors, without a callback: as mr_http_client_send. */
 int sink_write(struct sink *sink, struct mr_slice body, sink_cb callback, void *user,
                struct mr_error *err);
 

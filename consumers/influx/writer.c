@@ -192,7 +192,7 @@ static int make_body(struct job *job, bool *ret_ready)
     }
     *ret_ready = true;
     rc = job->is_salvaging ? job_make_part(job) : 0;
-    return rc != 0 ? rc : job_compress(job);
+    return rc != 0 ? rc : job_make_body(job);
 }
 
 /* Make and send the next request of the job. */

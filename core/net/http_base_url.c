@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The URL that an operator gives for a server. libcurl takes it apart, as it will when requests are
  * made with it; what libcurl would pass over in silence is refused here. */
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
 
@@ -84,4 +86,38 @@ int mr_http_base_url_check(const char *url, struct mr_error *err)
     rc = check_parts(parts, url, err);
     curl_url_cleanup(parts);
     return rc;
+}
+
+/* libcurl has made 127.0.0.1 of 127.1 already, and leaves the brackets of an IPv6 address. */
+static bool is_loopback(char *host)
+{
+    struct in_addr four;
+    struct in6_addr six;
+    size_t len = strlen(host);
+    if (strcasecmp(host, "localhost") == 0) {
+        return true;
+    }
+    if (inet_pton(AF_INET, host, &four) == 1) {
+        return ntohl(four.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    if (len < 2 || *host != '[') {
+        return false;
+    }
+    host[len - 1] = '\0';
+    return inet_pton(AF_INET6, host + 1, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
+}
+
+bool mr_http_base_url_is_loopback(const char *url)
+{
+    CURLU *parts = curl_url();
+    char *host = NULL;
+    bool is;
+    if (parts == NULL) {
+        return false;
+    }
+    is = curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+         curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK && is_loopback(host);
+    curl_free(host);
+    curl_url_cleanup(parts);
+    return is;
 }

@@ -40,7 +40,8 @@ struct fixture {
     bool failing; /* writes are answered with `failure` */
     struct script_answer failure;
     unsigned failed;
-    int refusing; /* lines with "bad" in them, as InfluxDB 1 or 2 does; 0: none */
+    const char *gzip; /* the option; NULL: on */
+    int refusing;     /* lines with "bad" in them, as InfluxDB 1 or 2 does; 0: none */
     unsigned probes;
     unsigned writes;      /* with a body */
     size_t lines_len_max; /* of one write */
@@ -113,7 +114,12 @@ static void handle(void *user, const struct script_request *request, struct scri
     } else {
         f->writes++;
         (void)snprintf(f->head, sizeof f->head, "%s", request->head);
-        gunzip(request->body, &f->last);
+        if (script_header(request->head, "content-encoding") != NULL) {
+            gunzip(request->body, &f->last);
+        } else {
+            buf_clear(&f->last);
+            (void)buf_add_slice(&f->last, request->body);
+        }
         f->lines_len_max = f->last.len > f->lines_len_max ? f->last.len : f->lines_len_max;
         if (f->failing) {
             *answer = f->failure;
@@ -161,8 +167,9 @@ static void start_program_with(struct fixture *f, const char *request_bytes)
     char kafka[128];
     char uri[64];
     char bytes[64];
+    char gzip[64];
     char *arguments[] = {
-        (char[]){TEST_BUILD_DIR "/consumers/millrace-influx"}, kafka, uri, bytes,
+        (char[]){TEST_BUILD_DIR "/consumers/millrace-influx"}, kafka, uri, bytes, gzip,
         (char[]){"--influx.topic=" TOPIC}, (char[]){"--influx.timeout=500ms"},
         (char[]){"--influx.wait.min=50ms"}, (char[]){"--influx.wait.max=200ms"},
         (char[]){"--influx.batch.age=20ms"}, (char[]){"--influx.commit.interval=50ms"},
@@ -173,6 +180,7 @@ static void start_program_with(struct fixture *f, const char *request_bytes)
         two ? (char[]){"--influx.bucket=b"} : (char[]){"--influx.username=me"}, NULL};
     (void)snprintf(kafka, sizeof kafka, "--kafka.bootstrap.servers=%s", f->kafka.bootstrap);
     (void)snprintf(bytes, sizeof bytes, "--influx.request.bytes=%s", request_bytes);
+    (void)snprintf(gzip, sizeof gzip, "--influx.gzip=%s", f->gzip == NULL ? "on" : f->gzip);
     (void)snprintf(uri, sizeof uri, "--influx.uri=http://127.0.0.1:%u/prefix/",
                    script_server_port(f->influx));
     assert_int_equal(unsetenv(two ? "INFLUXDB_PASSWORD" : "MILLRACE_INFLUX_TOKEN"), 0);
@@ -279,6 +287,22 @@ static void events_become_one_request(void **state)
     /* printf me:sesame | base64 */
     assert_string_equal(script_header(f.head, "authorization"), "Basic bWU6c2VzYW1l");
     assert_true(f.probes >= 1);
+    end(&f);
+}
+
+static void nothing_is_compressed_for_this_machines_loopback(void **state)
+{
+    static struct fixture f;
+    (void)state;
+    begin(&f);
+    f.gzip = "auto";
+    produce(&f, "d1", "{\"temp\":21.5}");
+    produce(&f, "d2", "{\"temp\":22}");
+    start_program(&f);
+    wait_committed(&f, 2);
+    assert_true(has_line(&f, "temp,application=app,device=d1 temp=21.5 7\n"));
+    assert_true(has_line(&f, "temp,application=app,device=d2 temp=22 7\n"));
+    assert_null(script_header(f.head, "content-encoding"));
     end(&f);
 }
 
@@ -517,6 +541,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(events_become_one_request, kill_program),
+        cmocka_unit_test_teardown(nothing_is_compressed_for_this_machines_loopback, kill_program),
         cmocka_unit_test_teardown(what_cannot_be_mapped_is_dead_and_the_rest_goes_on, kill_program),
         cmocka_unit_test_teardown(a_large_batch_is_written_in_parts, kill_program),
         cmocka_unit_test_teardown(refused_points_are_dead_and_the_others_stored, kill_program),

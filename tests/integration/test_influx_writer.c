@@ -142,22 +142,33 @@ static void handle(void *user, const struct script_request *request, struct scri
     answer->bytes = "HTTP/1.1 204 No Content\r\n\r\n";
 }
 
-/* Of a request's lines, how many hold `word`. */
-static unsigned count_of(struct mr_slice body, const char *word)
+static size_t gunzip(struct mr_slice body, Bytef *lines, size_t size)
 {
-    static Bytef lines[4096];
     z_stream stream = {.next_in = (Bytef *)(uintptr_t)body.ptr, .avail_in = (uInt)body.len};
-    unsigned count = 0;
     if (inflateInit2(&stream, 15 + 16) != Z_OK) {
         abort();
     }
     stream.next_out = lines;
-    stream.avail_out = sizeof lines - 1;
+    stream.avail_out = (uInt)size;
     if (inflate(&stream, Z_FINISH) != Z_STREAM_END) {
         abort();
     }
-    lines[stream.total_out] = '\0';
     (void)inflateEnd(&stream);
+    return stream.total_out;
+}
+
+/* Of a request's lines, compressed or not, how many hold `word`. */
+static unsigned count_of(struct mr_slice body, const char *word)
+{
+    static Bytef lines[4096];
+    size_t len = body.len < sizeof lines ? body.len : sizeof lines - 1;
+    unsigned count = 0;
+    if (body.len > 2 && memcmp(body.ptr, "\x1f\x8b", 2) == 0) { /* RFC 1952 2.3.1 */
+        len = gunzip(body, lines, sizeof lines - 1);
+    } else {
+        memcpy(lines, body.ptr, len);
+    }
+    lines[len] = '\0';
     for (const char *at = (const char *)lines; (at = strstr(at, word)) != NULL; at++) {
         count++;
     }
@@ -285,7 +296,7 @@ static void empty(struct mr_batch *batch)
 
 /* `dead`: which of them end in the dead-letter topic, if they don't wait. */
 static void fail_each(script_handler handler, const char *const *data, const bool *dead,
-                      int64_t request_bytes, unsigned allocations_min)
+                      int64_t request_bytes, int gzip, unsigned allocations_min)
 {
     struct mr_batch batch;
     struct script_server *server = script_server_start(0, handler, NULL);
@@ -296,6 +307,7 @@ static void fail_each(script_handler handler, const char *const *data, const boo
                                      .connect_timeout_ms = 200,
                                      .requests_max = 2,
                                      .request_bytes_max = request_bytes,
+                                     .gzip = gzip,
                                      .wait_min_ms = 10,
                                      .wait_max_ms = 20,
                                      .future_max_ms = 1000,
@@ -333,7 +345,8 @@ static void every_allocation_may_fail(void **state)
     static const char *const data[COUNT] = {"{\"a\":1}", "[]", "{\"b\":\"\\n\"}"};
     static const bool dead[COUNT] = {false, true, false};
     (void)state;
-    fail_each(handle, data, dead, 20, 15);
+    fail_each(handle, data, dead, 20, INFLUX_GZIP_ON, 15);
+    fail_each(handle, data, dead, 20, INFLUX_GZIP_OFF, 15);
 }
 
 static void every_allocation_of_a_salvage_may_fail(void **state)
@@ -341,7 +354,8 @@ static void every_allocation_of_a_salvage_may_fail(void **state)
     static const char *const data[COUNT] = {"{\"a\":1}", "{\"a\":\"x\"}", "{\"a\":2}"};
     static const bool dead[COUNT] = {false, true, false};
     (void)state;
-    fail_each(refuse_texts, data, dead, 4096, 20);
+    fail_each(refuse_texts, data, dead, 4096, INFLUX_GZIP_ON, 20);
+    fail_each(refuse_texts, data, dead, 4096, INFLUX_GZIP_OFF, 20);
 }
 
 static void expect_over_limit(const char *limit, int count)

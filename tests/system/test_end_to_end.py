@@ -80,7 +80,7 @@ def test_the_line_and_the_point(bridge, worker, kafka, influx, name):
     influx.create_database(name)
     port = bridge(kafka, name).port
     with Proxy(influx.port) as proxy:
-        worker(kafka, name, proxy.uri, name)
+        worker(kafka, name, proxy.uri, name, MILLRACE_INFLUX_GZIP="on")
         post_reading(port)
         rows = wait_for(lambda: influx.rows("SELECT * FROM temperature", name), 20, "the point")
         written = [one for one in proxy.written if one.lines()]  # not the probes of its start

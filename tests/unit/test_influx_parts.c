@@ -104,6 +104,38 @@ static void the_url_of_2_x_names_org_and_bucket(void **state)
     mem_free(url);
 }
 
+static void writes_are_compressed_unless_the_server_is_here(void **state)
+{
+    static const struct {
+        const char *uri;
+        bool compressed;
+    } rows[] = {
+        {"http://localhost:8086", false},
+        {"https://LocalHost/x", false},
+        {"http://127.0.0.1:8086", false},
+        {"http://127.3.2.1", false},
+        {"http://[::1]:8086", false},
+        {"http://influxdb:8086", true},
+        {"http://localhost.example", true},
+        {"http://127.0.0.1.example", true},
+        {"http://10.127.0.1", true},
+        {"http://128.0.0.1", true},
+        {"http://[::2]", true},
+        {"http://[2001:db8::1]:8086", true},
+        {"http://h/127.0.0.1", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < MR_COUNT_OF(rows); i++) {
+        struct influx_options options = {.uri = (char *)(uintptr_t)rows[i].uri};
+        print_message("%s\n", rows[i].uri);
+        assert_int_equal(influx_wants_gzip(&options), rows[i].compressed);
+        options.gzip = INFLUX_GZIP_ON;
+        assert_true(influx_wants_gzip(&options));
+        options.gzip = INFLUX_GZIP_OFF;
+        assert_false(influx_wants_gzip(&options));
+    }
+}
+
 static enum influx_verdict verdict(int status, const char *body, bool is_cut, struct mr_buf *words)
 {
     const struct mr_http_answer answer = {
@@ -340,6 +372,7 @@ int main(void)
         cmocka_unit_test(compression_without_memory_fails),
         cmocka_unit_test(the_url_is_built_from_the_uri),
         cmocka_unit_test(the_url_of_2_x_names_org_and_bucket),
+        cmocka_unit_test(writes_are_compressed_unless_the_server_is_here),
         cmocka_unit_test(one_api_is_chosen_by_the_options),
         cmocka_unit_test(only_influxdbs_own_refusals_are_about_the_points),
         cmocka_unit_test(bad_options_are_named_and_secrets_are_not),

@@ -67,6 +67,10 @@ typedef void (*mr_http_cb)(void *user, const struct mr_http_answer *answer,
  * be a secret), MR_ENOMEM. */
 MR_API int mr_http_base_url_check(const char *url, struct mr_error *err);
 
+/* Whether the host of such a URL is, by its text alone, this machine's own loopback: "localhost",
+ * 127.0.0.0/8 or ::1. False also when out of memory. */
+MR_API bool mr_http_base_url_is_loopback(const char *url);
+
 /* Errors: MR_ENOMEM, MR_ENET (libcurl can't be set up). */
 MR_API int mr_http_client_open(uv_loop_t *loop, const struct mr_http_client_config *config,
                                struct mr_http_client **ret_client, struct mr_error *err);

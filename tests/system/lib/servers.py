@@ -85,7 +85,9 @@ class Proxy:
             headers = {key: value for key, value in headers.items()
                        if key not in ("host", "connection", "content-length")}
             if self.change is not None and body:
-                body = gzip.compress(self.change(gzip.decompress(body)))
+                is_gzip = headers.get("content-encoding") == "gzip"
+                lines = self.change(gzip.decompress(body) if is_gzip else body)
+                body = gzip.compress(lines) if is_gzip else lines
             target.request(request.command, request.path, body, headers)
             answer = target.getresponse()
             return answer.status, answer.read()
