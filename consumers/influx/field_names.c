@@ -24,17 +24,27 @@ void field_names_done(struct field_names *names)
     buf_done(&names->text);
 }
 
-void field_names_clear(struct field_names *names)
+/* The set is empty, and its slots are free. */
+static void forget(struct field_names *names)
 {
-    buf_clear(&names->text);
-    if (names->text.capacity > KEPT_BYTES_MAX) {
-        buf_done(&names->text);
-    }
-    names->count = 0;
     names->generation++;
     if (names->generation == 0) {
         memset(names->generations, 0, sizeof names->generations);
         names->generation = 1;
+    }
+    buf_clear(&names->text);
+}
+
+void field_names_clear(struct field_names *names)
+{
+    names->last_count = names->count;
+    names->count = 0;
+    if (names->text.failed != 0 || names->text.capacity > KEPT_BYTES_MAX) {
+        buf_done(&names->text);
+        names->last_count = 0;
+    }
+    if (names->last_count == 0) {
+        forget(names);
     }
 }
 
@@ -75,7 +85,7 @@ static unsigned insert(struct field_names *names, uint32_t begin)
     if (names->generations[slot] == names->generation) {
         return names->slots[slot];
     }
-    names->names[names->count] = (struct field_name){hash, begin, (uint32_t)name.len, 0};
+    names->names[names->count] = (struct field_name){hash, begin, (uint32_t)name.len, 0, false};
     names->generations[slot] = names->generation;
     names->slots[slot] = (uint16_t)names->count;
     names->count++;
@@ -101,6 +111,27 @@ static int insert_repetition(struct field_names *names, unsigned index, uint32_t
     return 0;
 }
 
+/* The next name is that of the point before, and needs nothing done: it is in the set. */
+static bool is_as_before(const struct field_names *names, struct mr_slice name)
+{
+    return names->count < names->last_count && names->names[names->count].is_plain &&
+           mr_slice_is(name_at(names, names->count), name);
+}
+
+/* From here on the names are others: the set is made of those that the point has had. */
+static void leave_before(struct field_names *names)
+{
+    uint32_t count = names->count;
+    names->last_count = 0;
+    names->count = 0;
+    forget(names);
+    for (uint32_t i = 0; i < count; i++) {
+        names->text.len += names->names[i].len;
+        (void)insert(names, names->names[i].begin);
+        names->names[i].is_plain = true;
+    }
+}
+
 static int clean(struct field_names *names, struct mr_slice name)
 {
     int rc = line_clean(LINE_FIELD, name, &names->text);
@@ -115,8 +146,15 @@ static int clean(struct field_names *names, struct mr_slice name)
 int field_names_add(struct field_names *names, struct mr_slice name, struct mr_slice *ret_name,
                     struct mr_error *err)
 {
-    uint32_t begin = (uint32_t)names->text.len;
+    uint32_t begin;
     unsigned index;
+    if (is_as_before(names, name)) {
+        *ret_name = name_at(names, names->count++);
+        return 0;
+    }
+    if (names->last_count > 0) {
+        leave_before(names);
+    }
     if (names->count == FIELDS_MAX) {
         return mr_error_set(err, MR_ELIMIT, "more than %d fields", FIELDS_MAX);
     }
@@ -124,6 +162,7 @@ int field_names_add(struct field_names *names, struct mr_slice name, struct mr_s
         return mr_error_set(err, MR_ELIMIT, "a field name of %zu bytes, over %d", name.len,
                             LINE_NAME_BYTES_MAX);
     }
+    begin = (uint32_t)names->text.len;
     if (clean(names, name) != 0) {
         return buf_check(&names->text, err);
     }
@@ -131,6 +170,8 @@ int field_names_add(struct field_names *names, struct mr_slice name, struct mr_s
     if (index != NO_NAME && insert_repetition(names, index, begin) != 0) {
         return buf_check(&names->text, err);
     }
-    *ret_name = mr_slice(names->text.ptr + begin, names->text.len - begin);
+    *ret_name = name_at(names, names->count - 1);
+    names->names[names->count - 1].is_plain =
+        index == NO_NAME && ret_name->len == name.len && line_is_plain(LINE_FIELD, name);
     return 0;
 }

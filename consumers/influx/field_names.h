@@ -4,8 +4,10 @@
 
 /* The field names of one point, each once. InfluxDB accepts a name that is given twice and loses
  * one of the values, so a repeated name is written as name_2, name_3, ...: the first that is free,
- * in the order of the payload. Memory is kept from point to point. */
+ * in the order of the payload. Memory is kept from point to point, and so are the names: as long as
+ * a point has those of the one before, in the same order, they are only compared. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,12 +24,14 @@ struct field_name {
     uint32_t hash;
     uint32_t begin, len; /* in `text` */
     uint32_t suffix;     /* the last one given to a repetition of this name; 0: none */
+    bool is_plain;       /* is what it was made of, and stands so in a line */
 };
 
 struct field_names {
     struct mr_buf text; /* the names one after another, clean, without escapes */
     struct field_name names[FIELDS_MAX];
     uint32_t count;
+    uint32_t last_count;               /* of the point before; 0: this one has other names */
     uint32_t generation;               /* of the point: a slot of an older one is free */
     uint32_t generations[FIELD_SLOTS]; /* open addressing, linear */
     uint16_t slots[FIELD_SLOTS];       /* index into `names` */
@@ -45,5 +49,11 @@ void field_names_clear(struct field_names *names);
  * Errors: MR_ELIMIT (FIELDS_MAX, LINE_NAME_BYTES_MAX), MR_ENOMEM. */
 int field_names_add(struct field_names *names, struct mr_slice name, struct mr_slice *ret_name,
                     struct mr_error *err);
+
+/* Whether the name that was added last needs no escapes in a line. */
+static inline bool field_names_is_plain(const struct field_names *names)
+{
+    return names->names[names->count - 1].is_plain;
+}
 
 #endif

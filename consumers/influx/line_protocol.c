@@ -6,34 +6,58 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_control(char c)
+enum { DIGITS_IN_RANGE = 308 };
+
+/* Bytes that mean something in a name; all others stand for themselves. */
+enum { CONTROL = 1, DELIMITER = 2, BACKSLASH = 4 };
+
+static const unsigned char class_of[256] = {
+    [0x00 ... 0x1F] = CONTROL, [0x7F] = CONTROL,  [','] = DELIMITER,
+    ['='] = DELIMITER,         [' '] = DELIMITER, ['\\'] = BACKSLASH,
+};
+
+static bool is_of(char c, unsigned classes)
 {
-    return (unsigned char)c < 0x20 || c == 0x7f;
+    return (class_of[(unsigned char)c] & classes) != 0;
 }
 
-static bool is_delimiter(char c)
+/* The first byte of these classes from `at` on, or the end. */
+static size_t find(struct mr_slice name, size_t at, unsigned classes)
 {
-    return c == ',' || c == '=' || c == ' ';
-}
-
-/* Can't be carried at this place of a name. */
-static bool is_unusable(enum line_name kind, struct mr_slice name, size_t at)
-{
-    char c = name.ptr[at];
-    if (c == '\\') {
-        return at + 1 == name.len || is_delimiter(name.ptr[at + 1]) || name.ptr[at + 1] == '"';
+    while (at < name.len && !is_of(name.ptr[at], classes)) {
+        at++;
     }
-    return is_control(c) || (c == '#' && at == 0 && kind == LINE_MEASUREMENT);
+    return at;
+}
+
+static bool begins_comment(enum line_name kind, struct mr_slice name)
+{
+    return kind == LINE_MEASUREMENT && name.ptr[0] == '#';
+}
+
+/* A control character can't be carried at all, a backslash not before what it would escape. */
+static bool is_unusable(struct mr_slice name, size_t at)
+{
+    return name.ptr[at] != '\\' || at + 1 == name.len || is_of(name.ptr[at + 1], DELIMITER) ||
+           name.ptr[at + 1] == '"';
+}
+
+bool line_is_plain(enum line_name kind, struct mr_slice name)
+{
+    return name.len > 0 && find(name, 0, CONTROL | DELIMITER | BACKSLASH) == name.len &&
+           !begins_comment(kind, name);
 }
 
 int line_clean(enum line_name kind, struct mr_slice name, struct mr_buf *out)
 {
+    const unsigned classes = CONTROL | BACKSLASH;
     size_t begin = 0;
-    if (name.len == 0) {
-        return buf_add_char(out, '_');
+    if (name.len == 0 || begins_comment(kind, name)) {
+        (void)buf_add_char(out, '_');
+        begin = name.len == 0 ? 0 : 1;
     }
-    for (size_t i = 0; i < name.len; i++) {
-        if (is_unusable(kind, name, i)) {
+    for (size_t i = find(name, begin, classes); i < name.len; i = find(name, i + 1, classes)) {
+        if (is_unusable(name, i)) {
             (void)buf_add(out, name.ptr + begin, i - begin);
             (void)buf_add_char(out, '_');
             begin = i + 1;
@@ -46,9 +70,8 @@ int line_write_name(enum line_name kind, struct mr_slice clean, struct mr_buf *o
 {
     size_t begin = 0;
     assert(clean.len > 0);
-    for (size_t i = 0; i < clean.len; i++) {
-        char c = clean.ptr[i];
-        if (is_delimiter(c) && !(c == '=' && kind == LINE_MEASUREMENT)) {
+    for (size_t i = find(clean, 0, DELIMITER); i < clean.len; i = find(clean, i + 1, DELIMITER)) {
+        if (clean.ptr[i] != '=' || kind != LINE_MEASUREMENT) {
             (void)buf_add(out, clean.ptr + begin, i - begin);
             (void)buf_add_char(out, '\\');
             begin = i;
@@ -72,11 +95,26 @@ int line_write_string(struct mr_slice text, struct mr_buf *out)
     return buf_add_char(out, '"');
 }
 
+#define TEN(tens)                                                                              \
+    {tens, '0'}, {tens, '1'}, {tens, '2'}, {tens, '3'}, {tens, '4'}, {tens, '5'}, {tens, '6'}, \
+        {tens, '7'}, {tens, '8'},                                                              \
+    {                                                                                          \
+        tens, '9'                                                                              \
+    }
+
+static const char pairs[100][2] = {TEN('0'), TEN('1'), TEN('2'), TEN('3'), TEN('4'),
+                                   TEN('5'), TEN('6'), TEN('7'), TEN('8'), TEN('9')};
+
 int line_write_integer(int64_t value, struct mr_buf *out)
 {
     char digits[20]; /* of 2^63, and its sign */
     size_t at = sizeof digits;
     uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    while (rest >= 100) { /* two at a time: half the divisions */
+        at -= 2;
+        memcpy(digits + at, pairs[rest % 100], 2);
+        rest /= 100;
+    }
     do {
         digits[--at] = (char)('0' + rest % 10);
         rest /= 10;
@@ -90,8 +128,11 @@ int line_write_integer(int64_t value, struct mr_buf *out)
 /* Without an exponent, 308 digits before the point are always below the largest double. */
 static bool is_surely_in_range(struct mr_slice number)
 {
-    return number.len <= 308 && memchr(number.ptr, 'e', number.len) == NULL &&
-           memchr(number.ptr, 'E', number.len) == NULL;
+    bool has_exponent = false;
+    for (size_t i = 0; i < number.len && i < DIGITS_IN_RANGE; i++) {
+        has_exponent |= (number.ptr[i] | ('e' ^ 'E')) == 'e';
+    }
+    return number.len <= DIGITS_IN_RANGE && !has_exponent;
 }
 
 int line_check_number(struct mr_slice number, struct mr_error *err)

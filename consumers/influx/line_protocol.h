@@ -32,6 +32,9 @@ enum {
 #define LINE_TIME_MIN (INT64_MIN + 2)
 #define LINE_TIME_MAX (INT64_MAX - 1)
 
+/* Whether line_clean and line_write_name leave `name` as it is: what they do for most. */
+bool line_is_plain(enum line_name kind, struct mr_slice name);
+
 /* Append `name` as InfluxDB can take it. These become '_':
  *   - control characters (U+0000-001F, U+007F): a line break would end the line;
  *   - a backslash before a comma, equals sign, space or quote, or at the end: the line protocol

@@ -6,6 +6,11 @@
 
 #include <millrace/macros.h>
 
+/* Bytes at which a name may end or be escaped; all others are passed over in one step. */
+static const bool is_special[256] = {
+    [','] = true, ['='] = true, [' '] = true, ['\n'] = true, ['\\'] = true,
+};
+
 static bool is_escape(const char *at, const char *end)
 {
     return *at == '\\' && at + 1 < end && (at[1] == ',' || at[1] == '=' || at[1] == ' ');
@@ -17,8 +22,14 @@ static struct mr_slice take_name(struct line_scan *scan, char one, char other)
     const char *begin = scan->at;
     const char *at = begin;
     const char *end = scan->end;
-    while (at < end && *at != one && *at != other) {
-        at += *at == '\\' && is_escape(at, end) ? 2 : 1;
+    for (;;) {
+        while (at < end && !is_special[(unsigned char)*at]) {
+            at++;
+        }
+        if (at == end || *at == one || *at == other) {
+            break;
+        }
+        at += is_escape(at, end) ? 2 : 1;
     }
     scan->at = at;
     return mr_slice(begin, (size_t)(at - begin));
@@ -63,6 +74,21 @@ bool line_scan_tag(struct line_scan *scan, struct mr_slice *ret_key, struct mr_s
     (void)pass(scan, '=');
     *ret_value = take_name(scan, ',', ' ');
     return true;
+}
+
+/* Only a delimiter can stand behind an escape's backslash, so one look back is enough. */
+struct mr_slice line_scan_tags(struct line_scan *scan)
+{
+    const char *begin = scan->at;
+    const char *at = begin;
+    if (at == scan->end || *at != ',') {
+        return mr_slice(begin, 0);
+    }
+    do {
+        at = memchr(at + 1, ' ', (size_t)(scan->end - at - 1));
+    } while (at != NULL && at[-1] == '\\');
+    scan->at = at == NULL ? scan->end : at;
+    return mr_slice(begin, (size_t)(scan->at - begin));
 }
 
 static void pass_string(struct line_scan *scan)
@@ -137,6 +163,13 @@ int64_t line_scan_end(struct line_scan *scan)
     return negative ? -(int64_t)ns : (int64_t)ns;
 }
 
+void line_scan_skip(struct line_scan *scan)
+{
+    const char *at = memchr(scan->at, '\n', (size_t)(scan->end - scan->at));
+    scan->at = at == NULL ? scan->end : at + 1;
+    scan->in_fields = false;
+}
+
 enum line_type line_type_of(struct mr_slice word)
 {
     static const struct {
@@ -157,26 +190,6 @@ enum line_type line_type_of(struct mr_slice word)
     return LINE_TYPE_NONE;
 }
 
-/* Fewer than eight bytes, without a copy of a length that the compiler doesn't know. */
-static uint64_t tail_word(const char *bytes, size_t len)
-{
-    if (len >= sizeof(uint32_t)) {
-        uint32_t low;
-        uint32_t high;
-        memcpy(&low, bytes, sizeof low);
-        memcpy(&high, bytes + len - sizeof high, sizeof high);
-        return low | (uint64_t)high << (8 * (len - sizeof high));
-    }
-    if (len >= sizeof(uint16_t)) {
-        uint16_t low;
-        uint16_t high;
-        memcpy(&low, bytes, sizeof low);
-        memcpy(&high, bytes + len - sizeof high, sizeof high);
-        return low | (uint64_t)high << (8 * (len - sizeof high));
-    }
-    return len == 0 ? 0 : (unsigned char)*bytes;
-}
-
 /* Eight bytes at a time, as they are without their escapes. */
 static uint64_t hash_escaped(struct siphash *hash, struct mr_slice name)
 {
@@ -192,7 +205,7 @@ static uint64_t hash_escaped(struct siphash *hash, struct mr_slice name)
             siphash_word(hash, word);
         }
     }
-    return siphash_end(hash, tail_word(bytes, len % sizeof bytes), sizeof(uint64_t) + len);
+    return siphash_end(hash, siphash_tail(bytes, len % sizeof bytes), sizeof(uint64_t) + len);
 }
 
 uint64_t line_hash(struct siphash_key key, uint64_t seed, struct mr_slice name)
@@ -210,5 +223,5 @@ uint64_t line_hash(struct siphash_key key, uint64_t seed, struct mr_slice name)
         memcpy(&word, name.ptr, sizeof word);
         siphash_word(&hash, word);
     }
-    return siphash_end(&hash, tail_word(name.ptr, name.len), sizeof(uint64_t) + len);
+    return siphash_end(&hash, siphash_tail(name.ptr, name.len), sizeof(uint64_t) + len);
 }

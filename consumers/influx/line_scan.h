@@ -41,12 +41,18 @@ bool line_scan_next(struct line_scan *scan, struct mr_slice *ret_measurement);
 
 bool line_scan_tag(struct line_scan *scan, struct mr_slice *ret_key, struct mr_slice *ret_value);
 
+/* All tags that are left, at once: ",a=b,c=d". */
+struct mr_slice line_scan_tags(struct line_scan *scan);
+
 /* Also passes over tags that were not asked for. */
 bool line_scan_field(struct line_scan *scan, struct mr_slice *ret_name, enum line_type *ret_type);
 
 /* After the last field: the time in ns, INT64_MAX if there is none. The scan then stands behind the
  * line break: at == end if that was the last line. */
 int64_t line_scan_end(struct line_scan *scan);
+
+/* As line_scan_end, for those who don't ask for the time. */
+void line_scan_skip(struct line_scan *scan);
 
 /* "float", as InfluxDB calls it in its answers. LINE_TYPE_NONE: another word. */
 enum line_type line_type_of(struct mr_slice word);

@@ -67,10 +67,12 @@ static int write_measurement(struct mapping *mapping, const struct mr_event *eve
                               err);
 }
 
-static int write_tag(struct mapping *mapping, struct mr_event *event, const char *key,
+/* `begin` is ",key=", as it stands in a line. */
+static int write_tag(struct mapping *mapping, struct mr_event *event, struct mr_slice begin,
                      struct mr_error *err)
 {
-    const struct mr_attribute *attribute = mr_event_find(event, mr_slice_of(key));
+    const struct mr_attribute *attribute =
+        mr_event_find(event, mr_slice(begin.ptr + 1, begin.len - 2));
     struct mr_slice value;
     int rc;
     if (attribute == NULL) {
@@ -80,9 +82,7 @@ static int write_tag(struct mapping *mapping, struct mr_event *event, const char
     if (rc != 0 || value.len == 0) {
         return rc;
     }
-    (void)buf_add_char(&mapping->line, ',');
-    (void)buf_add_str(&mapping->line, key);
-    (void)buf_add_char(&mapping->line, '=');
+    (void)buf_add_slice(&mapping->line, begin);
     return mapping_write_name(LINE_TAG_VALUE, value, "tag value", &mapping->text, &mapping->line,
                               err);
 }
@@ -91,16 +91,15 @@ static int write_tag(struct mapping *mapping, struct mr_event *event, const char
 static int string_text(struct mapping *mapping, const struct json_scan *scan,
                        struct mr_slice *ret_text)
 {
+    int rc;
     if (!scan->raw_has_escapes) {
         *ret_text = scan->raw;
         return 0;
     }
     buf_clear(&mapping->text);
-    if (json_scan_unescape(scan, &mapping->text) != 0) {
-        return mapping->text.failed;
-    }
+    rc = json_scan_unescape(scan, &mapping->text);
     *ret_text = buf_slice(&mapping->text);
-    return 0;
+    return rc;
 }
 
 static int path_check(const struct mapping *mapping, struct mr_error *err)
@@ -195,7 +194,11 @@ static int write_field(struct mapping *mapping, enum json_token token, const str
         return rc;
     }
     (void)buf_add_char(&mapping->line, before);
-    (void)line_write_name(LINE_FIELD, name, &mapping->line);
+    if (field_names_is_plain(&mapping->names)) {
+        (void)buf_add_slice(&mapping->line, name);
+    } else {
+        (void)line_write_name(LINE_FIELD, name, &mapping->line);
+    }
     (void)buf_add_char(&mapping->line, '=');
     return write_value(mapping, token, scan, err);
 }
@@ -269,8 +272,8 @@ static int default_line(struct mapping *mapping, struct mr_event *event, int64_t
     if ((rc = mapping_event_check_data(event, err)) != 0 ||
         (rc = mapping_event_time(event, record_ms, &ns, err)) != 0 ||
         (rc = write_measurement(mapping, event, err)) != 0 ||
-        (rc = write_tag(mapping, event, "application", err)) != 0 ||
-        (rc = write_tag(mapping, event, "device", err)) != 0 ||
+        (rc = write_tag(mapping, event, MR_SLICE(",application="), err)) != 0 ||
+        (rc = write_tag(mapping, event, MR_SLICE(",device="), err)) != 0 ||
         (rc = write_fields(mapping, mr_event_data(event), err)) != 0) {
         return rc;
     }

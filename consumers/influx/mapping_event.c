@@ -32,7 +32,8 @@ int mapping_event_check_data(const struct mr_event *event, struct mr_error *err)
     if (mr_event_data(event).ptr == NULL) {
         return mr_error_set(err, MR_EFORMAT, "the event has no data, expected JSON");
     }
-    if (type.ptr != NULL && !check_media_type_is_json(type)) {
+    if (type.ptr != NULL && !mr_slice_is(type, MR_SLICE("application/json")) &&
+        !check_media_type_is_json(type)) {
         return mr_error_set(err, MR_EFORMAT, "the data is %.*s, expected a JSON type",
                             MR_SLICE_ARG(type));
     }

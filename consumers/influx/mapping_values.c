@@ -231,6 +231,10 @@ int mapping_write_name(enum line_name kind, struct mr_slice name, const char *wh
         return mr_error_set(err, MR_ELIMIT, "a %s of %zu bytes, over %d", what, name.len,
                             LINE_NAME_BYTES_MAX);
     }
+    if (line_is_plain(kind, name)) {
+        (void)buf_add_slice(out, name);
+        return 0;
+    }
     buf_clear(scratch);
     if (line_clean(kind, name, scratch) != 0) {
         return buf_check(scratch, err);

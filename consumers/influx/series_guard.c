@@ -249,15 +249,9 @@ static enum guard_verdict check_series(struct check *check, struct line_scan *sc
                                        struct mr_slice name, uint64_t measurement)
 {
     struct line_scan ahead = *scan;
-    struct mr_slice key;
-    struct mr_slice value;
-    uint64_t whole;
+    uint64_t whole = hash(check->guard, measurement, KIND_TAG, line_scan_tags(&ahead));
     bool changed = check->changed;
     enum guard_verdict verdict;
-    while (line_scan_tag(&ahead, &key, &value)) {
-    }
-    whole = hash(check->guard, measurement, KIND_TAG,
-                 mr_slice(scan->at, (size_t)(ahead.at - scan->at)));
     if (has_passed(check->guard, whole)) {
         keep(check, name.ptr, ahead.at);
         *scan = ahead;
@@ -283,11 +277,15 @@ static enum guard_verdict check_field_set(struct check *check, struct line_scan 
     struct line_scan ahead = *scan;
     struct mr_slice name;
     enum line_type type;
-    uint64_t whole = measurement;
+    uint64_t whole;
+    struct siphash hash;
     enum guard_verdict verdict;
+    siphash_begin(&hash, check->guard->key);
+    siphash_word(&hash, measurement + (uint64_t)KIND_FIELD);
     while (line_scan_field(&ahead, &name, &type)) {
-        whole = hash(check->guard, whole, KIND_FIELD, name);
+        siphash_text(&hash, name.ptr, name.len);
     }
+    whole = siphash_end(&hash, 0, 0);
     if (has_passed(check->guard, whole)) {
         *scan = ahead;
         return GUARD_PASSES;
@@ -310,7 +308,7 @@ static enum guard_verdict check_line(struct check *check, struct line_scan *scan
         return verdict;
     }
     verdict = check_field_set(check, scan, measurement);
-    (void)line_scan_end(scan);
+    line_scan_skip(scan);
     keep(check, fields, scan->at);
     return verdict;
 }

@@ -257,6 +257,39 @@ static void names_are_bounded(void **state)
     names_free(names);
 }
 
+/* What the point before had is a short way, and changes nothing: a set that has seen other points
+ * gives the names that a new one gives. */
+static void the_point_before_does_not_matter(void **state)
+{
+    static const char *const words[] = {"a", "b", "a_2", "time", "time_", "x y", "a\n", "a_", ""};
+    struct field_names *kept = names_new();
+    uint32_t random = 1;
+    unsigned count = 0;
+    (void)state;
+    for (int point = 0; point < 2000; point++) {
+        struct field_names *fresh = names_new();
+        /* Mostly the same names as before, with another one here and there. */
+        uint32_t seed = (uint32_t)(point / 4);
+        random = random * 1664525u + 1013904223u;
+        count = random >> 28 == 0 ? random >> 20 & 7 : count;
+        for (unsigned i = 0; i < count; i++) {
+            uint32_t other = random >> (i & 15) & 0x3F;
+            uint32_t word = other == 0 ? other + i : seed * 2654435761u >> (3 * (i & 7));
+            struct mr_slice name = mr_slice_of(words[word % MR_COUNT_OF(words)]);
+            struct mr_slice expected;
+            struct mr_slice got;
+            assert_int_equal(field_names_add(fresh, name, &expected, NULL), 0);
+            assert_int_equal(field_names_add(kept, name, &got, NULL), 0);
+            assert_true(mr_slice_is(got, expected));
+            assert_true(!field_names_is_plain(kept) || line_is_plain(LINE_FIELD, got));
+            assert_int_equal(field_names_is_plain(kept), field_names_is_plain(fresh));
+        }
+        field_names_clear(kept);
+        names_free(fresh);
+    }
+    names_free(kept);
+}
+
 static int add_two(void)
 {
     struct field_names *names = mem_alloc(sizeof *names);
@@ -304,6 +337,7 @@ int main(void)
         cmocka_unit_test(repeated_names_get_a_number),
         cmocka_unit_test(reserved_names_are_moved_aside),
         cmocka_unit_test(names_are_bounded),
+        cmocka_unit_test(the_point_before_does_not_matter),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

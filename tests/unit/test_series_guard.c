@@ -76,6 +76,26 @@ static void the_parts_of_a_line_are_told_apart(void **state)
     assert_ptr_equal(scan.at, scan.end);
 }
 
+/* Tags and the end at once are where they are one after another. */
+static void check_at_once(struct mr_slice text)
+{
+    struct line_scan one;
+    struct line_scan other;
+    struct mr_slice name;
+    struct mr_slice value;
+    struct mr_slice tags;
+    line_scan_begin(&one, text, &name);
+    line_scan_begin(&other, text, &name);
+    while (line_scan_tag(&one, &name, &value)) {
+    }
+    tags = line_scan_tags(&other);
+    assert_ptr_equal(other.at, one.at);
+    assert_ptr_equal(tags.ptr + tags.len, one.at);
+    (void)line_scan_end(&one);
+    line_scan_skip(&other);
+    assert_ptr_equal(other.at, one.at);
+}
+
 /* Every beginning of a line ends within its bytes. */
 static void what_is_no_line_is_read_to_its_end(void **state)
 {
@@ -95,6 +115,7 @@ static void what_is_no_line_is_read_to_its_end(void **state)
             }
             (void)line_scan_end(&scan);
             assert_true(scan.at <= scan.end && scan.at > begin);
+            check_at_once(mr_slice(begin, (size_t)(bytes + len - begin)));
         }
         free(bytes);
     }
