@@ -13,6 +13,7 @@ enum {
     BATCH_OVERHEAD = 1024,              /* of the protocol, around key, value and headers */
     QUEUE_BYTES_MAX = 64 * 1024 * 1024, /* and so of a letter, whatever Kafka takes */
     QUEUE_EVENTS_MAX = 10000,
+    SENDING_BYTES_MAX = QUEUE_BYTES_MAX / 2, /* the producer counts a little otherwise */
 };
 
 /* --- the producer --- */
@@ -58,14 +59,37 @@ static int open_producer(struct mr_worker *worker, const char *topic, struct mr_
 
 /* --- one dead letter --- */
 
-static void link_waiting(struct mr_worker *worker, struct mr_delivery *delivery)
+static struct dead_line *line_of(const struct mr_delivery *delivery)
 {
-    struct mr_delivery **at = &worker->dead.first;
-    while (*at != NULL) { /* in the order in which they came; the list is bounded */
-        at = &(*at)->next;
-    }
+    unsigned tries = delivery->dead.tries;
+    return &delivery->partition->worker->dead
+                .lines[tries < WORKER_DEAD_LINES ? tries : WORKER_DEAD_LINES - 1];
+}
+
+/* There may be as many as all partitions hold: nothing here may look at each of them. Those of one
+ * line have the same delay, so that the first is due first. */
+static void line_up(struct mr_delivery *delivery)
+{
+    struct dead_line *line = line_of(delivery);
     delivery->next = NULL;
-    *at = delivery;
+    if (line->last == NULL) {
+        line->first = delivery;
+    } else {
+        line->last->next = delivery;
+    }
+    line->last = delivery;
+    delivery->partition->worker->dead.waiting++;
+}
+
+static void line_up_first(struct mr_delivery *delivery)
+{
+    struct dead_line *line = line_of(delivery);
+    delivery->next = line->first;
+    line->first = delivery;
+    if (line->last == NULL) {
+        line->last = delivery;
+    }
+    delivery->partition->worker->dead.waiting++;
 }
 
 static int64_t delay_ms(unsigned tries)
@@ -89,7 +113,7 @@ static void again(struct mr_delivery *delivery, const char *reason)
     mr_log_limited(MR_LOG_ERROR, WORKER_LOG_INTERVAL_MS, "dead letter not stored, tried again",
                    MR_STR("topic", partition->topic), MR_INT("partition", partition->number),
                    MR_INT("offset", delivery->offset), MR_STR("reason", reason));
-    link_waiting(worker, delivery);
+    line_up(delivery);
     worker_soon(worker);
 }
 
@@ -104,7 +128,7 @@ static void tell_well(struct mr_worker *worker)
 
 static void tell_if_none_is_left(struct mr_worker *worker)
 {
-    if (worker->dead.first == NULL && worker->dead.sending == 0) {
+    if (worker->dead.waiting == 0 && worker->dead.sending == 0) {
         tell_well(worker);
     }
 }
@@ -141,6 +165,7 @@ static void on_settled(struct mr_send *send, const struct mr_outcome *outcome)
     partition = delivery->partition;
     partition->sending--;
     partition->worker->dead.sending--;
+    partition->worker->dead.sending_bytes -= delivery->held_bytes;
     partition->worker->dead.is_alone = false;
     worker_soon(partition->worker);
     if (partition->state == PARTITION_ORPHAN) {
@@ -202,6 +227,7 @@ static int send_letter(struct mr_delivery *delivery, struct mr_error *err)
         delivery->state = DELIVERY_SENDING;
         partition->sending++;
         worker->dead.sending++;
+        worker->dead.sending_bytes += delivery->held_bytes;
         worker->dead.is_alone = delivery->dead.alone;
         delivery->dead.send.on_settled = on_settled;
         producer_send_record(worker->dead.port, &delivery->dead.send, topic.ptr, &record);
@@ -236,36 +262,48 @@ void dead_begin(struct mr_delivery *delivery, const char *code, const char *text
     delivery->dead.again_ms = worker_now_ms(partition->worker);
     delivery->state = DELIVERY_DYING;
     partition->dying++;
-    link_waiting(partition->worker, delivery);
+    line_up(delivery);
     worker_soon(partition->worker);
 }
 
 /* --- all of them --- */
 
+/* Those that have waited longest go first. */
 static struct mr_delivery *take_due(struct mr_worker *worker, int64_t now)
 {
-    for (struct mr_delivery **at = &worker->dead.first; *at != NULL; at = &(*at)->next) {
-        struct mr_delivery *delivery = *at;
-        if (delivery->dead.again_ms <= now) {
-            *at = delivery->next;
+    for (size_t i = WORKER_DEAD_LINES; i > 0; i--) {
+        struct dead_line *line = &worker->dead.lines[i - 1];
+        struct mr_delivery *delivery = line->first;
+        if (delivery != NULL && delivery->dead.again_ms <= now) {
+            line->first = delivery->next;
+            line->last = line->first == NULL ? NULL : line->last;
             delivery->next = NULL;
+            worker->dead.waiting--;
             return delivery;
         }
-        worker_at(worker, delivery->dead.again_ms);
+        if (delivery != NULL) {
+            worker_at(worker, delivery->dead.again_ms);
+        }
     }
     return NULL;
+}
+
+/* What is settled asks for a run. */
+static bool may_send(const struct mr_worker *worker)
+{
+    return worker->phase < WORKER_CLOSING && !worker->dead.is_alone &&
+           worker->dead.sending < QUEUE_EVENTS_MAX &&
+           worker->dead.sending_bytes < SENDING_BYTES_MAX;
 }
 
 void dead_run(struct mr_worker *worker)
 {
     int64_t now = worker_now_ms(worker);
     struct mr_delivery *delivery;
-    while (worker->phase < WORKER_CLOSING && !worker->dead.is_alone &&
-           (delivery = take_due(worker, now)) != NULL) {
+    while (may_send(worker) && (delivery = take_due(worker, now)) != NULL) {
         struct mr_error err = {0};
         if (delivery->dead.alone && worker->dead.sending > 0) {
-            delivery->next = worker->dead.first; /* when those are settled */
-            worker->dead.first = delivery;
+            line_up_first(delivery); /* when those are settled */
             return;
         }
         if (send_letter(delivery, &err) != 0) {
@@ -274,24 +312,32 @@ void dead_run(struct mr_worker *worker)
     }
 }
 
-void dead_drop(struct partition *partition)
+static void drop_of_line(struct dead_line *line, const struct partition *partition)
 {
-    struct mr_delivery **at = &partition->worker->dead.first;
-    while (*at != NULL) {
-        struct mr_delivery *delivery = *at;
+    struct mr_delivery *delivery = line->first;
+    struct mr_delivery *next;
+    *line = (struct dead_line){NULL, NULL};
+    for (; delivery != NULL; delivery = next) {
+        next = delivery->next;
+        partition->worker->dead.waiting--;
         if (delivery->partition != partition) {
-            at = &delivery->next;
-            continue;
-        }
-        *at = delivery->next;
-        if (delivery->batch == NULL) {
+            line_up(delivery);
+        } else if (delivery->batch == NULL) {
             delivery_free(delivery);
         } else {
             delivery->state = DELIVERY_IN_BATCH; /* freed with the batch */
         }
     }
+}
+
+void dead_drop(struct partition *partition)
+{
+    struct mr_worker *worker = partition->worker;
+    for (size_t i = 0; i < WORKER_DEAD_LINES && partition->dying > partition->sending; i++) {
+        drop_of_line(&worker->dead.lines[i], partition);
+    }
     partition->dying = partition->sending;
-    tell_if_none_is_left(partition->worker);
+    tell_if_none_is_left(worker);
 }
 
 static void on_port_closed(void *user)

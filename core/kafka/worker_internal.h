@@ -72,6 +72,7 @@ enum {
     WORKER_WAKE_MS = 20,          /* between two wakings of librdkafka */
     WORKER_DEAD_DELAY_MS = 500,   /* before a dead letter is sent again; doubles */
     WORKER_DEAD_DELAY_MAX_MS = 30000,
+    WORKER_DEAD_LINES = 8,          /* those with as many tries have the same, the longest, delay */
     WORKER_LOG_INTERVAL_MS = 10000, /* of a line that may repeat */
     WORKER_RECORD_OVERHEAD = 768,   /* bytes held for a record besides what it brings */
     WORKER_REASON_BYTES = 256,
@@ -344,10 +345,15 @@ struct mr_worker {
         char *topic;
         size_t bytes_max;
         struct dead_writer writer;
-        struct mr_delivery *first; /* to be sent (again) */
+        struct dead_line { /* to be sent, in the order of their time */
+            struct mr_delivery *first;
+            struct mr_delivery *last;
+        } lines[WORKER_DEAD_LINES]; /* by the tries before; the last is of all with more */
+        size_t waiting;             /* in all of them */
         size_t sending;
-        bool is_alone; /* the one that is being sent */
-        bool refused;  /* the readiness condition is false */
+        size_t sending_bytes; /* as memory counts them */
+        bool is_alone;        /* the one that is being sent */
+        bool refused;         /* the readiness condition is false */
         bool abandoned;
     } dead;
 
