@@ -274,11 +274,11 @@ static void test_kafka_goes_away_under_a_batch(void **state)
     bridge_start(&f, bridge_no_more);
     fd = raw_connect(f.port);
     warm_up(fd);
-    mock_kafka_set_rtt(&f.mock, 1000);
+    mock_kafka_set_rtt(&f.mock, 60000);
     begun = raw_now_s();
     put_batch(fd, COUNT, -1, NULL);
     while (bridge_metric(&f, "millrace_http_in_flight") < COUNT) {
-        assert_true(raw_now_s() - begun < 1); /* they are counted one by one */
+        assert_true(raw_now_s() - begun < ANSWER_S); /* they are counted one by one */
     }
     mock_kafka_set_up(&f.mock, false);
     get_told(fd, 0, &told);
@@ -368,7 +368,7 @@ static void test_many_batches_have_a_bound(void **state)
     begun = raw_now_s();
     put_batch(fds[0], COUNT, -1, NULL);
     while (bridge_metric(&f, "millrace_http_in_flight") < COUNT) {
-        assert_true(raw_now_s() - begun < 2);
+        assert_true(raw_now_s() - begun < ANSWER_S);
     }
     put_batch(fds[1], 1, -1, NULL);
     raw_get_reply(fds[1], &reply);

@@ -259,7 +259,7 @@ static void put_numbered(int fd, int from, int to)
 }
 
 /* Sends more than is read ahead, the last of it when reading has paused; every answer must come
- * within 3 s of the request all the same. ret_too_late: those whose time was up by their turn. */
+ * in its request's own time all the same. ret_too_late: those whose time was up by their turn. */
 static void check_pipelined(struct bridge_fixture *f, int ret_answers[PIPELINED], int *ret_too_late)
 {
     double begun = raw_now_s();

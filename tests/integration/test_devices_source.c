@@ -14,7 +14,7 @@
 #include "bridge/http/identity/devices_source.h"
 #include "lib/temporary.h"
 
-enum { WAIT_MS = 20000, MANY_DEVICES = 20000 };
+enum { WAIT_MS = 60000, MANY_DEVICES = 20000 };
 
 struct fixture {
     uv_loop_t loop;

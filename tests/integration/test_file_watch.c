@@ -13,7 +13,7 @@
 #include "base/file_watch.h"
 #include "lib/temporary.h"
 
-enum { WAIT_MS = 20000, PATH_BYTES = 200 };
+enum { WAIT_MS = 60000, PATH_BYTES = 200 };
 
 struct fixture {
     uv_loop_t loop;

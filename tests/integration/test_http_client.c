@@ -13,7 +13,7 @@
 #include "lib/heap.h"
 #include "lib/script_server.h"
 
-enum { DEADLINE_MS = 20000, MANY = 200 };
+enum { DEADLINE_MS = 60000, MANY = 200 };
 
 /* What the server does, by the beginning of the request's target. */
 struct script {

@@ -66,7 +66,7 @@ static void test_those_found_right_do_not_wait_behind_others(void **state)
 
 static void test_a_client_that_leaves_during_its_check(void **state)
 {
-    static const char *const flags[] = {"--http.answer.timeout=30s", NULL};
+    static const char *const flags[] = {"--http.answer.timeout=2m", NULL};
     struct identity_fixture f;
     int fd;
     (void)state;
@@ -83,7 +83,7 @@ static void test_a_client_that_leaves_during_its_check(void **state)
 
 static void test_a_drain_waits_for_checks(void **state)
 {
-    static const char *const flags[] = {"--http.answer.timeout=30s", NULL};
+    static const char *const flags[] = {"--http.answer.timeout=2m", NULL};
     struct identity_fixture f;
     int fd;
     (void)state;
@@ -123,7 +123,7 @@ static void test_a_drain_does_not_wait_for_all_that_is_queued(void **state)
 
 static void test_over_the_deadline_they_are_given_up(void **state)
 {
-    static const char *const flags[] = {"--admin.shutdown.deadline=1s", "--http.answer.timeout=30s",
+    static const char *const flags[] = {"--admin.shutdown.deadline=1s", "--http.answer.timeout=2m",
                                         "--http.attempts.max=0", NULL};
     struct identity_fixture f;
     int fds[MANY];
@@ -143,7 +143,7 @@ static void test_over_the_deadline_they_are_given_up(void **state)
 static void test_too_many_checks_are_a_503(void **state)
 {
     static const char *const flags[] = {"--http.attempts.max=0", "--http.password.checks.max=1",
-                                        "--http.answer.timeout=30s", NULL};
+                                        "--http.answer.timeout=2m", NULL};
     struct identity_fixture f;
     struct raw_reply reply;
     int fds[3];
@@ -163,7 +163,7 @@ static void test_too_many_checks_are_a_503(void **state)
  * them. What has begun and not ended runs. */
 static void test_all_loops_together_check_two_at_a_time(void **state)
 {
-    static const char *const flags[] = {"--http.attempts.max=0", "--http.answer.timeout=60s",
+    static const char *const flags[] = {"--http.attempts.max=0", "--http.answer.timeout=2m",
                                         "--http.loops=4", NULL};
     struct identity_fixture f;
     double until;
@@ -187,7 +187,7 @@ static void test_all_loops_together_check_two_at_a_time(void **state)
 static void test_places_are_shared_out(void **state)
 {
     static const char *const flags[] = {"--http.attempts.max=1000", "--http.password.checks.max=8",
-                                        "--http.answer.timeout=30s", NULL};
+                                        "--http.answer.timeout=2m", NULL};
     struct identity_fixture f;
     int fds[2];
     (void)state;
@@ -226,7 +226,7 @@ static void test_the_time_of_the_answer_counts(void **state)
 /* Two in front of it, so that the file is surely read before its end. */
 static void change_during_a_check(const char *devices, int then)
 {
-    static const char *const flags[] = {"--http.attempts.max=0", "--http.answer.timeout=60s", NULL};
+    static const char *const flags[] = {"--http.attempts.max=0", "--http.answer.timeout=2m", NULL};
     static const char *const users[] = {"slow@farm:a", "slow@farm:b", "slow@farm:slow"};
     struct identity_fixture f;
     int fds[MR_COUNT_OF(users)];
@@ -266,7 +266,7 @@ static void test_a_device_that_vanishes_during_its_check(void **state)
 
 static void test_a_right_password_is_checked_once(void **state)
 {
-    static const char *const flags[] = {"--http.answer.timeout=30s", NULL};
+    static const char *const flags[] = {"--http.answer.timeout=2m", NULL};
     struct identity_fixture f;
     int fds[MANY];
     (void)state;
@@ -294,7 +294,7 @@ static void test_a_right_password_is_checked_once(void **state)
 /* Which hash stands for an unknown device's is chance: it may be the slow one. */
 static void test_an_unknown_device_costs_a_check_too(void **state)
 {
-    static const char *const flags[] = {"--http.attempts.max=0", "--http.answer.timeout=30s", NULL};
+    static const char *const flags[] = {"--http.attempts.max=0", "--http.answer.timeout=2m", NULL};
     static const char *const users[] = {"d1@farm:a", "nobody@farm:a", "bare@farm:a", "off@farm:a"};
     struct identity_fixture f;
     (void)state;

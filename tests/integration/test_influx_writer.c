@@ -19,7 +19,7 @@
 #include "lib/heap.h"
 #include "lib/script_server.h"
 
-enum { COUNT = 3, DEADLINE_MS = 20000 };
+enum { COUNT = 3, DEADLINE_MS = 60000 };
 
 struct mr_delivery {
     struct mr_event *event;

@@ -183,6 +183,7 @@ static void test_each_event_once_and_in_order_per_key(void **state)
     unsigned counts[OUTCOMES] = {0};
     (void)state;
     fixture_set_up(&f);
+    fixture_set(&f, "kafka.producer", "message.timeout.ms", "60000"); /* however slow it is */
     fixture_start_and_wait(&f);
     lanes_start(&f, lanes, EVENTS / LOOPS, WINDOW, NULL);
     fixture_run_until(&f, lanes_are_done, lanes, 5 * SETTLE_MS);
@@ -202,6 +203,7 @@ static void test_a_full_queue_settles_each_once_too(void **state)
     (void)state;
     fixture_set_up(&f);
     f.options.queue_events_max = 50;
+    fixture_set(&f, "kafka.producer", "message.timeout.ms", "60000");
     fixture_start_and_wait(&f);
     lanes_start(&f, lanes, EVENTS / LOOPS / 10, WINDOW, NULL);
     fixture_run_until(&f, lanes_are_done, lanes, SETTLE_MS);

@@ -16,7 +16,7 @@
 #include "lib/heap.h"
 #include "lib/mock_kafka.h"
 
-enum { DEADLINE_MS = 20000 };
+enum { DEADLINE_MS = 60000 };
 
 struct fixture {
     uv_loop_t loop;

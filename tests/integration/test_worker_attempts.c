@@ -118,7 +118,7 @@ static void test_an_attempt_is_committed_before_it_begins(void **state)
     mr_wait(delivery, "away", 10);
     delivery = await(&a, 0, 3);
     mr_done(delivery);
-    scripted_stop(&a, 5000);
+    scripted_stop(&a, 30000);
     assert_committed(1, "");
 }
 
@@ -140,7 +140,7 @@ static void test_retries_wait_while_commits_fail_and_others_go_on(void **state)
     mock_kafka_clear_errors(&mock, MOCK_API_OFFSET_COMMIT);
     mr_done(await(&a, 0, 2));
     await_commit(&a, 4);
-    scripted_stop(&a, 5000);
+    scripted_stop(&a, 30000);
     assert_committed(4, "");
 }
 
@@ -189,7 +189,7 @@ static void test_a_dead_one_behind_one_that_is_not_settled_stays_dead(void **sta
     mr_retry(await(&a, 1, 1), "no");
     mr_retry(await(&a, 1, 2), "no");
     scripted_for(&a, 500);
-    scripted_stop(&a, 5000);
+    scripted_stop(&a, 30000);
     assert_committed(0, "mr1 0 0:2 1:0");
     b.options.batch_count_max = 2;
     scripted_start(&b);
@@ -201,7 +201,7 @@ static void test_a_dead_one_behind_one_that_is_not_settled_stays_dead(void **sta
     scripted_start(&a);
     mr_done(await(&a, 0, 2));
     await_commit(&a, 2);
-    scripted_stop(&a, 5000);
+    scripted_stop(&a, 30000);
     assert_committed(2, "");
     mock_kafka_read(&mock, "events.dead", &dead);
     assert_int_equal(dead.count, 1);
@@ -235,7 +235,7 @@ static void test_a_stop_gives_up_what_waits_and_keeps_its_attempts(void **state)
     mr_done(await(&b, 2, 1));
     mr_done(await(&b, 3, 1)); /* read twice: it was done behind one that was not */
     await_commit(&b, 4);
-    scripted_stop(&b, 5000);
+    scripted_stop(&b, 30000);
     assert_committed(4, "");
 }
 
@@ -255,7 +255,7 @@ static void test_an_attempt_cut_short_is_made_again(void **state)
     mr_retry(await(&b, 0, 3), "no");
     await_commit(&b, 1);
     assert_int_equal(gauge("millrace_worker_retries_total"), 2);
-    scripted_stop(&b, 5000);
+    scripted_stop(&b, 30000);
     assert_committed(1, "");
 }
 
@@ -292,7 +292,7 @@ static void test_attempts_of_records_not_yet_received_are_told_on(void **state)
     await_commit(&a, 3);
     assert_committed(3, "mr1 3 6:5");
     mr_done(await(&a, 3, 1));
-    scripted_stop(&a, 5000);
+    scripted_stop(&a, 30000);
     assert_committed(4, "mr1 4 5:5");
 }
 
@@ -326,7 +326,7 @@ static void test_nothing_begins_before_earlier_attempts_are_known(void **state)
     mock_kafka_clear_errors(&mock, API_OFFSET_FETCH);
     mr_done(await(&a, 0, 6));
     await_commit(&a, 1);
-    scripted_stop(&a, 5000);
+    scripted_stop(&a, 30000);
 }
 
 static bool is_assigned_to_b(void *user)
@@ -357,7 +357,7 @@ static void test_a_rebalance_hands_attempts_over(void **state)
     mr_done(await(&b, 0, 3));
     mr_done(await(&b, 1, 1));
     await_commit(&b, 2);
-    scripted_stop(&b, 5000);
+    scripted_stop(&b, 30000);
     while (!a.closed) {
         scripted_for(&a, 20);
     }
@@ -389,7 +389,7 @@ static void test_an_answer_from_before_is_not_taken(void **state)
     mock_kafka_clear_errors(&mock, API_OFFSET_FETCH);
     mr_done(await(&a, 0, 1));
     await_commit(&a, 1);
-    scripted_stop(&a, 5000);
+    scripted_stop(&a, 30000);
 }
 
 /* usage: [TEST_LOG=1] integration_worker_attempts */

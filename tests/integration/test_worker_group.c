@@ -140,8 +140,8 @@ static void hand_over(const char *strategy)
     wanted_count = (size_t)PARTITIONS * 2 * RECORDS;
     assert_true(scripted_until(&a, has_done, NULL));
     scripted_for(&a, 300); /* some commit intervals */
-    scripted_stop(&b, 5000);
-    scripted_stop(&a, 5000);
+    scripted_stop(&b, 30000);
+    scripted_stop(&a, 30000);
     for (int32_t p = 0; p < PARTITIONS; p++) {
         assert_int_equal(committed(p), 2 * RECORDS);
     }
@@ -207,8 +207,8 @@ static void test_a_batch_that_is_not_settled_in_time_is_given_up(void **state)
     }
     scripted_for(&a, 200);
     assert_int_equal(moved, done_count);
-    scripted_stop(&b, 5000);
-    scripted_stop(&a, 5000);
+    scripted_stop(&b, 30000);
+    scripted_stop(&a, 30000);
     for (int32_t p = 0; p < PARTITIONS; p++) {
         assert_int_equal(committed(p), RECORDS);
         assert_int_equal(done[p][5], 0); /* committed by A before */
@@ -275,7 +275,7 @@ static void test_lost_partitions_are_dropped_at_once(void **state)
     for (size_t i = PARTITIONS; i < (size_t)2 * PARTITIONS; i++) {
         mr_batch_done(a.held[i]);
     }
-    scripted_stop(&a, 5000);
+    scripted_stop(&a, 30000);
     for (int32_t p = 0; p < PARTITIONS; p++) {
         assert_int_equal(committed(p), RECORDS);
     }
@@ -341,7 +341,7 @@ static void test_a_last_commit_that_fails_is_tried_again_soon(void **state)
     assert_true(scripted_until(&a, has_done, NULL));
     mock_kafka_push_error(&mock, MOCK_API_OFFSET_COMMIT,
                           RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 2);
-    scripted_stop(&a, 5000);
+    scripted_stop(&a, 30000);
     for (int32_t p = 0; p < PARTITIONS; p++) {
         assert_int_equal(committed(p), RECORDS);
     }
@@ -408,7 +408,7 @@ static void test_a_missing_topic_is_waited_for(void **state)
     mock_kafka_create_topic(&mock, "late", 1);
     mock_kafka_create_topic(&mock, "late.dead", 1);
     assert_true(scripted_until(&a, is_ready, &a));
-    scripted_stop(&a, 5000);
+    scripted_stop(&a, 30000);
 }
 
 static bool lacks_the_group(void *user)
@@ -428,8 +428,8 @@ static void test_an_eager_member_that_has_let_go_is_not_ready(void **state)
     assert_true(scripted_until(&a, lacks_the_group, &a));
     assert_true(scripted_until(&a, is_shared, NULL));
     assert_true(scripted_until(&a, is_ready, &a));
-    scripted_stop(&b, 5000);
-    scripted_stop(&a, 5000);
+    scripted_stop(&b, 30000);
+    scripted_stop(&a, 30000);
 }
 
 static void test_settling_twice_stops_the_program(void **state)
@@ -452,7 +452,7 @@ static void test_settling_twice_stops_the_program(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
     settle_held(&a);
-    scripted_stop(&a, 5000);
+    scripted_stop(&a, 30000);
 }
 
 static void test_a_bad_configuration_is_refused_with_its_name(void **state)

@@ -136,7 +136,7 @@ static void test_only_the_settled_prefix_is_committed(void **state)
     assert_int_equal(books("done"), 9);
     assert_int_equal(books("skipped"), 1);
     assert_balance();
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 static void test_waiting_holds_back_and_comes_again_in_order(void **state)
@@ -165,7 +165,7 @@ static void test_waiting_holds_back_and_comes_again_in_order(void **state)
     await_commit(6);
     assert_null(scripted_reason(&one, "sink"));
     assert_balance();
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 static void test_retries_are_counted_and_end(void **state)
@@ -200,7 +200,7 @@ static void test_retries_are_counted_and_end(void **state)
     assert_true(mr_slice_is(dead.at[0].record.value, MR_SLICE("0")));
     mock_records_free(&dead);
     assert_balance();
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 static void test_what_is_no_event_never_reaches_the_author(void **state)
@@ -241,7 +241,7 @@ static void test_what_is_no_event_never_reaches_the_author(void **state)
     assert_int_equal(books("dead"), 1);
     assert_int_equal(books("skipped"), 1);
     assert_balance();
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 static bool is_refused(void *user)
@@ -276,7 +276,7 @@ static void test_a_dead_letter_is_confirmed_before_the_commit(void **state)
         mr_slice_is(mock_record_header(&dead.at[0], "millrace_dead_reason"), MR_SLICE("mapping")));
     mock_records_free(&dead);
     assert_balance();
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 /* --- batches --- */
@@ -297,7 +297,7 @@ static void test_batches_are_cut_by_bytes(void **state)
         mr_batch_done(batch);
     }
     await_commit(30);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 static void test_a_batch_that_is_not_full_goes_by_age(void **state)
@@ -312,7 +312,7 @@ static void test_a_batch_that_is_not_full_goes_by_age(void **state)
     mr_batch_done(await_batch(&one));
     assert_true((int64_t)(uv_hrtime() / 1000000) - before >= 150);
     await_commit((int64_t)one.records);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 static int next_number;
@@ -354,7 +354,7 @@ static void test_a_stuck_sink_costs_bounded_memory(void **state)
     assert_int_equal(gauge("millrace_worker_received_total"), RECORDS);
     assert_int_equal(gauge("millrace_worker_paused"), 0);
     assert_balance();
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 static void settle_all(struct scripted_worker *scripted, struct mr_batch *batch)
@@ -379,7 +379,7 @@ static void test_headers_count_as_memory(void **state)
     mr_batch_done(batch);
     one.on_batch = settle_all;
     await_commit(RECORDS);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 /* --- Kafka and the group --- */
@@ -418,7 +418,7 @@ static void test_offsets_that_begin_anew_are_new_records(void **state)
     await_commit(10);
     assert_int_equal(gauge("millrace_worker_received_total"), 20);
     assert_balance();
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 /* The first record after the books were opened anew finds no memory, once. */
@@ -461,7 +461,7 @@ static void test_offsets_begin_anew_without_memory(void **state)
     assert_int_equal(mr_delivery_offset(mr_batch_at(batch, 0)), 0);
     mr_batch_done(batch);
     await_commit(10);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
     mem_set_hooks(NULL);
 }
 
@@ -493,7 +493,7 @@ static void test_a_topic_that_may_not_be_read_is_said_until_it_is(void **state)
     scripted_produce(&mock, "events", 0, 1, 1);
     mr_batch_done(await_batch(&one));
     assert_true(scripted_until(&one, is_ready, &one));
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 static bool has_lost_kafka(void *user)
@@ -517,7 +517,7 @@ static void test_kafka_goes_and_comes_back(void **state)
     scripted_produce(&mock, "events", 0, 10, 10);
     await_commit(20);
     assert_int_equal(next_number, 20);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 static void test_a_stop_while_kafka_is_down_ends(void **state)

@@ -108,7 +108,7 @@ static void test_the_lag_is_what_is_not_settled(void **state)
     one.on_batch = settle_at_once;
     mr_batch_done(scripted_take(&one));
     await(lag, 0, 0);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
     assert_int_equal(metric(lag, 0), -1); /* the series has gone with the partition */
     assert_int_equal(metric(lag, 1), -1);
     assert_int_equal(metric("millrace_worker_oldest_unsettled_seconds", 0), -1);
@@ -174,7 +174,7 @@ static void test_freshness_is_the_age_of_what_was_stored(void **state)
     assert_int_equal(fresh("21600"), 3);
     assert_int_equal(fresh("+Inf"), 3);
     assert_true(scripted_metric("millrace_worker_batch_seconds_count", "topic=\"events\"") > 0);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 /* --- where it begins --- */
@@ -190,7 +190,7 @@ static void test_a_beginning_at_the_end_is_committed(void **state)
     await(committed, 0, 3);
     await(lag, 0, 0);
     assert_int_equal(mock_kafka_committed(&mock, "workers", "events", 0), 3);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
     assert_int_equal(one.records, 0);
     scripted_produce(&mock, "events", 0, 3, 4);
     scripted_init(&second, &mock, &loop);
@@ -200,7 +200,7 @@ static void test_a_beginning_at_the_end_is_committed(void **state)
     scripted_start(&one);
     await(committed, 0, 7);
     assert_int_equal(one.records, 4);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 /* What was written to it before the group saw it is read, and counts as no beginning of a group. */
@@ -215,7 +215,7 @@ static void test_an_added_partition_is_read_from_its_beginning(void **state)
     scripted_start(&one);
     await(committed, 1, 4);
     assert_int_equal(one.records, 4);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 /* None of them is taken for one that was added. */
@@ -230,7 +230,7 @@ static void test_a_new_group_begins_all_partitions_at_their_ends(void **state)
     await(committed, 0, 3);
     await(committed, 1, 4);
     assert_int_equal(one.records, 0);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 /* --- offsets that Kafka doesn't have --- */
@@ -253,7 +253,7 @@ static void test_with_the_earliest_all_that_is_left_is_read(void **state)
     assert_int_equal(metric(missed, 0), 0);
     await(committed, 0, 10);
     await(lag, 0, 0);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 static void test_with_the_latest_what_is_left_is_missed(void **state)
@@ -266,7 +266,7 @@ static void test_with_the_latest_what_is_left_is_missed(void **state)
     await(committed, 0, 15);
     assert_int_equal(metric(received, 0), 5);
     await(lag, 0, 0);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 /* As of a broker that was frozen while it led, and doesn't know yet that it leads no more. */
@@ -282,7 +282,7 @@ static void test_an_offset_that_kafka_has_after_all_is_read_on_from(void **state
     await(committed, 0, 15);
     assert_int_equal(metric(received, 0), 15);
     assert_int_equal(metric(missed, 0), 0);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 static int64_t looks; /* by the worker's own note of when it looks next */
@@ -323,7 +323,7 @@ static void test_a_log_that_ends_too_early_is_not_believed_at_once(void **state)
     await(committed, 0, 20);
     assert_int_equal(metric(received, 0), 5);
     assert_int_equal(metric(missed, 0), 0);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 /* It is no old view of the log that was read: that one would not grow. */
@@ -334,7 +334,7 @@ static void test_a_log_that_ends_too_early_and_grows_is_another_one(void **state
     scripted_produce(&mock, "events", 0, 10, 2);
     await(received, 0, 12);
     await(committed, 0, 12);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 enum { E = WORKER_FROM_EARLIEST, L = WORKER_FROM_LATEST };
@@ -406,7 +406,7 @@ static void test_kafka_is_asked_again_after_a_pause(void **state)
     assert_int_equal(metric(received, 0), 0);
     mock_kafka_clear_errors(&mock, LIST_OFFSETS);
     await(received, 0, 10);
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 /* With an eager assignor all partitions are assigned again: the others go on where they are, also
@@ -436,7 +436,7 @@ static void test_others_go_on_with_an_eager_assignor_too(void **state)
     mr_batch_done(batch);
     await(committed, 1, 15);
     assert_int_equal(metric(received, 1), 15); /* none of them twice */
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 /* The consumer asks for what is committed once, and what comes is an error of no kind to be tried
@@ -453,7 +453,7 @@ static void is_not_told(rd_kafka_resp_err_t error)
     await(lag, 1, 0);
     assert_int_equal(metric(received, 0), 6);
     assert_null(scripted_reason(&one, "group"));
-    scripted_stop(&one, 5000);
+    scripted_stop(&one, 30000);
 }
 
 static void test_a_position_that_kafka_did_not_tell_is_asked_for_again(void **state)

@@ -34,7 +34,7 @@ static void test_only_its_own_key_waits_behind_it(void **state)
     retry_assert_handed(MR_COUNT_OF(expected), expected);
     assert_int_equal(retry_gauge("millrace_worker_retries_total"), 1);
     retry_assert_balance();
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 }
 
 static void test_those_behind_it_go_on_one_failure_at_a_time(void **state)
@@ -51,7 +51,7 @@ static void test_those_behind_it_go_on_one_failure_at_a_time(void **state)
     retry_let_go();
     retry_await_commit(7);
     retry_assert_handed(MR_COUNT_OF(expected), expected);
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 }
 
 static void test_the_next_goes_on_when_it_is_dead(void **state)
@@ -74,7 +74,7 @@ static void test_the_next_goes_on_when_it_is_dead(void **state)
         mr_slice_is(mock_record_header(&dead.at[0], "millrace_dead_attempts"), MR_SLICE("3")));
     mock_records_free(&dead);
     retry_assert_balance();
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 }
 
 /* Handed out together, and both failed: the second attempt of the later one comes after the earlier
@@ -93,7 +93,7 @@ static void test_two_of_a_key_that_fail_together_come_one_after_the_other(void *
     scripted_start(&retry_one);
     retry_await_commit(3);
     retry_assert_handed(MR_COUNT_OF(expected), expected);
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 }
 
 static void test_an_empty_key_is_a_key(void **state)
@@ -109,7 +109,7 @@ static void test_an_empty_key_is_a_key(void **state)
     retry_let_go();
     retry_await_commit(3);
     retry_assert_handed(MR_COUNT_OF(expected), expected);
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 }
 
 static void test_records_without_a_key_wait_for_nobody(void **state)
@@ -124,7 +124,7 @@ static void test_records_without_a_key_wait_for_nobody(void **state)
     retry_let_go();
     retry_await_commit(3);
     retry_assert_handed(MR_COUNT_OF(expected), expected);
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 }
 
 static void wait_once(struct scripted_worker *scripted, struct mr_batch *batch)
@@ -155,7 +155,7 @@ static void test_what_waits_for_the_sink_is_put_behind_too(void **state)
     retry_let_go();
     retry_await_commit(4);
     retry_assert_handed(MR_COUNT_OF(expected), expected);
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 }
 
 /* --- time and bounds --- */
@@ -189,7 +189,7 @@ static void test_the_delay_doubles_up_to_its_limit(void **state)
         assert_int_equal(planned_ms[i], expected_ms[i]);
         assert_true(handed_ms[i + 1] - handed_ms[i] >= expected_ms[i]);
     }
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 }
 
 static void test_with_many_waiting_no_others_are_begun(void **state)
@@ -207,7 +207,7 @@ static void test_with_many_waiting_no_others_are_begun(void **state)
     retry_await_commit(4);
     assert_int_equal(retry_handed_count, 6);
     assert_int_equal(retry_handed[2], 0); /* then 2 may be begun before the second attempt of 1 */
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 }
 
 /* More fail at once than a commit can tell: every second one, so that each has an entry of its own.
@@ -244,7 +244,7 @@ static void test_more_failures_than_a_commit_can_tell(void **state)
     mock_kafka_metadata(&retry_mock, "workers", "events", 0, text, sizeof(text));
     assert_string_equal(text, "");
     retry_assert_balance();
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 }
 
 /* Of the others every second one fails, so that each of these has an entry of its own. */
@@ -277,7 +277,7 @@ static void test_what_is_settled_gives_way(void **state)
     scripted_start(&retry_one);
     retry_await_commit(RECORDS);
     assert_int_equal(retry_settled_count, RECORDS);
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 }
 
 /* --- in whatever order they fail --- */

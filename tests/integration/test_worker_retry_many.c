@@ -64,7 +64,7 @@ static void fail_and_restart(void)
 {
     start_with_many(HOUR_MS);
     retry_await_handed(MANY);
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
     metrics_reset();
     scripted_init(&retry_one, &retry_mock, &retry_loop);
 }
@@ -94,7 +94,7 @@ static void fail_many(const char *const *keys, int key_count,
     assert_int_equal(retry_handed_count,
                      MANY + (restart ? forgotten : MANY_FAIL) + (size_t)MANY_FAIL_TWICE);
     retry_assert_balance();
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 }
 
 static const char *const keys_of_many[] = {"a", "b", "c", "d", "e", "f", "g"};
@@ -148,7 +148,7 @@ static void test_what_was_told_of_later_ones_gives_way(void **state)
     scripted_start(&retry_one);
     retry_await_commit(MANY);
     assert_int_equal(retry_settled_count, MANY);
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 }
 
 static bool has_held(void *user)
@@ -202,14 +202,14 @@ static void test_what_is_settled_is_told_when_the_partition_goes(void **state)
     partition_drain(retry_one.worker->partitions);
     mr_wait(mr_batch_at(batch, 0), "for the others", 10);
     mr_retry(mr_batch_at(batch, 1), "it said no");
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 
     scripted_init(&retry_one, &retry_mock, &retry_loop);
     retry_one.on_batch = retry_fail_or_settle;
     scripted_start(&retry_one);
     retry_await_commit(RECORDS);
     retry_assert_handed(MR_COUNT_OF(expected), expected);
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 }
 
 /* usage: [TEST_LOG=1] integration_worker_retry */
@@ -242,7 +242,7 @@ static void test_a_large_batch_of_one_key_fails(void **state)
     scripted_start(&retry_one);
     retry_await_handed(2 * (size_t)LARGE);
     retry_await_commit(LARGE);
-    scripted_stop(&retry_one, 5000);
+    scripted_stop(&retry_one, 30000);
 }
 
 int main(void)

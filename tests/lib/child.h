@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { CHILD_WAIT_MS = 30000, CHILD_OUTPUT_BYTES = 64 * 1024 };
+enum { CHILD_WAIT_MS = 60000, CHILD_OUTPUT_BYTES = 64 * 1024 };
 
 struct child {
     pid_t pid;

@@ -7,7 +7,7 @@
 
 #include "lib/tsan_threads.h"
 
-enum { WAIT_MS = 10000, BROKERS = 1, BROKER = 1 /* its id */ };
+enum { WAIT_MS = 60000, BROKERS = 1, BROKER = 1 /* its id */ };
 
 /* A failed set-up is not a failed check: stop with its words. */
 static void need(bool holds, const char *what)

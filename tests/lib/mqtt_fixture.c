@@ -45,9 +45,11 @@ void mqtt_launch_at(struct mqtt_fixture *f, const char *program, const char *con
 {
     char bootstrap[100];
     char broker[100];
-    const char *arguments[ARGUMENTS_MAX] = {program, "--admin.listen=127.0.0.1:0", bootstrap,
-                                            broker, "--mqtt.client.id=" MQTT_CLIENT};
-    size_t count = 5;
+    /* The deadline is for machines that are slow; a test of it gives its own. */
+    const char *arguments[ARGUMENTS_MAX] = {
+        program, "--admin.listen=127.0.0.1:0",   "--admin.shutdown.deadline=60s", bootstrap,
+        broker,  "--mqtt.client.id=" MQTT_CLIENT};
+    size_t count = 6;
     (void)snprintf(bootstrap, sizeof bootstrap, "--kafka.bootstrap.servers=%s", f->mock.bootstrap);
     (void)snprintf(broker, sizeof broker, "--mqtt.broker=127.0.0.1:%u",
                    script_broker_port(f->broker));

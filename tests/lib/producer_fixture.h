@@ -11,7 +11,7 @@
 #include "kafka/producer.h"
 #include "lib/mock_kafka.h"
 
-enum { READY_MS = 10000, SETTLE_MS = 20000, ANSWER_MS = 3000, PARTITIONS = 6 };
+enum { READY_MS = 60000, SETTLE_MS = 60000, ANSWER_MS = 3000, PARTITIONS = 6 };
 
 struct fixture {
     struct mock_kafka mock;

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RAW_DEADLINE_S = 15, RAW_HEAD_BYTES = 2048 };
+enum { RAW_DEADLINE_S = 60, RAW_HEAD_BYTES = 2048 };
 
 struct raw_reply {
     int status;

@@ -7,7 +7,7 @@
 
 #include "base/metrics.h"
 
-enum { TICK_MS = 5, FLUSH_MS = 20000, METRICS_BYTES_MAX = 4 * 1024 * 1024 };
+enum { TICK_MS = 5, FLUSH_MS = 60000, METRICS_BYTES_MAX = 4 * 1024 * 1024 };
 
 static void need(bool holds, const char *what)
 {
@@ -168,22 +168,34 @@ const char *scripted_reason(const struct scripted_worker *scripted, const char *
     return NULL;
 }
 
-int64_t scripted_metric(const char *name, const char *labels)
+char *scripted_metrics_text(void)
 {
     struct mr_buf text;
-    char line[512];
-    const char *at;
-    int64_t value = -1;
-    (void)snprintf(line, sizeof(line), "\n%s{%s} ", name, labels);
+    char *copy;
     buf_init(&text, METRICS_BYTES_MAX);
     (void)metrics_write(&text);
     (void)buf_add_char(&text, '\0');
     need(text.failed == 0, "metrics");
-    at = strstr(text.ptr, line);
-    if (at != NULL) {
-        value = strtoll(at + strlen(line), NULL, 10);
-    }
+    copy = strdup(text.ptr);
+    need(copy != NULL, "out of memory");
     buf_done(&text);
+    return copy;
+}
+
+int64_t scripted_metric_in(const char *text, const char *name, const char *labels)
+{
+    char line[512];
+    const char *at;
+    (void)snprintf(line, sizeof(line), "\n%s{%s} ", name, labels);
+    at = strstr(text, line);
+    return at == NULL ? -1 : strtoll(at + strlen(line), NULL, 10);
+}
+
+int64_t scripted_metric(const char *name, const char *labels)
+{
+    char *text = scripted_metrics_text();
+    int64_t value = scripted_metric_in(text, name, labels);
+    free(text);
     return value;
 }
 

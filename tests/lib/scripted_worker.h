@@ -57,6 +57,10 @@ const char *scripted_reason(const struct scripted_worker *scripted, const char *
 /* The value of a line "name{...labels...} value" at /metrics; -1: there is none. */
 int64_t scripted_metric(const char *name, const char *labels);
 
+/* The same in a text of it (terminated, freed with free), for who wants many. */
+char *scripted_metrics_text(void);
+int64_t scripted_metric_in(const char *text, const char *name, const char *labels);
+
 /* Records "<first>", "<first + 1>"... as events in binary mode, in one partition. */
 void scripted_produce(struct mock_kafka *mock, const char *topic, int32_t partition, int first,
                       int count);

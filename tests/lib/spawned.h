@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-enum { SPAWNED_DEADLINE_S = 20, SPAWNED_LOG_BYTES = 64 * 1024 };
+enum { SPAWNED_DEADLINE_S = 60, SPAWNED_LOG_BYTES = 64 * 1024 };
 
 struct spawned {
     pid_t pid; /* 0: ended */
