@@ -121,6 +121,14 @@ static bool attach(struct tls_stream *stream)
     return true;
 }
 
+/* OpenSSL 3.5 allocates here, and says only in the queue of errors that it had no memory. */
+static bool set_accept_state(SSL *ssl)
+{
+    ERR_clear_error();
+    SSL_set_accept_state(ssl);
+    return ERR_peek_error() == 0;
+}
+
 struct tls_stream *tls_stream_new(const struct tls_context *context)
 {
     struct tls_stream *stream = mem_zalloc(sizeof *stream);
@@ -131,14 +139,12 @@ struct tls_stream *tls_stream_new(const struct tls_context *context)
     stream->state = TLS_STREAM_HANDSHAKING;
     stream->outcome = TLS_ABANDONED;
     buf_init(&stream->out, TLS_OUT_BYTES_MAX);
-    ERR_clear_error();
     stream->ssl = SSL_new(tls_context_ssl(context));
-    if (stream->ssl == NULL || !attach(stream)) {
+    if (stream->ssl == NULL || !attach(stream) || !set_accept_state(stream->ssl)) {
         ERR_clear_error();
         tls_stream_free(stream);
         return NULL;
     }
-    SSL_set_accept_state(stream->ssl);
     return stream;
 }
 

@@ -287,8 +287,8 @@ static void test_openssl_out_of_memory(void **state)
         openssl_left = n;
         stream = tls_stream_new(f->optional);
         openssl_left = 0;
-        tls_stream_free(stream);
         assert_int_equal(ERR_peek_error(), 0);
+        tls_stream_free(stream);
         if (!openssl_failed) {
             assert_non_null(stream);
             break;
