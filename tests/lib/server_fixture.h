@@ -21,6 +21,7 @@ enum { HELD_MAX = 64, BIG_BYTES = 64 * 1024, PIPELINE_MAX = 8 };
 struct server_fixture {
     pthread_t thread;
     uv_loop_t loop;
+    int loop_rc; /* of making it */
     uv_async_t async;
     struct http_server *server;
     uint16_t port;
