@@ -8,6 +8,7 @@
  * many of them makes no more batches. */
 #include "kafka/worker_internal.h"
 #include "kit/clock.h"
+#include "kit/utf8.h"
 
 enum {
     BATCH_OVERHEAD = 1024,              /* of the protocol, around key, value and headers */
@@ -247,6 +248,13 @@ static void copy_record(struct mr_delivery *delivery)
     }
 }
 
+/* No more of it than a letter takes: an author may pass on what a server said, however long. */
+static char *copy_text(const char *text)
+{
+    struct mr_slice cut = utf8_cut(mr_slice_of(text), DEAD_TEXT_BYTES_MAX);
+    return mem_strndup(cut.ptr, cut.len);
+}
+
 /* A text for which there is no memory is lost, the record isn't. */
 void dead_begin(struct mr_delivery *delivery, const char *code, const char *text,
                 const char *server)
@@ -255,9 +263,9 @@ void dead_begin(struct mr_delivery *delivery, const char *code, const char *text
     delivery_release_event(delivery);
     retry_close(delivery);
     copy_record(delivery);
-    delivery->dead.code = mem_strdup(code == NULL ? "" : code);
-    delivery->dead.text = mem_strdup(text == NULL ? "" : text);
-    delivery->dead.server = server == NULL ? NULL : mem_strdup(server);
+    delivery->dead.code = copy_text(code == NULL ? "" : code);
+    delivery->dead.text = copy_text(text == NULL ? "" : text);
+    delivery->dead.server = server == NULL ? NULL : copy_text(server);
     delivery->dead.last_ms = clock_wall_ms();
     delivery->dead.again_ms = worker_now_ms(partition->worker);
     delivery->state = DELIVERY_DYING;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Very many dead letters at once. */
+/* Very many dead letters at once, and very long ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -127,12 +129,51 @@ static void test_all_that_are_refused_come_again(void **state)
     scripted_stop(&one, 5000);
 }
 
+/* --- one that says too much --- */
+
+enum { LONG_TEXT = 1024 * 1024, LARGE = LONG_TEXT / 2 };
+static char long_text[LONG_TEXT + 1];
+
+static void *refuse_large(void *ptr, size_t bytes)
+{
+    return bytes < LARGE ? realloc(ptr, bytes) : NULL;
+}
+
+static void says_too_much(struct scripted_worker *scripted, struct mr_batch *batch)
+{
+    (void)scripted;
+    mem_set_hooks(&(struct mem_hooks){refuse_large, free});
+    mr_dead_server(mr_batch_at(batch, 0), "mapping", long_text, long_text);
+    mem_set_hooks(NULL);
+}
+
+/* What a letter has no room for is not held until Kafka has the letter. */
+static void test_a_long_reason_is_cut_at_once(void **state)
+{
+    struct mock_records dead;
+    (void)state;
+    memset(long_text, 'z', LONG_TEXT);
+    scripted_produce(&mock, "events", 0, 0, 1);
+    one.on_batch = says_too_much;
+    scripted_start(&one);
+    assert_true(scripted_until(&one, some_are_stored, NULL));
+    mock_kafka_read(&mock, "events.dead", &dead);
+    assert_int_equal(dead.count, 1);
+    assert_int_equal(mock_record_header(&dead.at[0], "millrace_dead_text").len,
+                     DEAD_TEXT_BYTES_MAX);
+    assert_int_equal(mock_record_header(&dead.at[0], "millrace_dead_server").len,
+                     DEAD_TEXT_BYTES_MAX);
+    mock_records_free(&dead);
+    scripted_stop(&one, 5000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_they_hold_nothing_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_stop_in_the_midst_of_them_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_all_that_are_refused_come_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_long_reason_is_cut_at_once, set_up, tear_down),
     };
     mr_log_init("test", MR_LOG_ERROR, MR_LOG_LOGFMT);
     return cmocka_run_group_tests(tests, NULL, NULL);
