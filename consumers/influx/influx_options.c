@@ -82,7 +82,9 @@ const struct mr_option influx_options_table[] = {
      .min = 1,
      .max = 256,
      .unit = "requests",
-     .text = "Writes at work at once; at most one a partition.",
+     .text =
+         "Writes at work at once. Each has a batch of one partition, or those that several have "
+         "ready at one moment.",
      FIELD(requests_max)},
     {.key = "request.bytes",
      .type = MR_OPTION_SIZE,

@@ -131,6 +131,8 @@ void job_take(struct job *job, struct mr_batch *batch)
     job->unit_count = 0;
     job->wants_salvage = false;
     job->next = NULL;
+    job->next_of_request = NULL;
+    job->is_alone = false;
 }
 
 /* --- from events to lines --- */
@@ -306,10 +308,16 @@ static int take_event(struct job *job, bool *ret_full)
 
 int job_make(struct job *job)
 {
+    buf_clear(&job->tools->lines);
+    return job_make_more(job);
+}
+
+int job_make_more(struct job *job)
+{
     struct job_tools *tools = job->tools;
+    size_t len = tools->lines.len;
     bool full = false;
     int rc = reserve_units(job);
-    buf_clear(&tools->lines);
     tools->hints.now_ns = clock_wall_ns();
     job->begin = job->at;
     job->unit_count = 0;
@@ -318,6 +326,10 @@ int job_make(struct job *job)
         rc = take_event(job, &full);
     }
     tools->hints.watch -= rc == 0 && tools->hints.watch > 0;
+    if (rc != 0) {
+        buf_clear(&tools->lines);
+        tools->lines.len = len;
+    }
     job->made_bytes = tools->lines.len;
     return rc;
 }
@@ -435,11 +447,15 @@ void job_dead(struct job *job, const struct influx_refusal *refusal, const char 
 void job_tools_too_large(struct job_tools *tools, const struct job *job)
 {
     size_t bytes = 0;
-    for (size_t i = 0; i < job->unit_count; i++) {
-        bytes += job->units[i].len;
+    size_t count = 0;
+    for (; job != NULL; job = job->next_of_request) {
+        for (size_t i = 0; i < job->unit_count; i++) {
+            bytes += job->units[i].len;
+        }
+        count += job->unit_count;
     }
     bytes = bytes / 2 > REQUEST_BYTES_LEAST ? bytes / 2 : REQUEST_BYTES_LEAST;
-    if (job->unit_count > 1 && bytes < tools->bytes_max) {
+    if (count > 1 && bytes < tools->bytes_max) {
         tools->bytes_max = bytes;
         mr_log_limited(MR_LOG_WARN, LOG_INTERVAL_MS,
                        "influxdb finds a request too large; the next ones are smaller, but smaller "

@@ -46,7 +46,9 @@ struct job {
     unsigned magic;
     void *owner;
     struct job_tools *tools;
-    struct job *next;
+    struct job *next;            /* in line */
+    struct job *next_of_request; /* whose lines follow in the same request; NULL: none */
+    bool is_alone;               /* shares no request: one that it shared was refused */
     struct mr_batch *batch;
     size_t begin;        /* of the batch: the first in the present request */
     size_t at;           /* the next to become lines */
@@ -76,6 +78,11 @@ void job_take(struct job *job, struct mr_batch *batch);
  * unit_count 0 there is none: the batch is over, and may be gone. Errors: MR_ENOMEM. */
 int job_make(struct job *job);
 
+/* The same, behind the lines that are there: several jobs share a request. With unit_count 0 there
+ * was no room, unless `at` is `count`: then the batch is over. After an error the lines are as they
+ * were. Errors: MR_ENOMEM. */
+int job_make_more(struct job *job);
+
 /* Forget the lines; the same events come again with job_make. */
 void job_unmake(struct job *job);
 
@@ -96,7 +103,7 @@ void job_stored(struct job *job);
 /* The units of the salvage's present part are all bad. */
 void job_dead(struct job *job, const struct influx_refusal *refusal, const char *reason);
 
-/* 413: make smaller requests. */
+/* 413 to the job's request: make smaller ones. */
 void job_tools_too_large(struct job_tools *tools, const struct job *job);
 
 #endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Happy path: a batch waits in line -> its events become lines, what can't is dead -> one request
- * (or several, one after another, over request.bytes) -> 204 -> its deliveries are done. What can
- * go wrong: InfluxDB refuses points: the request is salvaged (salvage.h), a part at a time, and
+ * (or several, one after another, over request.bytes), which it shares with what else is in line ->
+ * 204 -> its deliveries are done. What can go wrong: InfluxDB refuses points: who shared the
+ * request goes again alone; the request of one job is salvaged (salvage.h), a part at a time, and
  * between two parts the job lines up behind the others; InfluxDB is away, or memory is short: what
  * is left of the batch waits, and comes again as another batch. Writing a point twice is harmless.
  */
@@ -28,9 +29,10 @@ struct writer {
     struct job *first, *last; /* in line */
     struct job *spare;        /* at most requests.max */
     int64_t spare_count;
-    int64_t out;          /* requests at work */
-    int64_t salvage_out;  /* of them, those of salvages */
-    size_t salvage_bytes; /* of lines that salvages hold */
+    int64_t out;             /* requests at work */
+    int64_t salvage_out;     /* of them, those of salvages */
+    size_t salvage_bytes;    /* of lines that salvages hold */
+    uv_timer_t gather_timer; /* of no time: the batches of one turn of the loop begin together */
     bool pumping;
     bool closing;
 };
@@ -117,12 +119,24 @@ static bool is_held_up(const struct job *job)
            (job->wants_salvage && !has_place(writer, job->salvage_bytes));
 }
 
-/* The first in line, unless `any`: that may begin; NULL: none. */
-static struct job *line_pop(struct writer *writer, bool any)
+/* Few large requests cost both sides less than many small ones. Where points were refused lately
+ * each batch goes by itself: bad ones of one partition don't hold up those of others. */
+static bool are_shared(const struct writer *writer)
+{
+    return writer->tools.hints.watch == 0;
+}
+
+static bool shares_nothing(const struct job *job)
+{
+    return job->is_salvaging || job->wants_salvage || job->is_alone;
+}
+
+/* The first in line that `is_passed_over` (may be NULL) isn't true of; NULL: none. */
+static struct job *line_pop(struct writer *writer, bool (*is_passed_over)(const struct job *job))
 {
     struct job *before = NULL;
     struct job *job = writer->first;
-    while (job != NULL && !any && is_held_up(job)) {
+    while (job != NULL && is_passed_over != NULL && is_passed_over(job)) {
         before = job;
         job = job->next;
     }
@@ -163,6 +177,29 @@ static int begin_salvage(struct job *job, bool *ret_begun)
     return rc;
 }
 
+/* The lines of others in line, as long as there is room, behind those of the job. */
+static void add_others(struct job *job)
+{
+    struct writer *writer = job->owner;
+    struct job *last = job;
+    struct job *other;
+    while (last->at == last->count && (other = line_pop(writer, shares_nothing)) != NULL) {
+        if (job_make_more(other) != 0) {
+            job_wait(other, "out of memory", writer->options->wait_min_ms);
+            return;
+        }
+        if (other->unit_count > 0) {
+            last->next_of_request = other;
+            last = other;
+        } else if (other->at == other->count) { /* all are dead: the batch is gone */
+            job_release(other);
+        } else {
+            line_up(writer, other);
+            return;
+        }
+    }
+}
+
 /* The body of the next request. `ret_ready` is false if there is none: the job is over, or in line.
  * Errors: MR_ENOMEM, MR_ELIMIT. */
 static int make_body(struct job *job, bool *ret_ready)
@@ -191,8 +228,21 @@ static int make_body(struct job *job, bool *ret_ready)
         return 0;
     }
     *ret_ready = true;
+    if (!shares_nothing(job) && are_shared(job->owner)) {
+        add_others(job);
+    }
     rc = job->is_salvaging ? job_make_part(job) : 0;
     return rc != 0 ? rc : job_make_body(job);
+}
+
+/* All whose lines are in the request of the job. */
+static void request_wait(struct job *job, const char *reason, int64_t after_ms)
+{
+    while (job != NULL) {
+        struct job *next = job->next_of_request;
+        job_wait(job, reason, after_ms);
+        job = next;
+    }
 }
 
 /* Make and send the next request of the job. */
@@ -207,7 +257,7 @@ static void job_begin(struct job *job)
     }
     rc = rc != 0 ? rc : sink_write(writer->sink, buf_slice(&job->body), on_written, job, &err);
     if (rc != 0) {
-        job_wait(job, err.text, writer->options->wait_min_ms);
+        request_wait(job, err.text, writer->options->wait_min_ms);
         return;
     }
     writer->out++;
@@ -217,10 +267,15 @@ static void job_begin(struct job *job)
 /* NULL: none, or none may begin now. */
 static struct job *line_next(struct writer *writer)
 {
-    enum sink_state state = sink_state(writer->sink);
-    bool may =
-        state == SINK_CLOSED || (state == SINK_OPEN && writer->out < writer->options->requests_max);
-    return may ? line_pop(writer, state == SINK_CLOSED) : NULL;
+    switch (sink_state(writer->sink)) {
+        case SINK_CLOSED:
+            return line_pop(writer, NULL);
+        case SINK_OPEN:
+            return writer->out < writer->options->requests_max ? line_pop(writer, is_held_up)
+                                                               : NULL;
+        default:
+            return NULL;
+    }
 }
 
 /* Begin what may begin; while InfluxDB is away, what is in line waits in Kafka instead. Settling
@@ -301,6 +356,42 @@ static int job_refused(struct job *job, const struct sink_result *result)
     return 0;
 }
 
+/* Whose points were refused isn't said: each goes again alone. */
+static void share_refused(struct job *job, const struct sink_result *result)
+{
+    if (result->refusal->kind == INFLUX_TOO_LARGE) {
+        job_tools_too_large(job->tools, job);
+    }
+    while (job != NULL) {
+        struct job *next = job->next_of_request;
+        job->next_of_request = NULL;
+        job->is_alone = true;
+        job_unmake(job);
+        line_up(job->owner, job);
+        job = next;
+    }
+}
+
+static void request_stored(struct job *job)
+{
+    while (job != NULL) {
+        struct job *next = job->next_of_request;
+        job->next_of_request = NULL;
+        job_stored(job);
+        job_go_on(job);
+        job = next;
+    }
+}
+
+static void request_free(struct job *job)
+{
+    while (job != NULL) {
+        struct job *next = job->next_of_request;
+        job_free(job);
+        job = next;
+    }
+}
+
 static void on_written(void *user, const struct sink_result *result)
 {
     struct job *job;
@@ -310,14 +401,16 @@ static void on_written(void *user, const struct sink_result *result)
     writer->out--;
     writer->salvage_out -= job->is_salvaging;
     if (writer->closing) {
-        job_free(job);
+        request_free(job);
         return;
     }
+    writer->pumping = true; /* what settling brings lines up, to begin together */
     if (result->verdict == INFLUX_STORED) {
-        job_stored(job);
-        job_go_on(job);
+        request_stored(job);
     } else if (result->verdict == INFLUX_AWAY) {
-        job_wait(job, result->reason, result->after_ms);
+        request_wait(job, result->reason, result->after_ms);
+    } else if (job->next_of_request != NULL) {
+        share_refused(job, result);
     } else if (!job->is_salvaging) {
         if (job_refused(job, result) != 0) {
             job_wait(job, "out of memory", writer->options->wait_min_ms);
@@ -329,6 +422,14 @@ static void on_written(void *user, const struct sink_result *result)
         }
         job_go_on(job);
     }
+    writer->pumping = false;
+    pump(writer);
+}
+
+static void on_gathered(uv_timer_t *timer)
+{
+    struct writer *writer;
+    MAGIC_CAST(writer, timer->data, WRITER_MAGIC);
     pump(writer);
 }
 
@@ -371,6 +472,8 @@ int writer_new(struct mr_worker *worker, const struct influx_options *options,
         writer_free(writer);
         return rc;
     }
+    (void)uv_timer_init(mr_worker_loop(worker), &writer->gather_timer);
+    writer->gather_timer.data = writer;
     *ret_writer = writer;
     return 0;
 }
@@ -386,14 +489,21 @@ void writer_take(struct writer *writer, struct mr_batch *batch)
         return;
     }
     line_up(writer, job);
-    pump(writer);
+    (void)uv_timer_start(&writer->gather_timer, on_gathered, 0, 0);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct writer *writer;
+    MAGIC_CAST(writer, handle->data, WRITER_MAGIC);
+    writer_free(writer);
 }
 
 static void on_sink_closed(void *user)
 {
     struct writer *writer;
     MAGIC_CAST(writer, user, WRITER_MAGIC);
-    writer_free(writer);
+    uv_close((uv_handle_t *)&writer->gather_timer, on_timer_closed);
 }
 
 void writer_close(struct writer *writer)
@@ -403,7 +513,8 @@ void writer_close(struct writer *writer)
     }
     MAGIC_CHECK(writer, WRITER_MAGIC);
     writer->closing = true;
-    for (struct job *job; (job = line_pop(writer, true)) != NULL;) {
+    (void)uv_timer_stop(&writer->gather_timer);
+    for (struct job *job; (job = line_pop(writer, NULL)) != NULL;) {
         job_free(job);
     }
     sink_close(writer->sink, on_sink_closed, writer);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The writer under failing allocations, and with salvages that take long. The worker beneath it is
+/* The writer under failing allocations, with batches that share a request, and with salvages that
+ * take long. The worker beneath it is
  * a stand-in of this file: it settles nothing but counts, so that every delivery is seen to be
  * settled exactly once. */
 #include <setjmp.h>
@@ -175,11 +176,20 @@ static unsigned count_of(struct mr_slice body, const char *word)
     return count;
 }
 
+static atomic_int writes_count;
+
+static void count_writes(void *user, const struct script_request *request,
+                         struct script_answer *answer)
+{
+    writes_count += request->body.len > 0;
+    handle(user, request, answer);
+}
+
 /* As InfluxDB 1.6.7 refuses a text for a number. */
 static void refuse_texts(void *user, const struct script_request *request,
                          struct script_answer *answer)
 {
-    static char bytes[1024];
+    static _Thread_local char bytes[1024]; /* sent while others are handled */
     unsigned bad = request->body.len == 0 ? 0 : count_of(request->body, "=\"");
     handle(user, request, answer);
     if (bad > 0) {
@@ -216,7 +226,7 @@ static void hang_on_parts(void *user, const struct script_request *request,
 {
     unsigned bad = request->body.len == 0 ? 0 : count_of(request->body, "=\"");
     handle(user, request, answer);
-    if (bad == COUNT) {
+    if (bad >= COUNT) {
         answer->bytes =
             "HTTP/1.1 400 Bad Request\r\nContent-Length: 36\r\n\r\n"
             "{\"error\":\"partial write: who knows\"}";
@@ -228,9 +238,11 @@ static void hang_on_parts(void *user, const struct script_request *request,
     }
 }
 
+static int expected_count = COUNT; /* of deliveries */
+
 static bool are_settled(void)
 {
-    return settled >= COUNT;
+    return settled >= expected_count;
 }
 
 static void run_until(bool (*is_so)(void))
@@ -251,26 +263,30 @@ static void run_until(bool (*is_so)(void))
 }
 
 /* Returns how many were stored or dead, not left to wait; -1: the writer could not be made. */
-static int write_batch(const struct influx_options *options, struct mr_batch *batch)
+static int write_batches(const struct influx_options *options, struct mr_batch *batches,
+                         size_t count)
 {
     struct writer *writer = NULL;
     int over = 0;
     int rc = writer_new(NULL, options, &writer, NULL);
     settled = 0;
-    for (size_t i = 0; i < COUNT; i++) {
-        batch->deliveries[i].settled = 0;
-        batch->deliveries[i].waits = false;
-        batch->deliveries[i].is_dead = false;
+    expected_count = (int)(count * COUNT);
+    for (size_t i = 0; i < count * COUNT; i++) {
+        struct mr_delivery *one = &batches[i / COUNT].deliveries[i % COUNT];
+        *one = (struct mr_delivery){.event = one->event};
+    }
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        writer_take(writer, &batches[i]);
     }
     if (rc == 0) {
-        writer_take(writer, batch);
         run_until(are_settled);
     }
     writer_close(writer);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
-    for (size_t i = 0; rc == 0 && i < COUNT; i++) {
-        assert_int_equal(batch->deliveries[i].settled, 1);
-        over += !batch->deliveries[i].waits;
+    for (size_t i = 0; rc == 0 && i < count * COUNT; i++) {
+        const struct mr_delivery *one = &batches[i / COUNT].deliveries[i % COUNT];
+        assert_int_equal(one->settled, 1);
+        over += !one->waits;
     }
     assert_true(rc == 0 || rc == MR_ENOMEM);
     return rc == 0 ? over : -1;
@@ -287,6 +303,12 @@ static void fill(struct mr_batch *batch, const char *const *data)
     }
 }
 
+/* Unless it waits; nothing is done that isn't. */
+static void expect_dead(const struct mr_delivery *delivery, bool dead)
+{
+    assert_true(delivery->waits || delivery->is_dead == dead);
+}
+
 static void empty(struct mr_batch *batch)
 {
     for (size_t i = 0; i < COUNT; i++) {
@@ -294,12 +316,14 @@ static void empty(struct mr_batch *batch)
     }
 }
 
-/* `dead`: which of them end in the dead-letter topic, if they don't wait. */
+/* Two batches, the first of `data`, which share a request if it has room for both. `dead`: which of
+ * the first end in the dead-letter topic, if they don't wait. */
 static void fail_each(script_handler handler, const char *const *data, const bool *dead,
                       int64_t request_bytes, int gzip, unsigned allocations_min)
 {
-    struct mr_batch batch;
-    struct script_server *server = script_server_start(0, handler, NULL);
+    static const char *const good[COUNT] = {"{\"a\":1}", "{\"a\":2}", "{\"a\":3}"};
+    static const bool none[COUNT];
+    struct mr_batch batches[2];
     char uri[64];
     struct influx_options options = {.uri = uri,
                                      .database = (char[]){"db"},
@@ -314,30 +338,33 @@ static void fail_each(script_handler handler, const char *const *data, const boo
                                      .tag_limit = 10,
                                      .name_limit = 10};
     int over = -1;
-    assert_non_null(server);
-    (void)snprintf(uri, sizeof uri, "http://127.0.0.1:%u", script_server_port(server));
-    fill(&batch, data);
-    for (unsigned n = 1; over < COUNT; n++) {
+    fill(&batches[0], data);
+    fill(&batches[1], good);
+    for (unsigned n = 1; over < 2 * COUNT; n++) {
+        struct script_server *server = script_server_start(0, handler, NULL); /* for few clients */
+        assert_non_null(server);
+        (void)snprintf(uri, sizeof uri, "http://127.0.0.1:%u", script_server_port(server));
         assert_int_equal(uv_loop_init(&loop), 0);
         heap_fail_at(n);
-        over = write_batch(&options, &batch);
+        over = write_batches(&options, batches, 2);
         for (size_t i = 0; over >= 0 && i < COUNT; i++) {
-            const struct mr_delivery *one = &batch.deliveries[i];
-            assert_true(one->waits || one->is_dead == dead[i]); /* nothing is done that isn't */
+            expect_dead(&batches[0].deliveries[i], dead[i]);
+            expect_dead(&batches[1].deliveries[i], none[i]);
         }
         metrics_reset();
         assert_int_equal(heap_alive(), 0);
         assert_int_equal(uv_loop_close(&loop), 0);
         if (!heap_failed()) {
-            assert_int_equal(over, COUNT);
+            assert_int_equal(over, 2 * COUNT);
             assert_true(n > allocations_min);
         } else {
             over = -1;
         }
+        script_server_stop(server);
     }
     heap_restore();
-    empty(&batch);
-    script_server_stop(server);
+    empty(&batches[0]);
+    empty(&batches[1]);
 }
 
 static void every_allocation_may_fail(void **state)
@@ -345,6 +372,7 @@ static void every_allocation_may_fail(void **state)
     static const char *const data[COUNT] = {"{\"a\":1}", "[]", "{\"b\":\"\\n\"}"};
     static const bool dead[COUNT] = {false, true, false};
     (void)state;
+    fail_each(handle, data, dead, 4096, INFLUX_GZIP_OFF, 15);
     fail_each(handle, data, dead, 20, INFLUX_GZIP_ON, 15);
     fail_each(handle, data, dead, 20, INFLUX_GZIP_OFF, 15);
 }
@@ -356,6 +384,66 @@ static void every_allocation_of_a_salvage_may_fail(void **state)
     (void)state;
     fail_each(refuse_texts, data, dead, 4096, INFLUX_GZIP_ON, 20);
     fail_each(refuse_texts, data, dead, 4096, INFLUX_GZIP_OFF, 20);
+}
+
+/* Batches that come together share a request, as far as it has room; what is refused of it costs
+ * no good point its place. */
+static void batches_of_one_moment_share_a_request(void **state)
+{
+    static const char *const data[][COUNT] = {
+        {"{\"a\":1}", "{\"a\":2}", "{\"a\":3}"},
+        {"[]", "[]", "[]"},
+        {"{\"a\":1}", "{\"a\":\"x\"}", "[]"},
+        {"{\"b\":1}", "{\"b\":2}", "{\"b\":3}"},
+    };
+    static const struct {
+        script_handler handler;
+        int64_t request_bytes;
+        int requests;
+        bool refused;
+    } rows[] = {
+        {count_writes, 4096, 1, false},
+        /* "t a=1 1000000" has 14 bytes with its line feed: five fit, and three in the second. */
+        {count_writes, 5 * 14, 2, false},
+        /* Shared, each alone (one of them is refused), and the other two of that one. */
+        {refuse_texts, 4096, 0, true},
+    };
+    struct mr_batch batches[MR_COUNT_OF(data)];
+    (void)state;
+    for (size_t b = 0; b < MR_COUNT_OF(data); b++) {
+        fill(&batches[b], data[b]);
+    }
+    for (size_t row = 0; row < MR_COUNT_OF(rows); row++) {
+        struct script_server *server = script_server_start(0, rows[row].handler, NULL);
+        char uri[64];
+        struct influx_options options = {.uri = uri,
+                                         .database = (char[]){"db"},
+                                         .timeout_ms = DEADLINE_MS,
+                                         .connect_timeout_ms = DEADLINE_MS,
+                                         .requests_max = 1,
+                                         .request_bytes_max = rows[row].request_bytes,
+                                         .wait_min_ms = 10,
+                                         .wait_max_ms = 20};
+        assert_non_null(server);
+        (void)snprintf(uri, sizeof uri, "http://127.0.0.1:%u", script_server_port(server));
+        assert_int_equal(uv_loop_init(&loop), 0);
+        writes_count = 0;
+        assert_int_equal(write_batches(&options, batches, MR_COUNT_OF(data)),
+                         MR_COUNT_OF(data) * COUNT);
+        assert_int_equal(uv_loop_close(&loop), 0);
+        assert_int_equal(writes_count, rows[row].requests);
+        for (size_t i = 0; i < MR_COUNT_OF(data) * COUNT; i++) {
+            const char *text = data[i / COUNT][i % COUNT];
+            expect_dead(&batches[i / COUNT].deliveries[i % COUNT],
+                        strcmp(text, "[]") == 0 ||
+                            (rows[row].refused && strcmp(text, "{\"a\":\"x\"}") == 0));
+        }
+        metrics_reset();
+        script_server_stop(server);
+    }
+    for (size_t b = 0; b < MR_COUNT_OF(data); b++) {
+        empty(&batches[b]);
+    }
 }
 
 static void expect_over_limit(const char *limit, int count)
@@ -402,7 +490,7 @@ static void a_limit_is_counted_under_its_own_label(void **state)
     for (int drop_tag = 0; drop_tag < 2; drop_tag++) {
         options.over_limit = drop_tag ? INFLUX_OVER_DROP_TAG : INFLUX_OVER_DEAD;
         assert_int_equal(uv_loop_init(&loop), 0);
-        assert_int_equal(write_batch(&options, &batch), COUNT);
+        assert_int_equal(write_batches(&options, &batch, 1), COUNT);
         assert_int_equal(uv_loop_close(&loop), 0);
         assert_false(batch.deliveries[0].is_dead);
         assert_true(batch.deliveries[1].is_dead);
@@ -418,7 +506,7 @@ static void a_limit_is_counted_under_its_own_label(void **state)
 
 static bool is_one_hanging(void)
 {
-    return refused_count == 2 && hanging_count > 0;
+    return refused_count == 3 && hanging_count > 0; /* the one that both share, and each's own */
 }
 
 /* Two partitions are salvaged, and InfluxDB takes long over it: with two requests, one is left to
@@ -447,6 +535,7 @@ static void salvages_leave_a_request_to_others(void **state)
     fill(&bad[1], bad_data);
     fill(&good, good_data);
     settled = 0;
+    expected_count = COUNT;
     assert_int_equal(uv_loop_init(&loop), 0);
     assert_int_equal(writer_new(NULL, &options, &writer, NULL), 0);
     writer_take(writer, &bad[0]);
@@ -474,6 +563,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(every_allocation_of_a_salvage_may_fail),
+        cmocka_unit_test(batches_of_one_moment_share_a_request),
         cmocka_unit_test(a_limit_is_counted_under_its_own_label),
         cmocka_unit_test(salvages_leave_a_request_to_others),
     };
