@@ -26,6 +26,7 @@ struct replaying {
     struct dead_restored restored;
     struct known_topic topics[TOPICS_MAX];
     size_t topic_count;
+    size_t mqtt; /* messages that millrace-mqtt could make no event of: left */
     bool failed;
 };
 
@@ -53,7 +54,8 @@ static const char *find_target(struct replaying *replaying, const struct dead_fo
     const struct dead_options *options = replaying->task->options;
     struct mr_slice wanted = options->to != NULL ? mr_slice_of(options->to) : found->view->topic;
     if (options->to == NULL && dead_header(found->record, DEAD_MQTT_TOPIC).ptr != NULL) {
-        return "left: no event (MQTT)"; /* no worker could read it */
+        replaying->mqtt++; /* no worker could read it */
+        return "left: no event (MQTT)";
     }
     if (wanted.ptr == NULL || topics_check_name(wanted, NULL) != 0) {
         return "left: no topic";
@@ -150,6 +152,12 @@ int dead_replay_run(const struct dead_task *task)
     }
     if (!task->options->yes && status == 0 && replaying.tally.total > 0) {
         fprintf(stderr, "Nothing was done; --yes does it.\n");
+    }
+    if (replaying.mqtt > 0) {
+        fprintf(stderr,
+                "%zu of them are MQTT messages that were no events. Mend the route or the device, "
+                "and publish them again: docs/millrace-mqtt.md, Dead letters.\n",
+                replaying.mqtt);
     }
     dead_topic_close(&replaying.topic);
     tally_done(&replaying.tally);

@@ -88,13 +88,18 @@ static bool show(struct showing *showing, const struct dead_found *found)
 
 /* --- for programs --- */
 
-static void add_text(struct mr_buf *line, const char *name, struct mr_slice text)
+static void add_quoted(struct mr_buf *line, struct mr_slice text)
 {
     char shown[SHOWN_BYTES];
+    (void)print_harmless(text, shown, sizeof shown);
+    (void)json_write_string(mr_slice_of(shown), line);
+}
+
+static void add_text(struct mr_buf *line, const char *name, struct mr_slice text)
+{
     if (text.ptr != NULL) {
-        (void)print_harmless(text, shown, sizeof shown);
         (void)buf_addf(line, ",\"%s\":", name);
-        (void)json_write_string(mr_slice_of(shown), line);
+        add_quoted(line, text);
     }
 }
 
@@ -112,6 +117,29 @@ static void add_base64(struct mr_buf *line, const char *name, struct mr_slice by
         (void)base64_encode(bytes, line);
         (void)buf_add_char(line, '"');
     }
+}
+
+/* What MQTT knew of a message, so that it can be published again: [name, value], in their order. */
+static void add_mqtt(struct mr_buf *line, const struct kafka_record *record)
+{
+    bool is_first = true;
+    if (dead_header(record, DEAD_MQTT_TOPIC).ptr == NULL) {
+        return;
+    }
+    (void)buf_add_str(line, ",\"headers\":[");
+    for (size_t i = 0; i < record->header_count; i++) {
+        const struct kafka_header *header = &record->headers[i];
+        if (strncmp(header->name, DEAD_PREFIX, sizeof DEAD_PREFIX - 1) == 0) {
+            continue;
+        }
+        (void)buf_add_str(line, is_first ? "[" : ",[");
+        add_quoted(line, mr_slice_of(header->name));
+        (void)buf_add_char(line, ',');
+        add_quoted(line, header->value);
+        (void)buf_add_char(line, ']');
+        is_first = false;
+    }
+    (void)buf_add_char(line, ']');
 }
 
 static bool show_json(struct showing *showing, const struct dead_found *found)
@@ -139,6 +167,7 @@ static bool show_json(struct showing *showing, const struct dead_found *found)
     add_text(line, "application", found->who->application);
     add_text(line, "device", found->who->device);
     add_text(line, "key", found->record->key);
+    add_mqtt(line, found->record);
     if (found->event == NULL) {
         add_base64(line, "value_base64", found->record->value);
     } else {

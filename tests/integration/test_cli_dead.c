@@ -276,6 +276,7 @@ static void test_what_cannot_be_replayed_is_left_and_said(void **state)
     assert_said("left: was in this topic  t.dead  ");
     assert_said("left: replays-max        t       mapping  ");
     assert_said("left: no event (MQTT)    t       mapping  ");
+    assert_said("1 of them are MQTT messages that were no events");
     assert_said("replayed                 t       mapping  ");
     mock_kafka_read(&mock, "t", &records);
     assert_int_equal(records.count, 1);

@@ -4,13 +4,16 @@ import base64
 import itertools
 import json
 import re
+import shutil
+import subprocess
 import uuid
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from conftest import need_built
+from conftest import need, need_built
 from lib import paths, records
+from lib.programs import environment
 from lib.publishers import V5, V311, Client
 from lib.waiting import wait_for
 
@@ -282,3 +285,36 @@ def test_a_message_over_kafkas_limit_blocks_nothing(mosquitto, mqtt, kafka, name
     [dead] = read(kafka, f"{name}.dead", 1)
     assert dead.value == large[:len(dead.value)]
     assert dead.headers["millrace_dead_size"] == str(len(large))
+
+
+def test_dead_letters_are_published_again(mosquitto, mqtt, kafka, name):
+    """By the commands of the documentation, with the test's addresses."""
+    need(None if shutil.which("jq") else "jq is missing: packaging/install-packages system")
+    broker = mosquitto()
+    mqtt(broker, kafka, name)
+    payloads = [JSON, BYTES]
+    with Client(broker, V5) as device:
+        for payload in payloads:
+            device.publish("heat", payload, ContentType="a/b", UserProperty=[("x", "1"), ("x", "2")])
+    read(kafka, f"{name}.dead", 2)
+    text = (paths.ROOT / "docs" / "millrace-mqtt.md").read_text()
+    [commands] = re.findall(r"(?ms)^    millrace dead show .*?^    done$", text)
+    commands = commands.replace("millrace dead show", f'"$MILLRACE" dead show {name}.dead')
+    commands = commands.replace("millrace dead drop", f'"$MILLRACE" dead drop {name}.dead')
+    commands = commands.replace("millrace send", f'"$MILLRACE" send --broker={broker.address}')
+    env = environment(MILLRACE=paths.CLI, MILLRACE_KAFKA_BOOTSTRAP_SERVERS=kafka.address)
+
+    def run(script):
+        return subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True,
+                              timeout=60, check=True)
+    [first, _] = run(f'"$MILLRACE" dead show {name}.dead --json').stdout.splitlines()
+    assert [["content-type", "a/b"], ["mqtt_topic", "heat"]] == json.loads(first)["headers"][:2]
+    assert json.loads(first)["headers"][-2:] == [["mqtt_property_x", "1"], ["mqtt_property_x", "2"]]
+    left = run(f'"$MILLRACE" dead replay {name}.dead --yes')
+    assert "2 of them are MQTT messages" in left.stderr
+    run(commands)
+    found = read(kafka, name, 2)
+    assert sorted(record.event()["data"] for record in found) == sorted(payloads)
+    assert {(record.headers["ce_device"], record.headers["ce_subject"])
+            for record in found} == {("press-7", "heat")}
+    assert not run(f'"$MILLRACE" dead show {name}.dead --json').stdout
