@@ -45,6 +45,7 @@ struct connection {
     bool closing; /* FIN when `out` is empty */
     bool closed;  /* our FIN was sent */
     bool reset;
+    bool is_inside; /* of a packet that is sent in parts */
 };
 
 struct script_broker {
@@ -87,6 +88,7 @@ static void record(struct script_broker *broker, const struct connection *c,
     kept->number = broker->packet_count + 1;
     kept->connection = c->number;
     kept->at_s = raw_now_s();
+    kept->session_present = broker->script.session_present && broker->script.connack == 0;
     broker->packets[broker->packet_count++] = kept;
 }
 
@@ -149,7 +151,9 @@ static void take_packets(struct script_broker *broker, struct connection *c)
             return;
         }
         record(broker, c, &packet);
-        answer(broker, c, &packet);
+        if (!c->closing) {
+            answer(broker, c, &packet);
+        }
         at += (size_t)len;
     }
     if (len < 0) {
@@ -254,6 +258,11 @@ static void accept_connection(struct script_broker *broker)
     c->number = broker->connection_count;
 }
 
+static bool is_read(const struct script_broker *broker, const struct connection *c)
+{
+    return !broker->script.reading_held && (!c->is_inside || c->closing);
+}
+
 /* What the poll waits for; a connection without an end has its place behind the two others. */
 static nfds_t fill_polled(struct script_broker *broker, struct pollfd *polled,
                           struct connection **of)
@@ -265,7 +274,7 @@ static nfds_t fill_polled(struct script_broker *broker, struct pollfd *polled,
         struct connection *c = broker->connections[i];
         if (c->fd >= 0) {
             bool writes = unsent(c) > 0 && (c->ssl == NULL || SSL_is_init_finished(c->ssl));
-            int events = (broker->script.reading_held ? 0 : POLLIN) | (writes ? POLLOUT : 0);
+            int events = (is_read(broker, c) ? POLLIN : 0) | (writes ? POLLOUT : 0);
             of[count] = c;
             polled[count++] = (struct pollfd){.fd = c->fd, .events = (short)events};
         }
@@ -288,7 +297,7 @@ static void *run(void *data)
         pthread_mutex_lock(&broker->lock);
         (void)!read(broker->wake_fd, &woken, sizeof woken);
         for (nfds_t i = 2; i < count; i++) {
-            if (of[i]->fd >= 0 && !broker->script.reading_held && polled[i].revents != 0) {
+            if (of[i]->fd >= 0 && is_read(broker, of[i]) && polled[i].revents != 0) {
                 read_connection(broker, of[i]);
             }
             if (of[i]->fd >= 0) {
@@ -528,7 +537,14 @@ uint8_t script_broker_level(struct script_broker *broker, unsigned connection)
 
 void script_broker_send(struct script_broker *broker, unsigned connection, struct mr_slice bytes)
 {
+    script_broker_send_part(broker, connection, bytes, true);
+}
+
+void script_broker_send_part(struct script_broker *broker, unsigned connection,
+                             struct mr_slice bytes, bool is_last)
+{
     struct connection *c = lock_connection(broker, connection);
+    c->is_inside = !is_last;
     need(buf_add_slice(&c->out, bytes) == 0, "out of memory");
     pthread_mutex_unlock(&broker->lock);
     wake(broker);

@@ -16,7 +16,7 @@
 
 struct cert;
 
-enum { SCRIPT_BROKER_DEADLINE_S = 60, SCRIPT_BROKER_CONNECTIONS_MAX = 256 };
+enum { SCRIPT_BROKER_DEADLINE_S = 60, SCRIPT_BROKER_CONNECTIONS_MAX = 1024 };
 
 /* How it answers, from now on. All zero: it takes everybody, without a session, and grants all. */
 struct script_broker_script {
@@ -37,9 +37,10 @@ struct script_broker_script {
 /* One packet that came, or the end of a connection (WIRE_END). */
 struct script_broker_packet {
     struct wire_packet packet;
-    unsigned number;     /* of this broker, from 1 */
-    unsigned connection; /* from 1 */
-    double at_s;         /* raw_now_s */
+    unsigned number;      /* of this broker, from 1 */
+    unsigned connection;  /* from 1 */
+    double at_s;          /* raw_now_s */
+    bool session_present; /* of CONNECT: what its answer said */
 };
 
 struct script_broker;
@@ -83,6 +84,10 @@ uint8_t script_broker_level(struct script_broker *broker, unsigned connection);
 
 /* Bytes for the connection's socket, which are sent as it takes them. */
 void script_broker_send(struct script_broker *broker, unsigned connection, struct mr_slice bytes);
+/* The same, but nothing is read or answered there until the last part is sent: no answer comes in
+ * between. */
+void script_broker_send_part(struct script_broker *broker, unsigned connection,
+                             struct mr_slice bytes, bool is_last);
 void script_broker_publish(struct script_broker *broker, unsigned connection,
                            const struct wire_publish *publish);
 /* Bytes that the connection's socket didn't take so far. */

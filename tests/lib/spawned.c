@@ -68,6 +68,11 @@ static bool read_log(struct spawned *spawned, int timeout_ms)
     return true;
 }
 
+bool spawned_listen(struct spawned *spawned, int ms)
+{
+    return read_log(spawned, ms);
+}
+
 const char *spawned_wait_log(struct spawned *spawned, const char *text)
 {
     double end = raw_now_s() + SPAWNED_DEADLINE_S;

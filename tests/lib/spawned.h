@@ -33,6 +33,9 @@ const char *spawned_wait_log(struct spawned *spawned, const char *text);
 /* The number after `text` in its log, e.g. of "address=127.0.0.1:". */
 uint16_t spawned_wait_port(struct spawned *spawned, const char *text);
 
+/* Take what it says, for at most so long. False: it has ended. */
+bool spawned_listen(struct spawned *spawned, int ms);
+
 void spawned_signal(const struct spawned *spawned, int signal);
 
 /* Wait for its end; returns the exit status, or 128 + the signal that killed it. */
