@@ -89,15 +89,12 @@ static bool is_subscribed(const struct wire_packet *packet, const char *filter)
 /* drogue's routes are the default ones. */
 static void test_the_filters_are_those_of_the_routes(void **state)
 {
-    struct mqtt_fixture f;
+    struct mqtt_fixture *f = *state;
     const struct wire_packet *packet;
-    (void)state;
-    mqtt_start(&f, mqtt_no_more);
-    packet = &script_broker_wait_packet(f.broker, WIRE_SUBSCRIBE, 0)->packet;
+    packet = &script_broker_wait_packet(f->broker, WIRE_SUBSCRIBE, 0)->packet;
     assert_int_equal(packet->filter_count, 2);
     assert_true(is_subscribed(packet, "+"));
     assert_true(is_subscribed(packet, "+/+"));
-    mqtt_stop(&f);
 }
 
 static void test_connections_of_a_share_group(void **state)
@@ -136,20 +133,17 @@ static void test_connections_of_a_share_group(void **state)
 /* Every answer of Kafka takes RTT_MS, so no acknowledgement can be right before. */
 static void test_no_puback_leaves_before_the_delivery_report(void **state)
 {
-    struct mqtt_fixture f;
+    struct mqtt_fixture *f = *state;
     double sent_s;
     unsigned after;
-    (void)state;
-    mqtt_start(&f, mqtt_no_more);
-    mock_kafka_set_rtt(&f.mock, RTT_MS);
-    after = mqtt_last(&f);
+    mock_kafka_set_rtt(&f->mock, RTT_MS);
+    after = mqtt_last(f);
     sent_s = raw_now_s();
-    mqtt_publish_many(&f, 1, 1, COUNT);
-    assert_true(mqtt_expect_pubacks(&f, after, 1, COUNT)->at_s >= sent_s + RTT_MS / 1000.0);
-    mock_kafka_set_rtt(&f.mock, 0);
-    mqtt_expect_stored(&f, 1, COUNT, 1);
-    (void)mqtt_expect_quiet(&f, 1, after + COUNT);
-    mqtt_stop(&f);
+    mqtt_publish_many(f, 1, 1, COUNT);
+    assert_true(mqtt_expect_pubacks(f, after, 1, COUNT)->at_s >= sent_s + RTT_MS / 1000.0);
+    mock_kafka_set_rtt(&f->mock, 0);
+    mqtt_expect_stored(f, 1, COUNT, 1);
+    (void)mqtt_expect_quiet(f, 1, after + COUNT);
 }
 
 static void nothing_is_written_while_kafka_is_away(const char *protocol)
@@ -191,59 +185,51 @@ static void test_pubacks_leave_in_the_order_of_receipt(void **state)
 {
     static const uint16_t ids[] = {7, 60000, 3, 1, 2, 65535, 300, 299, 298, 4};
     enum { IDS = sizeof ids / sizeof ids[0] };
-    struct mqtt_fixture f;
+    struct mqtt_fixture *f = *state;
     unsigned after;
-    (void)state;
-    mqtt_start(&f, mqtt_no_more);
-    after = mqtt_last(&f);
-    mock_kafka_push_error(&f.mock, MOCK_API_PRODUCE, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, 2);
+    after = mqtt_last(f);
+    mock_kafka_push_error(&f->mock, MOCK_API_PRODUCE, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, 2);
     for (size_t i = 0; i < IDS; i++) {
         char topic[20];
         (void)snprintf(topic, sizeof topic, "s1/d%zu", i);
-        mqtt_publish(&f, 1, ids[i], topic, "x");
+        mqtt_publish(f, 1, ids[i], topic, "x");
     }
     for (size_t i = 0; i < IDS; i++) {
-        after = mqtt_expect_pubacks(&f, after, ids[i], 1)->number;
+        after = mqtt_expect_pubacks(f, after, ids[i], 1)->number;
     }
-    assert_int_equal(mqtt_stored(&f, "events", "x", NULL), IDS);
-    mqtt_stop(&f);
+    assert_int_equal(mqtt_stored(f, "events", "x", NULL), IDS);
 }
 
 static void test_what_has_qos_0_is_stored_and_not_acknowledged(void **state)
 {
-    struct mqtt_fixture f;
+    struct mqtt_fixture *f = *state;
     unsigned after;
-    (void)state;
-    mqtt_start(&f, mqtt_no_more);
-    after = mqtt_last(&f);
-    script_broker_publish(f.broker, 1,
+    after = mqtt_last(f);
+    script_broker_publish(f->broker, 1,
                           &(struct wire_publish){.topic = "s1/d1", .payload = MR_SLICE("zero")});
-    (void)mqtt_expect_quiet(&f, 1, after);
-    assert_int_equal(mqtt_stored(&f, "events", "zero", NULL), 1);
-    mqtt_stop(&f);
+    (void)mqtt_expect_quiet(f, 1, after);
+    assert_int_equal(mqtt_stored(f, "events", "zero", NULL), 1);
 }
 
 /* docs/millrace-mqtt.md: what becomes what; the mapping's own tests are the unit's. */
 static void test_a_message_becomes_an_event(void **state)
 {
-    struct mqtt_fixture f;
+    struct mqtt_fixture *f = *state;
     struct mock_records records;
     struct mr_buf list;
-    (void)state;
-    mqtt_start(&f, mqtt_no_more);
     wire_begin(&list);
     wire_add_property_text(&list, WIRE_CONTENT_TYPE, "application/json");
     wire_add_user_property(&list, "device", "dev-7");
     wire_add_user_property(&list, "id", "id-1");
-    script_broker_publish(f.broker, 1,
+    script_broker_publish(f->broker, 1,
                           &(struct wire_publish){.topic = "temperature",
                                                  .payload = MR_SLICE("{\"t\":1}"),
                                                  .packet_id = 1,
                                                  .qos = 1,
                                                  .retain = true,
                                                  .properties = buf_slice(&list)});
-    (void)script_broker_wait_packet(f.broker, WIRE_PUBACK, 0);
-    mock_kafka_read(&f.mock, "events", &records);
+    (void)script_broker_wait_packet(f->broker, WIRE_PUBACK, 0);
+    mock_kafka_read(&f->mock, "events", &records);
     assert_int_equal(records.count, 1);
     assert_slice(mock_record_header(&records.at[0], "ce_id"), "id-1");
     assert_slice(mock_record_header(&records.at[0], "ce_subject"), "temperature");
@@ -253,7 +239,6 @@ static void test_a_message_becomes_an_event(void **state)
     assert_slice(mock_record_header(&records.at[0], "ce_mqttretain"), "true");
     mock_records_free(&records);
     buf_done(&list);
-    mqtt_stop(&f);
 }
 
 int main(void)
@@ -261,14 +246,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_connect_of_version_5),
         cmocka_unit_test(test_connect_of_version_3),
-        cmocka_unit_test(test_the_filters_are_those_of_the_routes),
+        cmocka_unit_test_setup_teardown(test_the_filters_are_those_of_the_routes, mqtt_setup,
+                                        mqtt_teardown),
         cmocka_unit_test(test_connections_of_a_share_group),
-        cmocka_unit_test(test_no_puback_leaves_before_the_delivery_report),
+        cmocka_unit_test_setup_teardown(test_no_puback_leaves_before_the_delivery_report,
+                                        mqtt_setup, mqtt_teardown),
         cmocka_unit_test(test_nothing_is_written_while_kafka_is_away),
         cmocka_unit_test(test_nothing_is_written_while_kafka_is_away_version_3),
-        cmocka_unit_test(test_pubacks_leave_in_the_order_of_receipt),
-        cmocka_unit_test(test_what_has_qos_0_is_stored_and_not_acknowledged),
-        cmocka_unit_test(test_a_message_becomes_an_event),
+        cmocka_unit_test_setup_teardown(test_pubacks_leave_in_the_order_of_receipt, mqtt_setup,
+                                        mqtt_teardown),
+        cmocka_unit_test_setup_teardown(test_what_has_qos_0_is_stored_and_not_acknowledged,
+                                        mqtt_setup, mqtt_teardown),
+        cmocka_unit_test_setup_teardown(test_a_message_becomes_an_event, mqtt_setup, mqtt_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,17 +176,14 @@ static void send_a_bad_one(struct mqtt_fixture *f, const struct wire_publish *pu
 
 static void test_what_has_no_route_is_a_dead_letter(void **state)
 {
-    struct mqtt_fixture f;
+    struct mqtt_fixture *f = *state;
     struct mock_records letters;
-    (void)state;
-    mqtt_start(&f, mqtt_no_more);
-    send_a_bad_one(&f,
+    send_a_bad_one(f,
                    &(struct wire_publish){
                        .topic = "a/b/c/d", .payload = MR_SLICE("data"), .packet_id = 1, .qos = 1},
                    &letters);
     assert_slice(letters.at[0].record.value, "data");
     mock_records_free(&letters);
-    mqtt_stop(&f);
 }
 
 static void test_what_has_no_route_is_dropped_if_that_is_wanted(void **state)
@@ -205,14 +202,12 @@ static void test_what_has_no_route_is_dropped_if_that_is_wanted(void **state)
 
 static void test_a_bad_structured_event_is_a_dead_letter(void **state)
 {
-    struct mqtt_fixture f;
+    struct mqtt_fixture *f = *state;
     struct mock_records letters;
     struct mr_buf list;
-    (void)state;
-    mqtt_start(&f, mqtt_no_more);
     wire_begin(&list);
     wire_add_property_text(&list, WIRE_CONTENT_TYPE, "application/cloudevents+json");
-    send_a_bad_one(&f,
+    send_a_bad_one(f,
                    &(struct wire_publish){.topic = "s1/d1",
                                           .payload = MR_SLICE("{\"specversion\""),
                                           .packet_id = 1,
@@ -222,7 +217,6 @@ static void test_a_bad_structured_event_is_a_dead_letter(void **state)
     assert_slice(letters.at[0].record.value, "{\"specversion\"");
     mock_records_free(&letters);
     buf_done(&list);
-    mqtt_stop(&f);
 }
 
 /* Kafka's limit is lower than the bridge's own. */
@@ -274,83 +268,71 @@ static void test_the_longest_topic_is_a_dead_letter(void **state)
 {
     enum { TOPIC_BYTES = 65535 };
     static char topic[TOPIC_BYTES + 1];
-    struct mqtt_fixture f;
+    struct mqtt_fixture *f = *state;
     struct mock_records letters;
-    (void)state;
     for (size_t i = 0; i < TOPIC_BYTES; i++) {
         topic[i] = i % 300 == 299 ? '/' : 'x';
     }
-    mqtt_start(&f, mqtt_no_more);
-    send_a_bad_one(&f,
+    send_a_bad_one(f,
                    &(struct wire_publish){
                        .topic = topic, .payload = MR_SLICE("data"), .packet_id = 1, .qos = 1},
                    &letters);
     assert_slice(letters.at[0].record.value, "data");
     mock_records_free(&letters);
-    mqtt_stop(&f);
 }
 
 /* A message that is bad is acknowledged only when its letter is stored. */
 static void test_a_dead_letter_is_waited_for(void **state)
 {
     enum { RTT_MS = 1500 };
-    struct mqtt_fixture f;
+    struct mqtt_fixture *f = *state;
     double sent_s;
     unsigned after;
-    (void)state;
-    mqtt_start(&f, mqtt_no_more);
-    after = mqtt_last(&f);
-    mock_kafka_set_rtt(&f.mock, RTT_MS);
+    after = mqtt_last(f);
+    mock_kafka_set_rtt(&f->mock, RTT_MS);
     sent_s = raw_now_s();
-    mqtt_publish(&f, 1, 1, "a/b/c/d", "data");
-    assert_true(mqtt_expect_pubacks(&f, after, 1, 1)->at_s >= sent_s + RTT_MS / 1000.0);
-    mqtt_stop(&f);
+    mqtt_publish(f, 1, 1, "a/b/c/d", "data");
+    assert_true(mqtt_expect_pubacks(f, after, 1, 1)->at_s >= sent_s + RTT_MS / 1000.0);
 }
 
 /* MQTT 5.0, 3.3.2.3.3. */
 static void test_what_has_expired_before_kafka_is_back_is_dropped(void **state)
 {
-    struct mqtt_fixture f;
+    struct mqtt_fixture *f = *state;
     struct mr_buf list;
     unsigned after;
-    (void)state;
-    mqtt_start(&f, mqtt_no_more);
-    after = mqtt_last(&f);
+    after = mqtt_last(f);
     wire_begin(&list);
     wire_add_property_4(&list, WIRE_MESSAGE_EXPIRY, 1);
-    mock_kafka_push_error(&f.mock, MOCK_API_PRODUCE, RD_KAFKA_RESP_ERR_POLICY_VIOLATION, 1000);
-    script_broker_publish(f.broker, 1,
+    mock_kafka_push_error(&f->mock, MOCK_API_PRODUCE, RD_KAFKA_RESP_ERR_POLICY_VIOLATION, 1000);
+    script_broker_publish(f->broker, 1,
                           &(struct wire_publish){.topic = "s1/d1",
                                                  .payload = MR_SLICE("old"),
                                                  .packet_id = 1,
                                                  .qos = 1,
                                                  .properties = buf_slice(&list)});
-    (void)mqtt_expect_pubacks(&f, after, 1, 1);
-    assert_int_equal(mqtt_metric(&f, "millrace_mqtt_messages_total{outcome=\"expired\"}"), 1);
-    mock_kafka_clear_errors(&f.mock, MOCK_API_PRODUCE);
-    assert_int_equal(mqtt_stored(&f, "events", "old", NULL), 0);
+    (void)mqtt_expect_pubacks(f, after, 1, 1);
+    assert_int_equal(mqtt_metric(f, "millrace_mqtt_messages_total{outcome=\"expired\"}"), 1);
+    mock_kafka_clear_errors(&f->mock, MOCK_API_PRODUCE);
+    assert_int_equal(mqtt_stored(f, "events", "old", NULL), 0);
     buf_done(&list);
-    mqtt_stop(&f);
 }
 
 /* mosquitto's own count, mosquitto(8): what it threw away no bridge can save, so it is shown. */
 static void test_what_the_broker_threw_away_is_shown(void **state)
 {
-    struct mqtt_fixture f;
-    (void)state;
-    mqtt_start(&f, mqtt_no_more);
-    script_broker_publish(f.broker, 1,
+    struct mqtt_fixture *f = *state;
+    script_broker_publish(f->broker, 1,
                           &(struct wire_publish){.topic = "$SYS/broker/publish/messages/dropped",
                                                  .payload = MR_SLICE("3")});
-    script_broker_publish(f.broker, 1,
+    script_broker_publish(f->broker, 1,
                           &(struct wire_publish){.topic = "$SYS/broker/publish/messages/dropped",
                                                  .payload = MR_SLICE("45")});
-    mqtt_wait_metric(&f, "millrace_mqtt_broker_dropped_messages", 45);
-    (void)spawned_wait_log(&f.child, "level=warn ");
-    mqtt_publish_many(&f, 1, 1, 1);
-    script_broker_wait_count(f.broker, WIRE_PUBACK, 1, 1);
-    assert_int_equal(mqtt_metric(&f, DEAD), 0);
-    mqtt_stop(&f);
+    mqtt_wait_metric(f, "millrace_mqtt_broker_dropped_messages", 45);
+    (void)spawned_wait_log(&f->child, "level=warn ");
+    mqtt_publish_many(f, 1, 1, 1);
+    script_broker_wait_count(f->broker, WIRE_PUBACK, 1, 1);
+    assert_int_equal(mqtt_metric(f, DEAD), 0);
 }
 
 int main(void)
@@ -361,15 +343,21 @@ int main(void)
         cmocka_unit_test(test_the_window_has_a_bound_in_bytes),
         cmocka_unit_test(test_user_properties_count_for_the_bound_in_bytes),
         cmocka_unit_test(test_memory_is_bounded_while_kafka_is_away),
-        cmocka_unit_test(test_what_has_no_route_is_a_dead_letter),
+        cmocka_unit_test_setup_teardown(test_what_has_no_route_is_a_dead_letter, mqtt_setup,
+                                        mqtt_teardown),
         cmocka_unit_test(test_what_has_no_route_is_dropped_if_that_is_wanted),
-        cmocka_unit_test(test_a_bad_structured_event_is_a_dead_letter),
+        cmocka_unit_test_setup_teardown(test_a_bad_structured_event_is_a_dead_letter, mqtt_setup,
+                                        mqtt_teardown),
         cmocka_unit_test(test_what_is_too_large_for_kafka_is_a_dead_letter),
         cmocka_unit_test(test_what_is_too_large_comes_with_version_3_too),
-        cmocka_unit_test(test_the_longest_topic_is_a_dead_letter),
-        cmocka_unit_test(test_a_dead_letter_is_waited_for),
-        cmocka_unit_test(test_what_has_expired_before_kafka_is_back_is_dropped),
-        cmocka_unit_test(test_what_the_broker_threw_away_is_shown),
+        cmocka_unit_test_setup_teardown(test_the_longest_topic_is_a_dead_letter, mqtt_setup,
+                                        mqtt_teardown),
+        cmocka_unit_test_setup_teardown(test_a_dead_letter_is_waited_for, mqtt_setup,
+                                        mqtt_teardown),
+        cmocka_unit_test_setup_teardown(test_what_has_expired_before_kafka_is_back_is_dropped,
+                                        mqtt_setup, mqtt_teardown),
+        cmocka_unit_test_setup_teardown(test_what_the_broker_threw_away_is_shown, mqtt_setup,
+                                        mqtt_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -168,82 +168,70 @@ static void test_without_a_session_the_same_message_is_a_new_one(void **state)
  * what is still on its way. */
 static void test_what_comes_again_while_it_is_pending_is_produced_once(void **state)
 {
-    struct mqtt_fixture f;
+    struct mqtt_fixture *f = *state;
     unsigned after;
-    (void)state;
-    mqtt_start(&f, mqtt_no_more);
-    mock_kafka_set_rtt(&f.mock, PAUSE_MS);
-    mqtt_publish_many(&f, 1, 1, COUNT);
-    mqtt_wait_metric(&f, MQTT_IN_FLIGHT, COUNT);
-    after = begin_again(&f, true);
-    assert_int_equal(script_broker_count(f.broker, WIRE_PUBACK, 0), 0);
-    mqtt_publish_again(&f, 2, 1, COUNT);
-    expect_pubacks_of(&f, 2, after, 1, COUNT);
-    mock_kafka_set_rtt(&f.mock, 0);
-    mqtt_expect_stored(&f, 1, COUNT, 1);
-    mqtt_stop(&f);
+    mock_kafka_set_rtt(&f->mock, PAUSE_MS);
+    mqtt_publish_many(f, 1, 1, COUNT);
+    mqtt_wait_metric(f, MQTT_IN_FLIGHT, COUNT);
+    after = begin_again(f, true);
+    assert_int_equal(script_broker_count(f->broker, WIRE_PUBACK, 0), 0);
+    mqtt_publish_again(f, 2, 1, COUNT);
+    expect_pubacks_of(f, 2, after, 1, COUNT);
+    mock_kafka_set_rtt(&f->mock, 0);
+    mqtt_expect_stored(f, 1, COUNT, 1);
 }
 
 /* Its acknowledgement was on its way when the connection ended: the broker may not have it. A new
  * message could look the same, so it is stored again, but with the same id. */
 static void test_what_may_be_acknowledged_keeps_its_id(void **state)
 {
-    struct mqtt_fixture f;
+    struct mqtt_fixture *f = *state;
     char id[MQTT_ID_BYTES];
     char again[MQTT_ID_BYTES];
     unsigned after;
-    (void)state;
-    mqtt_start(&f, mqtt_no_more);
-    mqtt_publish_many(&f, 1, 1, 1);
-    script_broker_wait_count(f.broker, WIRE_PUBACK, 1, 1);
-    assert_int_equal(mqtt_stored(&f, "events", "m1", id), 1);
-    after = begin_again(&f, true);
-    mqtt_publish_again(&f, 2, 1, 1);
-    expect_pubacks_of(&f, 2, after, 1, 1);
-    assert_int_equal(mqtt_stored(&f, "events", "m1", again), 2);
+    mqtt_publish_many(f, 1, 1, 1);
+    script_broker_wait_count(f->broker, WIRE_PUBACK, 1, 1);
+    assert_int_equal(mqtt_stored(f, "events", "m1", id), 1);
+    after = begin_again(f, true);
+    mqtt_publish_again(f, 2, 1, 1);
+    expect_pubacks_of(f, 2, after, 1, 1);
+    assert_int_equal(mqtt_stored(f, "events", "m1", again), 2);
     assert_string_equal(again, id);
-    mqtt_stop(&f);
 }
 
 /* The same packet id, used again by the broker for something else. */
 static void test_another_message_under_the_same_packet_id_is_new(void **state)
 {
-    struct mqtt_fixture f;
+    struct mqtt_fixture *f = *state;
     char id[MQTT_ID_BYTES];
     char other[MQTT_ID_BYTES];
     unsigned after;
-    (void)state;
-    mqtt_start(&f, mqtt_no_more);
-    mqtt_publish(&f, 1, 1, "s1/d1", "one");
-    script_broker_wait_count(f.broker, WIRE_PUBACK, 1, 1);
-    after = begin_again(&f, true);
-    mqtt_publish(&f, 2, 1, "s1/d1", "other");
-    expect_pubacks_of(&f, 2, after, 1, 1);
-    assert_int_equal(mqtt_stored(&f, "events", "one", id), 1);
-    assert_int_equal(mqtt_stored(&f, "events", "other", other), 1);
+    mqtt_publish(f, 1, 1, "s1/d1", "one");
+    script_broker_wait_count(f->broker, WIRE_PUBACK, 1, 1);
+    after = begin_again(f, true);
+    mqtt_publish(f, 2, 1, "s1/d1", "other");
+    expect_pubacks_of(f, 2, after, 1, 1);
+    assert_int_equal(mqtt_stored(f, "events", "one", id), 1);
+    assert_int_equal(mqtt_stored(f, "events", "other", other), 1);
     assert_string_not_equal(other, id);
-    mqtt_stop(&f);
 }
 
 /* MQTT 5.0, 3.3.1.1: without DUP it is sent for the first time. A broker that uses the lowest
  * packet id that is free has both alike otherwise, if the device says the same again. */
 static void test_a_message_that_looks_the_same_has_another_id(void **state)
 {
-    struct mqtt_fixture f;
+    struct mqtt_fixture *f = *state;
     char id[MQTT_ID_BYTES];
     char other[MQTT_ID_BYTES];
     unsigned after;
-    (void)state;
-    mqtt_start(&f, mqtt_no_more);
-    mqtt_publish_many(&f, 1, 1, 1);
-    script_broker_wait_count(f.broker, WIRE_PUBACK, 1, 1);
-    assert_int_equal(mqtt_stored(&f, "events", "m1", id), 1);
-    after = begin_again(&f, true);
-    mqtt_publish_many(&f, 2, 1, 1);
-    expect_pubacks_of(&f, 2, after, 1, 1);
-    assert_int_equal(mqtt_stored(&f, "events", "m1", other), 2);
+    mqtt_publish_many(f, 1, 1, 1);
+    script_broker_wait_count(f->broker, WIRE_PUBACK, 1, 1);
+    assert_int_equal(mqtt_stored(f, "events", "m1", id), 1);
+    after = begin_again(f, true);
+    mqtt_publish_many(f, 2, 1, 1);
+    expect_pubacks_of(f, 2, after, 1, 1);
+    assert_int_equal(mqtt_stored(f, "events", "m1", other), 2);
     assert_string_not_equal(other, id);
-    mqtt_stop(&f);
 }
 
 /* What was not acknowledged was given to another of the share (4.8.2), or has expired: the packet
@@ -376,10 +364,14 @@ int main(void)
         cmocka_unit_test(test_it_leaves_past_the_keep_alive_and_comes_back_with_kafka),
         cmocka_unit_test(test_it_leaves_before_the_broker_would_end_it),
         cmocka_unit_test(test_without_a_session_the_same_message_is_a_new_one),
-        cmocka_unit_test(test_what_comes_again_while_it_is_pending_is_produced_once),
-        cmocka_unit_test(test_what_may_be_acknowledged_keeps_its_id),
-        cmocka_unit_test(test_another_message_under_the_same_packet_id_is_new),
-        cmocka_unit_test(test_a_message_that_looks_the_same_has_another_id),
+        cmocka_unit_test_setup_teardown(test_what_comes_again_while_it_is_pending_is_produced_once,
+                                        mqtt_setup, mqtt_teardown),
+        cmocka_unit_test_setup_teardown(test_what_may_be_acknowledged_keeps_its_id, mqtt_setup,
+                                        mqtt_teardown),
+        cmocka_unit_test_setup_teardown(test_another_message_under_the_same_packet_id_is_new,
+                                        mqtt_setup, mqtt_teardown),
+        cmocka_unit_test_setup_teardown(test_a_message_that_looks_the_same_has_another_id,
+                                        mqtt_setup, mqtt_teardown),
         cmocka_unit_test(test_messages_that_look_the_same_are_stored),
         cmocka_unit_test(test_messages_that_look_the_same_are_stored_version_3),
         cmocka_unit_test(test_version_3_subscribes_at_its_start_whatever_the_session_has),

@@ -45,27 +45,24 @@ static void test_what_no_route_takes(void **state)
 {
     static const struct mqtt_user_property properties[] = {
         {MR_SLICE_INIT("device"), MR_SLICE_INIT("d7")}};
-    struct deliveries_fixture f;
+    struct deliveries_fixture *f = *state;
     struct given given = {0};
     struct mqtt_message message = mqtt_message_of("no/such/route", "{\"t\":1}");
     struct mock_records records;
     const struct mock_record *record;
     int64_t begun_ms = clock_wall_ms();
     int64_t came_ms;
-    (void)state;
-    deliveries_set_up(&f);
-    deliveries_start(&f);
     message.content_type = MR_SLICE("application/json");
     message.response_topic = MR_SLICE("answers");
     message.correlation = MR_SLICE("c-1");
     message.properties = properties;
     message.property_count = 1;
     message.retain = true;
-    assert_int_equal(give_message(&f, &given, &message, MR_SLICE("unused")), 0);
+    assert_int_equal(give_message(f, &given, &message, MR_SLICE("unused")), 0);
     assert_string_equal(given.id, "");
-    deliveries_run(&f);
+    deliveries_run(f);
     assert_string_equal(given.stored, "");
-    record = read_only_one(&f, "events.dead", &records);
+    record = read_only_one(f, "events.dead", &records);
     assert_slice(record->record.key, "no/such/route");
     assert_slice(record->record.value, "{\"t\":1}");
     assert_header(record, "mqtt_topic", "no/such/route");
@@ -80,29 +77,24 @@ static void test_what_no_route_takes(void **state)
     came_ms = strtoll(mock_record_header(record, "millrace_dead_timestamp").ptr, NULL, 10);
     assert_in_range(came_ms, begun_ms, clock_wall_ms());
     mock_records_free(&records);
-    assert_topic_is_empty(&f, "events");
-    assert_counted(&f, 0, 1, 0, 0);
-    deliveries_tear_down(&f);
+    assert_topic_is_empty(f, "events");
+    assert_counted(f, 0, 1, 0, 0);
 }
 
 static void test_what_is_no_event(void **state)
 {
-    struct deliveries_fixture f;
+    struct deliveries_fixture *f = *state;
     struct given given = {0};
     struct mock_records records;
     const struct mock_record *record;
-    (void)state;
-    deliveries_set_up(&f);
-    deliveries_start(&f);
-    give(&f, &given, "structured/d1", "{\"specversion\":\"1.0\"}");
-    deliveries_run(&f);
-    record = read_only_one(&f, "events.dead", &records);
+    give(f, &given, "structured/d1", "{\"specversion\":\"1.0\"}");
+    deliveries_run(f);
+    record = read_only_one(f, "events.dead", &records);
     assert_slice(record->record.value, "{\"specversion\":\"1.0\"}");
     assert_header(record, "millrace_dead_reason", "not-an-event");
     assert_true(mock_record_header(record, "millrace_dead_text").len > 0);
     mock_records_free(&records);
-    assert_counted(&f, 0, 1, 0, 0);
-    deliveries_tear_down(&f);
+    assert_counted(f, 0, 1, 0, 0);
 }
 
 enum { LARGE_BYTES = 1100000 }; /* over librdkafka's message.max.bytes of 1,000,000 */
@@ -121,78 +113,68 @@ static char *new_large(void)
 
 static void test_what_is_over_the_limit_is_cut(void **state)
 {
-    struct deliveries_fixture f;
+    struct deliveries_fixture *f = *state;
     struct given given[2] = {0};
     struct mock_records records;
     const struct mock_record *record;
     char *payload = new_large();
-    (void)state;
-    deliveries_set_up(&f);
-    deliveries_start(&f);
-    give(&f, &given[0], "others/d1", payload);
-    give(&f, &given[1], "plant/d1/c", "small");
+    give(f, &given[0], "others/d1", payload);
+    give(f, &given[1], "plant/d1/c", "small");
     free(payload);
-    assert_true(deliveries_bytes(f.deliveries) > LARGE_BYTES);
-    deliveries_run(&f);
+    assert_true(deliveries_bytes(f->deliveries) > LARGE_BYTES);
+    deliveries_run(f);
     assert_string_equal(given[0].stored, "");
-    record = read_only_one(&f, "others.dead", &records); /* that of its own route */
+    record = read_only_one(f, "others.dead", &records); /* that of its own route */
     assert_header(record, "millrace_dead_reason", "too-large");
     assert_header(record, "millrace_dead_topic", "others");
     assert_header(record, "millrace_dead_size", "1100000");
     assert_header(record, "millrace_dead_sha256", LARGE_SHA256);
     assert_in_range(record->record.value.len, 900000, 1000000);
     mock_records_free(&records);
-    assert_counted(&f, 1, 1, 0, 0);
-    deliveries_tear_down(&f);
+    assert_counted(f, 1, 1, 0, 0);
 }
 
 /* The topic of the dead letters takes less than message.max.bytes. */
 static void test_a_refused_dead_letter_is_cut_to_the_least(void **state)
 {
-    struct deliveries_fixture f;
+    struct deliveries_fixture *f = *state;
     struct given given = {0};
     struct mock_records records;
     const struct mock_record *record;
     char *payload = new_large();
-    (void)state;
-    deliveries_set_up(&f);
-    deliveries_start(&f);
-    mock_kafka_push_error(&f.kafka.mock, MOCK_API_PRODUCE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 1);
-    give(&f, &given, "no/such/route", payload);
+    mock_kafka_push_error(&f->kafka.mock, MOCK_API_PRODUCE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+                          1);
+    give(f, &given, "no/such/route", payload);
     free(payload);
-    deliveries_run(&f);
-    record = read_only_one(&f, "events.dead", &records);
+    deliveries_run(f);
+    record = read_only_one(f, "events.dead", &records);
     assert_header(record, "millrace_dead_reason", "no-route");
     assert_header(record, "millrace_dead_sha256", LARGE_SHA256);
     assert_in_range(record->record.value.len, 1, DEAD_BYTES_MIN);
     mock_records_free(&records);
-    assert_counted(&f, 0, 1, 0, 0);
-    deliveries_tear_down(&f);
+    assert_counted(f, 0, 1, 0, 0);
 }
 
 /* Smaller than the topic's max.message.bytes, as Kafka says. */
 static void test_what_its_topic_does_not_take(void **state)
 {
-    struct deliveries_fixture f;
+    struct deliveries_fixture *f = *state;
     struct given given = {0};
     struct mock_records records;
     const struct mock_record *record;
-    (void)state;
-    deliveries_set_up(&f);
-    deliveries_start(&f);
-    mock_kafka_push_error(&f.kafka.mock, MOCK_API_PRODUCE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 1);
-    give(&f, &given, "plant/d1/c", "x");
-    deliveries_run(&f);
+    mock_kafka_push_error(&f->kafka.mock, MOCK_API_PRODUCE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+                          1);
+    give(f, &given, "plant/d1/c", "x");
+    deliveries_run(f);
     assert_string_not_equal(given.id, "");
     assert_string_equal(given.stored, "");
-    record = read_only_one(&f, "events.dead", &records);
+    record = read_only_one(f, "events.dead", &records);
     assert_slice(record->record.value, "x");
     assert_header(record, "millrace_dead_reason", "too-large");
     assert_non_null(strstr(mock_record_header(record, "millrace_dead_text").ptr, "max.message"));
     mock_records_free(&records);
-    assert_topic_is_empty(&f, "events");
-    assert_counted(&f, 0, 1, 0, 0);
-    deliveries_tear_down(&f);
+    assert_topic_is_empty(f, "events");
+    assert_counted(f, 0, 1, 0, 0);
 }
 
 static bool has_retried_twice(void *fixture)
@@ -202,55 +184,54 @@ static bool has_retried_twice(void *fixture)
 
 static void test_dead_letters_are_sent_until_kafka_has_them(void **state)
 {
-    struct deliveries_fixture f;
+    struct deliveries_fixture *f = *state;
     struct given given = {0};
     struct mock_records records;
-    (void)state;
-    deliveries_set_up(&f);
-    deliveries_start(&f);
-    mock_kafka_push_error(&f.kafka.mock, MOCK_API_PRODUCE,
+    mock_kafka_push_error(&f->kafka.mock, MOCK_API_PRODUCE,
                           RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 3);
-    give(&f, &given, "no/such/route", "x");
-    fixture_run_until(&f.kafka, has_retried_twice, &f, SETTLE_MS);
+    give(f, &given, "no/such/route", "x");
+    fixture_run_until(&f->kafka, has_retried_twice, f, SETTLE_MS);
     assert_int_equal(given.settled, 0);
-    deliveries_run(&f);
-    (void)read_only_one(&f, "events.dead", &records);
+    deliveries_run(f);
+    (void)read_only_one(f, "events.dead", &records);
     mock_records_free(&records);
-    assert_true(mr_series_value(f.metrics.retries) >= 3);
-    assert_counted(&f, 0, 1, 0, 0);
-    deliveries_tear_down(&f);
+    assert_true(mr_series_value(f->metrics.retries) >= 3);
+    assert_counted(f, 0, 1, 0, 0);
 }
 
 static void test_a_dead_letter_does_not_expire(void **state)
 {
-    struct deliveries_fixture f;
+    struct deliveries_fixture *f = *state;
     struct given given = {0};
     struct mqtt_message message = mqtt_message_of("no/such/route", "x");
     struct mock_records records;
-    (void)state;
-    deliveries_set_up(&f);
-    deliveries_start(&f);
-    mock_kafka_push_error(&f.kafka.mock, MOCK_API_PRODUCE,
+    mock_kafka_push_error(&f->kafka.mock, MOCK_API_PRODUCE,
                           RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 1);
     message.expiry_seconds = 0;
-    assert_int_equal(give_message(&f, &given, &message, mr_slice(NULL, 0)), 0);
-    deliveries_run(&f);
-    (void)read_only_one(&f, "events.dead", &records);
+    assert_int_equal(give_message(f, &given, &message, mr_slice(NULL, 0)), 0);
+    deliveries_run(f);
+    (void)read_only_one(f, "events.dead", &records);
     mock_records_free(&records);
-    assert_counted(&f, 0, 1, 0, 0);
-    deliveries_tear_down(&f);
+    assert_counted(f, 0, 1, 0, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_no_route_takes),
-        cmocka_unit_test(test_what_is_no_event),
-        cmocka_unit_test(test_what_is_over_the_limit_is_cut),
-        cmocka_unit_test(test_a_refused_dead_letter_is_cut_to_the_least),
-        cmocka_unit_test(test_what_its_topic_does_not_take),
-        cmocka_unit_test(test_dead_letters_are_sent_until_kafka_has_them),
-        cmocka_unit_test(test_a_dead_letter_does_not_expire),
+        cmocka_unit_test_setup_teardown(test_what_no_route_takes, deliveries_setup,
+                                        deliveries_teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_no_event, deliveries_setup,
+                                        deliveries_teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_over_the_limit_is_cut, deliveries_setup,
+                                        deliveries_teardown),
+        cmocka_unit_test_setup_teardown(test_a_refused_dead_letter_is_cut_to_the_least,
+                                        deliveries_setup, deliveries_teardown),
+        cmocka_unit_test_setup_teardown(test_what_its_topic_does_not_take, deliveries_setup,
+                                        deliveries_teardown),
+        cmocka_unit_test_setup_teardown(test_dead_letters_are_sent_until_kafka_has_them,
+                                        deliveries_setup, deliveries_teardown),
+        cmocka_unit_test_setup_teardown(test_a_dead_letter_does_not_expire, deliveries_setup,
+                                        deliveries_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,22 +62,19 @@ static void test_a_message_is_stored_as_an_event(void **state)
         {"source", "/works/d7"},        {"subject", "temp"},
         {"mqtttopic", "plant/d7/temp"}, {"datacontenttype", "text/plain"},
     };
-    struct deliveries_fixture f;
+    struct deliveries_fixture *f = *state;
     struct given given = {0};
     struct mqtt_message message = mqtt_message_of("plant/d7/temp", "21.5");
     struct mock_records records;
-    (void)state;
-    deliveries_set_up(&f);
-    deliveries_start(&f);
     message.content_type = MR_SLICE("text/plain");
-    assert_int_equal(give_message(&f, &given, &message, mr_slice(NULL, 0)), 0);
-    assert_int_equal(deliveries_count(f.deliveries), 1);
-    assert_true(deliveries_bytes(f.deliveries) >= message.topic.len + message.payload.len);
-    assert_int_equal(mr_series_value(f.metrics.in_flight), 1);
-    deliveries_run(&f);
+    assert_int_equal(give_message(f, &given, &message, mr_slice(NULL, 0)), 0);
+    assert_int_equal(deliveries_count(f->deliveries), 1);
+    assert_true(deliveries_bytes(f->deliveries) >= message.topic.len + message.payload.len);
+    assert_int_equal(mr_series_value(f->metrics.in_flight), 1);
+    deliveries_run(f);
     assert_int_equal(strlen(given.id), 36); /* RFC 9562 */
     assert_string_equal(given.id, given.stored);
-    mock_kafka_read(&f.kafka.mock, "events", &records);
+    mock_kafka_read(&f->kafka.mock, "events", &records);
     assert_int_equal(records.count, 1);
     assert_slice(records.at[0].record.key, "works/d7");
     assert_slice(mock_record_header(&records.at[0], "content-type"),
@@ -91,44 +88,35 @@ static void test_a_message_is_stored_as_an_event(void **state)
     assert_data("21.5");
     avro_value_decref(&oracle.record);
     mock_records_free(&records);
-    assert_counted(&f, 1, 0, 0, 0);
-    deliveries_tear_down(&f);
+    assert_counted(f, 1, 0, 0, 0);
 }
 
 static void test_a_redelivery_keeps_its_id(void **state)
 {
-    struct deliveries_fixture f;
+    struct deliveries_fixture *f = *state;
     struct given given = {0};
     const struct mqtt_message message = mqtt_message_of("plant/d1/c", "x");
     struct mock_records records;
-    (void)state;
-    deliveries_set_up(&f);
-    deliveries_start(&f);
-    assert_int_equal(give_message(&f, &given, &message, MR_SLICE("as-before")), 0);
-    deliveries_run(&f);
+    assert_int_equal(give_message(f, &given, &message, MR_SLICE("as-before")), 0);
+    deliveries_run(f);
     assert_string_equal(given.id, "as-before");
     assert_string_equal(given.stored, "as-before");
-    mock_kafka_read(&f.kafka.mock, "events", &records);
+    mock_kafka_read(&f->kafka.mock, "events", &records);
     assert_slice(mock_record_header(&records.at[0], "ce_id"), "as-before");
     mock_records_free(&records);
-    deliveries_tear_down(&f);
 }
 
 static void test_a_route_has_its_own_kafka_topic(void **state)
 {
-    struct deliveries_fixture f;
+    struct deliveries_fixture *f = *state;
     struct given given = {0};
     struct mock_records records;
-    (void)state;
-    deliveries_set_up(&f);
-    deliveries_start(&f);
-    give(&f, &given, "others/d1", "x");
-    deliveries_run(&f);
-    mock_kafka_read(&f.kafka.mock, "others", &records);
+    give(f, &given, "others/d1", "x");
+    deliveries_run(f);
+    mock_kafka_read(&f->kafka.mock, "others", &records);
     assert_int_equal(records.count, 1);
     assert_slice(mock_record_header(&records.at[0], "ce_id"), given.stored);
     mock_records_free(&records);
-    deliveries_tear_down(&f);
 }
 
 static void test_what_no_route_takes_may_be_dropped(void **state)
@@ -306,27 +294,23 @@ static bool has_retried(void *fixture)
 static void test_the_pauses_between_tries_grow(void **state)
 {
     enum { REFUSALS = 3, FIRST_MS = 100, DOUBLED = 5 };
-    struct deliveries_fixture f;
+    struct deliveries_fixture *f = *state;
     struct given given = {0};
     uint64_t begun_ns;
     uint64_t least_ms = 0;
     int64_t retries;
-    (void)state;
-    deliveries_set_up(&f);
-    deliveries_start(&f);
-    mock_kafka_push_error(&f.kafka.mock, MOCK_API_PRODUCE,
+    mock_kafka_push_error(&f->kafka.mock, MOCK_API_PRODUCE,
                           RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, REFUSALS);
     begun_ns = uv_hrtime();
-    give(&f, &given, "plant/d1/c", "x");
-    deliveries_run(&f);
-    retries = mr_series_value(f.metrics.retries);
+    give(f, &given, "plant/d1/c", "x");
+    deliveries_run(f);
+    retries = mr_series_value(f->metrics.retries);
     assert_true(retries >= REFUSALS);
     for (int i = 0; i < retries && i < DOUBLED; i++) {
         least_ms += (uint64_t)FIRST_MS << i;
     }
     assert_true(uv_hrtime() - begun_ns >= least_ms * 1000 * 1000);
-    assert_counted(&f, 1, 0, 0, 0);
-    deliveries_tear_down(&f);
+    assert_counted(f, 1, 0, 0, 0);
 }
 
 static void test_what_may_be_stored_is_sent_again_as_it_was(void **state)
@@ -438,17 +422,13 @@ static void test_an_expired_one_is_not_sent_again(void **state)
 /* What the broker sends it has not given up: it is tried once, whatever is left. */
 static void test_one_without_any_time_left_is_sent_once(void **state)
 {
-    struct deliveries_fixture f;
+    struct deliveries_fixture *f = *state;
     struct given given = {0};
     struct mqtt_message message = mqtt_message_of("plant/d1/c", "x");
-    (void)state;
-    deliveries_set_up(&f);
-    deliveries_start(&f);
     message.expiry_seconds = 0;
-    assert_int_equal(give_message(&f, &given, &message, mr_slice(NULL, 0)), 0);
-    deliveries_run(&f);
-    assert_counted(&f, 1, 0, 0, 0);
-    deliveries_tear_down(&f);
+    assert_int_equal(give_message(f, &given, &message, mr_slice(NULL, 0)), 0);
+    deliveries_run(f);
+    assert_counted(f, 1, 0, 0, 0);
 }
 
 /* --- callbacks and the end --- */
@@ -520,21 +500,26 @@ static void test_closing_waits_for_the_producer_and_calls_nobody(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_message_is_stored_as_an_event),
-        cmocka_unit_test(test_a_redelivery_keeps_its_id),
-        cmocka_unit_test(test_a_route_has_its_own_kafka_topic),
+        cmocka_unit_test_setup_teardown(test_a_message_is_stored_as_an_event, deliveries_setup,
+                                        deliveries_teardown),
+        cmocka_unit_test_setup_teardown(test_a_redelivery_keeps_its_id, deliveries_setup,
+                                        deliveries_teardown),
+        cmocka_unit_test_setup_teardown(test_a_route_has_its_own_kafka_topic, deliveries_setup,
+                                        deliveries_teardown),
         cmocka_unit_test(test_what_no_route_takes_may_be_dropped),
         cmocka_unit_test(test_over_the_queue_they_are_sent_again_in_order),
         cmocka_unit_test(test_behind_one_that_waits_its_key_waits_and_no_other),
         cmocka_unit_test(test_those_of_a_partition_key_wait_for_each_other),
         cmocka_unit_test(test_behind_one_that_is_not_due_its_key_waits),
-        cmocka_unit_test(test_the_pauses_between_tries_grow),
+        cmocka_unit_test_setup_teardown(test_the_pauses_between_tries_grow, deliveries_setup,
+                                        deliveries_teardown),
         cmocka_unit_test(test_an_earlier_one_that_fails_later_goes_first),
         cmocka_unit_test(test_what_may_be_stored_is_sent_again_as_it_was),
         cmocka_unit_test(test_while_kafka_is_away_nothing_is_settled),
         cmocka_unit_test(test_of_a_refused_request_only_the_one_too_large_is_dead),
         cmocka_unit_test(test_an_expired_one_is_not_sent_again),
-        cmocka_unit_test(test_one_without_any_time_left_is_sent_once),
+        cmocka_unit_test_setup_teardown(test_one_without_any_time_left_is_sent_once,
+                                        deliveries_setup, deliveries_teardown),
         cmocka_unit_test(test_a_callback_may_give_another),
         cmocka_unit_test(test_a_callback_may_close),
         cmocka_unit_test(test_closing_waits_for_the_producer_and_calls_nobody),

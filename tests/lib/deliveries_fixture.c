@@ -96,6 +96,21 @@ void deliveries_tear_down(struct deliveries_fixture *f)
     deliveries_tear_down_rest(f);
 }
 
+int deliveries_setup(void **state)
+{
+    static struct deliveries_fixture f;
+    deliveries_set_up(&f);
+    deliveries_start(&f);
+    *state = &f;
+    return 0;
+}
+
+int deliveries_teardown(void **state)
+{
+    deliveries_tear_down(*state);
+    return 0;
+}
+
 struct mqtt_message mqtt_message_of(const char *topic, const char *payload)
 {
     return (struct mqtt_message){

@@ -40,6 +40,11 @@ void deliveries_tear_down(struct deliveries_fixture *f);
 void deliveries_stop(struct deliveries_fixture *f); /* the first half */
 void deliveries_tear_down_rest(struct deliveries_fixture *f);
 
+/* cmocka's setup and teardown of a test that changes nothing in between: its state is a started
+ * struct deliveries_fixture. */
+int deliveries_setup(void **state);
+int deliveries_teardown(void **state);
+
 /* A message over MQTT 5 without properties. */
 struct mqtt_message mqtt_message_of(const char *topic, const char *payload);
 

@@ -46,6 +46,24 @@ void mqtt_stop(struct mqtt_fixture *f);
 /* When it has ended already. */
 void mqtt_done(struct mqtt_fixture *f);
 
+/* cmocka's setup and teardown of a test that needs no further flags: its state is a started struct
+ * mqtt_fixture, which is stopped after it. Only a test knows where the program lies. */
+#ifdef TEST_BUILD_DIR
+static inline int mqtt_setup(void **state)
+{
+    static struct mqtt_fixture f;
+    mqtt_start(&f, mqtt_no_more);
+    *state = &f;
+    return 0;
+}
+
+static inline int mqtt_teardown(void **state)
+{
+    mqtt_stop(*state);
+    return 0;
+}
+#endif
+
 /* A client has connected after packet number `after` and has subscribed, to the broker's own
  * figures too: it has nothing more to say. Returns its connection. */
 unsigned mqtt_wait_subscribed(struct mqtt_fixture *f, unsigned after);
