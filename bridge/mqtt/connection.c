@@ -172,28 +172,32 @@ static void note(struct connection *connection, const char *reason)
     }
 }
 
-/* Returns what may help to find the cause. mosquitto 2.0 doesn't say that another client has taken
- * the session over (MQTT 5.0, 4.13). */
-static const char *end_ready(struct connection *connection, enum connection_end how)
+/* Returns what may help to find the cause. mosquitto 2.0.11 doesn't say that another client has
+ * taken the session over (MQTT 5.0, 4.13); 2.0.21 does. */
+static const char *end_ready(struct connection *connection, enum connection_end how,
+                             bool is_taken_over)
 {
+    static const char another[] = "; does another client use this client id?";
     mr_count(connection->spec.metrics->reconnects, 1);
     if (uv_now(connection->spec.loop) - connection->began_ms >= STABLE_MS) {
         backoff_reset(&connection->backoff);
-        return "";
+        return is_taken_over ? another : "";
     }
-    return how == CONNECTION_LOST ? "; does another client use this client id?" : "";
+    return is_taken_over || how == CONNECTION_LOST ? another : "";
 }
 
 void connection_end(struct connection *connection, enum connection_end how, const char *reason)
 {
     enum connection_state state = connection->state;
     const char *hint = "";
+    bool is_taken_over =
+        connection->client != NULL && mqtt_client_was_taken_over(connection->client);
     note(connection, reason);
     free_client(connection);
     connection->failure[0] = '\0';
     connection->is_refused = false;
     if (state == CONNECTION_READY) {
-        hint = end_ready(connection, how);
+        hint = end_ready(connection, how, is_taken_over);
     }
     if (state == CONNECTION_CONNECTING && how == CONNECTION_LOST && !connection->is_draining &&
         try_next_address(connection)) {

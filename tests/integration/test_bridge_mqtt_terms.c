@@ -103,7 +103,7 @@ static void test_a_session_that_is_taken_over_is_told_and_left_for_a_while(void 
     after = mqtt_last(&f);
     told_s = raw_now_s();
     script_broker_disconnect(f.broker, 1, SESSION_TAKEN_OVER, NULL);
-    mqtt_wait_not_ready(&f, "taken over");
+    mqtt_wait_not_ready(&f, "taken over; does another client use this client id?");
     packet = script_broker_wait_packet(f.broker, WIRE_CONNECT, after);
     assert_true(packet->at_s >= told_s + PAUSE_S);
     mqtt_stop(&f);

@@ -68,7 +68,7 @@ def test_one_bridge_with_several_connections(mosquitto, mqtt, kafka, name, devic
 
 
 def test_two_bridges_with_one_client_id_are_told_of_it(mosquitto, mqtt, kafka, name):
-    """mosquitto ends the older one's connection, again and again, and doesn't say why."""
+    """mosquitto ends the older one's connection, again and again; 2.0.11 doesn't say why, 2.0.21 does."""
     broker = mosquitto()
     one = mqtt(broker, kafka, name, client="bridge")
     other = mqtt(broker, kafka, name, client="bridge")
