@@ -90,7 +90,7 @@ def test_a_wrong_authority(plain, mqtt, kafka, name, authority, tmp_path):
 
 
 def test_an_expired_certificate(plain, mqtt, kafka, name, authority):
-    authority.issue("old", "/CN=localhost", days=-1)
+    authority.issue("old", "/CN=localhost", days=0)
     broker, _ = plain(listener(authority, "old"))
     refused(mqtt, broker, kafka, name, "expired", **settings(broker, authority))
 
