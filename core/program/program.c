@@ -33,7 +33,7 @@ enum {
     TEXT_BYTES_MAX = 1024 * 1024,
     MODE_BYTES = 200,
     HEAP_KEPT_BYTES = 2 * 1024 * 1024,
-    HEAP_BLOCK_BYTES_MAX = 1024 * 1024, /* larger ones are mapped by themselves */
+    HEAP_BLOCK_BYTES_MAX = 2 * 1024 * 1024, /* larger ones are mapped by themselves */
 };
 
 enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_DRAINING, PHASE_STOPPING };
@@ -560,7 +560,9 @@ static void open_standard_streams(void)
 
 /* By default glibc gives back to the system what is free at the end of the heap as soon as that is
  * 128 KiB, and asks for it anew a moment later: with each batch, for librdkafka's buffers are of
- * that size. What is kept instead is bounded by this, for each arena. */
+ * that size. What is kept instead is bounded by this, for each arena. A block that is mapped by
+ * itself has new pages each time: so not the buffers into which librdkafka unpacks a full batch of
+ * a producer (message.max.bytes), up to 1.7 MB. */
 static void keep_freed_memory(void)
 {
     (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_BYTES);
