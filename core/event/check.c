@@ -22,6 +22,7 @@ enum {
 
     C_REG_NAME = C_UNRESERVED | C_SUB_DELIM,
     C_USERINFO = C_REG_NAME | C_COLON,
+    C_PLAIN_PATH = C_REG_NAME | C_AT | C_SLASH,
     C_PATH = C_REG_NAME | C_COLON | C_AT | C_SLASH,
     C_QUERY = C_PATH | C_QUESTION,
 };
@@ -155,37 +156,47 @@ static bool is_disallowed(uint32_t point)
            (point >= 0xFDD0 && point <= 0xFDEF);
 }
 
-/* The bytes at the beginning that are 0x20 to 0x7E, in steps of 8 as long as all of 8 are surely
- * such (a byte behind one that isn't may be taken for one that isn't, too). */
-static size_t skip_printable(const char *at, const char *end)
+/* The 8 bytes are surely 0x20 to 0x7E: a byte behind one that isn't may be taken for one that
+ * isn't, too. */
+static bool are_printable_8(const char *at)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
-    const char *begin = at;
-    while (end - at >= 8) {
-        uint64_t word;
-        memcpy(&word, at, sizeof word);
-        if (((word | (word - ones * 0x20) | ((word ^ ones * 0x7F) - ones)) & ones * 0x80) != 0) {
-            break;
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return ((word | (word - ones * 0x20) | ((word ^ ones * 0x7F) - ones)) & ones * 0x80) == 0;
+}
+
+/* Nothing but 0x20 to 0x7E, which nearly all strings are. The last 8 bytes may overlap those before
+ * them. */
+static bool is_printable(struct mr_slice text)
+{
+    if (text.len >= 8) {
+        for (size_t i = 0; i < text.len - 8; i += 8) {
+            if (!are_printable_8(text.ptr + i)) {
+                return false;
+            }
         }
-        at += 8;
+        return are_printable_8(text.ptr + text.len - 8);
     }
-    while (at != end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x7F) {
-        at++;
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.ptr[i] < 0x20 || (unsigned char)text.ptr[i] >= 0x7F) {
+            return false;
+        }
     }
-    return (size_t)(at - begin);
+    return true;
 }
 
 bool check_string(struct mr_slice text)
 {
     const char *at = text.ptr;
     const char *end = text.len == 0 ? at : at + text.len;
+    if (is_printable(text)) {
+        return true;
+    }
     while (at != end) {
-        size_t len = skip_printable(at, end);
-        if (len == 0) {
-            len = utf8_sequence(at, (size_t)(end - at));
-            if (len == 0 || is_disallowed(code_point(at, len))) {
-                return false;
-            }
+        size_t len = utf8_sequence(at, (size_t)(end - at));
+        if (len == 0 || is_disallowed(code_point(at, len))) {
+            return false;
         }
         at += len;
     }
@@ -332,9 +343,23 @@ bool check_absolute_uri(struct mr_slice text)
     return is_uri(text) && memchr(text.ptr, '#', text.len) == NULL;
 }
 
+/* A path alone, such as /application/device, as most are: no colon that could end a scheme, no
+ * authority, query, fragment, or percent-encoding. One look at each byte tells. */
+static bool is_plain_path(struct mr_slice text)
+{
+    size_t i = 0;
+    while (i < text.len && is_of(text.ptr[i], C_PLAIN_PATH)) {
+        i++;
+    }
+    return i == text.len && (i < 2 || text.ptr[0] != '/' || text.ptr[1] != '/');
+}
+
 bool check_uri_reference(struct mr_slice text)
 {
     struct mr_slice rest;
+    if (is_plain_path(text)) {
+        return true;
+    }
     (void)cut(text, ":/?#", &rest);
     if (rest.len > 0 && rest.ptr[0] == ':') {
         /* path-noscheme: a first segment with a colon would be a scheme, so it must be one. */

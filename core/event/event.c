@@ -51,23 +51,36 @@ static bool is_supported_version(struct mr_slice value)
     return mr_slice_is(value, MR_SLICE("1.0"));
 }
 
+enum known {
+    KNOWN_ID,
+    KNOWN_SOURCE,
+    KNOWN_SPECVERSION,
+    KNOWN_TYPE,
+    KNOWN_REQUIRED, /* so many are: those before it */
+    KNOWN_DATACONTENTTYPE = KNOWN_REQUIRED,
+    KNOWN_DATASCHEMA,
+    KNOWN_SUBJECT,
+    KNOWN_TIME,
+};
+
 /* CloudEvents 1.0.2, "Context Attributes": all of them non-empty strings. */
 static const struct known_attribute {
     struct mr_slice name;
-    bool required;
     bool (*is_valid)(struct mr_slice value); /* NULL: any string */
     const char *expected;
 } known_attributes[] = {
-    {MR_SLICE_INIT("id"), true, NULL, "a non-empty string"},
-    {MR_SLICE_INIT("source"), true, check_uri_reference, "a URI-reference (RFC 3986 4.1)"},
-    {MR_SLICE_INIT("specversion"), true, is_supported_version, "\"1.0\""},
-    {MR_SLICE_INIT("type"), true, NULL, "a non-empty string"},
-    {MR_SLICE_INIT("datacontenttype"), false, check_media_type,
-     "a media type such as application/json (RFC 2046)"},
-    {MR_SLICE_INIT("dataschema"), false, check_absolute_uri, "an absolute URI (RFC 3986 4.3)"},
-    {MR_SLICE_INIT("subject"), false, NULL, "a non-empty string"},
-    {MR_SLICE_INIT("time"), false, timestamp_is_valid,
-     "a timestamp such as 2010-01-31T12:00:00Z (RFC 3339)"},
+    [KNOWN_ID] = {MR_SLICE_INIT("id"), NULL, "a non-empty string"},
+    [KNOWN_SOURCE] = {MR_SLICE_INIT("source"), check_uri_reference,
+                      "a URI-reference (RFC 3986 4.1)"},
+    [KNOWN_SPECVERSION] = {MR_SLICE_INIT("specversion"), is_supported_version, "\"1.0\""},
+    [KNOWN_TYPE] = {MR_SLICE_INIT("type"), NULL, "a non-empty string"},
+    [KNOWN_DATACONTENTTYPE] = {MR_SLICE_INIT("datacontenttype"), check_media_type,
+                               "a media type such as application/json (RFC 2046)"},
+    [KNOWN_DATASCHEMA] = {MR_SLICE_INIT("dataschema"), check_absolute_uri,
+                          "an absolute URI (RFC 3986 4.3)"},
+    [KNOWN_SUBJECT] = {MR_SLICE_INIT("subject"), NULL, "a non-empty string"},
+    [KNOWN_TIME] = {MR_SLICE_INIT("time"), timestamp_is_valid,
+                    "a timestamp such as 2010-01-31T12:00:00Z (RFC 3339)"},
 };
 
 /* ---- Life ------------------------------------------------------------------------------------ */
@@ -208,14 +221,21 @@ static const char *shown(struct mr_slice text, char room[SHOWN_BYTES_MAX + 8])
     return room;
 }
 
+/* The length of a name tells which it can be, but for two. */
 static const struct known_attribute *find_known(struct mr_slice name)
 {
-    for (size_t i = 0; i < MR_COUNT_OF(known_attributes); i++) {
-        if (mr_slice_is(known_attributes[i].name, name)) {
-            return &known_attributes[i];
-        }
+    static const unsigned char of_length[] = {[2] = KNOWN_ID,
+                                              [4] = KNOWN_TYPE,
+                                              [6] = KNOWN_SOURCE,
+                                              [7] = KNOWN_SUBJECT,
+                                              [10] = KNOWN_DATASCHEMA,
+                                              [11] = KNOWN_SPECVERSION,
+                                              [15] = KNOWN_DATACONTENTTYPE};
+    size_t known = name.len < MR_COUNT_OF(of_length) ? of_length[name.len] : 0;
+    if (known == KNOWN_TYPE && name.ptr[1] == 'i') {
+        known = KNOWN_TIME;
     }
-    return NULL;
+    return mr_slice_is(known_attributes[known].name, name) ? &known_attributes[known] : NULL;
 }
 
 static const char *type_text(enum mr_value_type type)
@@ -505,22 +525,24 @@ struct mr_slice mr_event_string(const struct mr_event *event, const char *name)
     return attribute->bytes;
 }
 
-int mr_event_check(const struct mr_event *event, struct mr_error *err)
+static int tell_missing(const struct mr_event *event, struct mr_error *err)
 {
     char missing[64] = "";
     size_t len = 0;
-    for (size_t i = 0; i < MR_COUNT_OF(known_attributes); i++) {
-        const struct known_attribute *known = &known_attributes[i];
-        if (known->required && (event->known & (1u << i)) == 0) {
+    for (size_t i = 0; i < KNOWN_REQUIRED; i++) {
+        if ((event->known & (1u << i)) == 0) {
             len += (size_t)snprintf(missing + len, sizeof missing - len, "%s%s",
-                                    len == 0 ? "" : ", ", known->name.ptr);
+                                    len == 0 ? "" : ", ", known_attributes[i].name.ptr);
             assert(len < sizeof missing);
         }
     }
-    if (len > 0) {
-        return mr_error_set(err, MR_ENOTEVENT, "required attributes are missing: %s", missing);
-    }
-    return 0;
+    return mr_error_set(err, MR_ENOTEVENT, "required attributes are missing: %s", missing);
+}
+
+int mr_event_check(const struct mr_event *event, struct mr_error *err)
+{
+    const unsigned required = (1u << KNOWN_REQUIRED) - 1;
+    return (event->known & required) == required ? 0 : tell_missing(event, err);
 }
 
 /* ---- Canonical strings ----------------------------------------------------------------------- */

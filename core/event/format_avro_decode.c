@@ -130,7 +130,15 @@ static int read_double(struct reader *reader, double *ret_value)
     return 0;
 }
 
-static int read_bytes(struct reader *reader, struct mr_slice *ret_bytes)
+static int fail_length(const struct reader *reader, int64_t len)
+{
+    return mr_error_set(reader->err, MR_ENOTEVENT,
+                        "avro: at byte %zu: %zu bytes are left, but a length of %" PRId64
+                        " ends here",
+                        position(reader), rest(reader), len);
+}
+
+static inline int read_bytes(struct reader *reader, struct mr_slice *ret_bytes)
 {
     int64_t len = 0;
     int rc = read_long(reader, &len);
@@ -138,10 +146,7 @@ static int read_bytes(struct reader *reader, struct mr_slice *ret_bytes)
         return rc;
     }
     if (len < 0 || (uint64_t)len > rest(reader)) {
-        return mr_error_set(reader->err, MR_ENOTEVENT,
-                            "avro: at byte %zu: %zu bytes are left, but a length of %" PRId64
-                            " ends here",
-                            position(reader), rest(reader), len);
+        return fail_length(reader, len);
     }
     *ret_bytes = mr_slice(reader->at, (size_t)len);
     reader->at += len;
@@ -186,7 +191,11 @@ static int next_block(struct reader *reader, struct blocks *blocks)
 {
     int64_t count = 0;
     int64_t size = 0;
-    int rc = read_long(reader, &count);
+    int rc;
+    if (blocks->has_size && reader->at != blocks->end) {
+        return fail(reader, "a block ends here, but not by its size");
+    }
+    rc = read_long(reader, &count);
     if (rc != 0) {
         return rc;
     }
@@ -209,14 +218,10 @@ static int next_block(struct reader *reader, struct blocks *blocks)
 }
 
 /* Whether one more item follows. */
-static int next_item(struct reader *reader, struct blocks *blocks, bool *ret_more)
+static inline int next_item(struct reader *reader, struct blocks *blocks, bool *ret_more)
 {
     if (blocks->left == 0) {
-        int rc;
-        if (blocks->has_size && reader->at != blocks->end) {
-            return fail(reader, "a block ends here, but not by its size");
-        }
-        rc = next_block(reader, blocks);
+        int rc = next_block(reader, blocks);
         if (rc != 0) {
             return rc;
         }

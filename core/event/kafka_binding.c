@@ -22,10 +22,16 @@ static const char content_type[] = "content-type";
 static const char prefix[] = "ce_";
 enum { PREFIX_LEN = sizeof prefix - 1 };
 
+/* As we write it ourselves: told without looking at the case of each byte. */
+static bool is_avro_type(struct mr_slice type)
+{
+    return mr_slice_is(type, MR_SLICE(EVENT_AVRO_MEDIA_TYPE));
+}
+
 /* ["3. Kafka Message Mapping"]: what makes a record structured. */
 static bool is_event_type(struct mr_slice type)
 {
-    return ascii_begins_with(type, MR_SLICE("application/cloudevents"));
+    return is_avro_type(type) || ascii_begins_with(type, MR_SLICE("application/cloudevents"));
 }
 
 /* ---- Writing --------------------------------------------------------------------------------- */
@@ -189,14 +195,11 @@ static int pick_attribute(struct picked *picked, struct mr_slice name, struct mr
     return 0;
 }
 
-/* Looks no further than the first difference: all names of a record are looked at. */
+/* All names of a record are looked at, and nearly all others begin with "ce". */
 static bool is_content_type(const char *name)
 {
-    size_t i = 0;
-    while (content_type[i] != '\0' && ascii_lower(name[i]) == content_type[i]) {
-        i++;
-    }
-    return content_type[i] == '\0' && name[i] == '\0';
+    return ascii_lower(name[0]) == content_type[0] && ascii_lower(name[1]) == content_type[1] &&
+           ascii_same(mr_slice_of(name), MR_SLICE(content_type));
 }
 
 static void pick_content_type(const struct kafka_record *record, struct picked *picked)
@@ -309,7 +312,11 @@ static bool is_printable(struct mr_slice text)
 static int read_structured(struct mr_slice value, struct mr_slice type, struct mr_event *event,
                            struct mr_error *err)
 {
-    struct mr_slice suffix = format_suffix(type);
+    struct mr_slice suffix;
+    if (is_avro_type(type)) {
+        return event_avro_decode(value, event, err);
+    }
+    suffix = format_suffix(type);
     if (ascii_same(suffix, MR_SLICE("+avro"))) {
         return event_avro_decode(value, event, err);
     }

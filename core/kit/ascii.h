@@ -43,7 +43,9 @@ static inline bool ascii_begins_with(struct mr_slice text, struct mr_slice start
         return false;
     }
     for (size_t i = 0; i < start.len; i++) {
-        if (ascii_lower(text.ptr[i]) != ascii_lower(start.ptr[i])) {
+        char a = text.ptr[i];
+        char b = start.ptr[i];
+        if (a != b && ascii_lower(a) != ascii_lower(b)) {
             return false;
         }
     }
