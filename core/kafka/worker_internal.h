@@ -108,10 +108,12 @@ struct mr_delivery {
     int64_t offset;
     int64_t timestamp_ms;   /* of the record; -1: none */
     struct mr_event *event; /* while in a batch */
-    size_t bytes;           /* key and value */
-    size_t held_bytes;      /* what memory counts: with headers and overhead */
-    int64_t arrived_ms;     /* loop time */
-    int64_t first_ms;       /* wall clock of the first attempt here; 0: none yet */
+    int64_t event_ns;       /* the event's own time, if it has one */
+    bool has_event_time;
+    size_t bytes;       /* key and value */
+    size_t held_bytes;  /* what memory counts: with headers and overhead */
+    int64_t arrived_ms; /* loop time */
+    int64_t first_ms;   /* wall clock of the first attempt here; 0: none yet */
     struct {
         struct mr_delivery *previous; /* of the partition's `retries.first` */
         struct mr_delivery *next;
@@ -504,7 +506,10 @@ void lag_close(struct partition *partition);
 void lag_run(struct mr_worker *worker); /* the gauges, every WORKER_LAG_MS; part of a run */
 /* So many offsets are passed over unread. */
 void lag_missed(struct partition *partition, uint64_t records);
-/* It is done: how old its event is, which must still be there; one without a time isn't counted. */
+/* Its event has just been read: when was that? Asked now, since when it is done, as many records
+ * later as a batch has, the event's memory is cold. */
+void lag_read(struct mr_delivery *delivery);
+/* It is done: how old its event is; one without a time isn't counted. */
 void lag_stored(struct mr_delivery *delivery);
 void lag_batch_over(struct mr_batch *batch); /* its last delivery is settled: how long it took */
 

@@ -148,13 +148,18 @@ void lag_missed(struct partition *partition, uint64_t records)
     mr_count(partition->metrics.missed, records);
 }
 
-void lag_stored(struct mr_delivery *delivery)
+void lag_read(struct mr_delivery *delivery)
 {
     struct mr_slice time = mr_event_string(delivery->event, "time");
-    struct mr_error err;
-    int64_t ns;
-    if (time.ptr != NULL && timestamp_parse(time, &ns, &err) == 0) {
-        double seconds = (double)(worker_wall_ns(delivery->partition->worker) - ns) / NS_A_SECOND;
+    delivery->has_event_time =
+        time.ptr != NULL && timestamp_parse(time, &delivery->event_ns, NULL) == 0;
+}
+
+void lag_stored(struct mr_delivery *delivery)
+{
+    if (delivery->has_event_time) {
+        double now_ns = (double)worker_wall_ns(delivery->partition->worker);
+        double seconds = (now_ns - (double)delivery->event_ns) / NS_A_SECOND;
         mr_observe(delivery->partition->metrics.freshness, seconds > 0 ? seconds : 0);
     }
 }

@@ -357,6 +357,7 @@ static bool take_first(struct partition *partition, struct mr_batch *batch)
         delivery->state = DELIVERY_IN_BATCH;
         delivery->settlement = SETTLED_NOT;
         delivery->batch = batch;
+        lag_read(delivery);
         batch->deliveries[batch->count++] = delivery;
     } else if (rc == MR_ETOMBSTONE) {
         delivery_settle(delivery, partition->metrics.skipped);

@@ -21,6 +21,7 @@
 
 enum {
     HOUR_S = 3600,
+    CENTURIES_H = 300 * 365 * 24,
     TIME_BYTES = 32,
     LIST_OFFSETS = 2, /* the request's number */
     ENOUGH = 10000,   /* errors, until they are cleared */
@@ -163,16 +164,18 @@ static void test_freshness_is_the_age_of_what_was_stored(void **state)
     one.on_batch = settle_at_once;
     produce_with_time(2 * HOUR_S);
     produce_with_time(20);
-    produce_with_time(-HOUR_S);                 /* a clock that is ahead: as fresh as can be */
-    scripted_produce(&mock, "events", 0, 0, 4); /* without a time: not counted */
+    produce_with_time(-HOUR_S); /* a clock that is ahead: as fresh as can be */
+    produce_with_time((int64_t)CENTURIES_H * HOUR_S); /* more ns than an int64_t holds */
+    scripted_produce(&mock, "events", 0, 0, 4);       /* without a time: not counted */
     scripted_start(&one);
-    await(committed, 0, 7);
+    await(committed, 0, 8);
     assert_int_equal(fresh("0.1"), 1);
     assert_int_equal(fresh("10"), 1);
     assert_int_equal(fresh("60"), 2);
     assert_int_equal(fresh("3600"), 2);
     assert_int_equal(fresh("21600"), 3);
-    assert_int_equal(fresh("+Inf"), 3);
+    assert_int_equal(fresh("604800"), 3);
+    assert_int_equal(fresh("+Inf"), 4);
     assert_true(scripted_metric("millrace_worker_batch_seconds_count", "topic=\"events\"") > 0);
     scripted_stop(&one, 30000);
 }
