@@ -99,6 +99,9 @@ static size_t find(const struct ledger *ledger, int64_t offset)
 {
     size_t low = 0;
     size_t high = ledger->count;
+    if (high > 0 && ledger->offsets[ledger->head] == offset) { /* mostly settled in order */
+        return ledger->head;
+    }
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (ledger->offsets[slot(ledger, middle)] < offset) {
