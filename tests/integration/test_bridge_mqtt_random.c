@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "lib/certificates.h"
 #include "lib/mqtt_fixture.h"
 #include "lib/raw_client.h"
 
@@ -59,6 +60,7 @@ struct world {
     size_t total;
     size_t kills;
     const char *protocol;
+    char tls_ca[300]; /* a flag; "": without TLS */
 };
 
 /* xorshift64 */
@@ -326,6 +328,14 @@ static void trouble_kafka(struct world *w)
 
 /* ---- a world ---- */
 
+#define CA_FILE "ca.pem"
+
+struct tls {
+    struct cert_folder folder;
+    struct cert ca;
+    struct cert server;
+};
+
 static void launch(struct world *w)
 {
     const char *const extra[] = {w->protocol,
@@ -335,6 +345,8 @@ static void launch(struct world *w)
                                  "--mqtt.reconnect.max=100ms",
                                  "--kafka.reconnect.backoff.max.ms=100",
                                  "--admin.shutdown.deadline=5s",
+                                 w->tls_ca[0] == '\0' ? NULL : w->tls_ca,
+                                 "--mqtt.tls=on",
                                  NULL};
     mqtt_launch(&w->f, extra);
 }
@@ -424,7 +436,20 @@ static void calm_down(struct world *w)
     assert_stored(w);
 }
 
-static void run_world(const char *protocol, unsigned seed, unsigned steps)
+static void prepare(struct world *w, const struct tls *tls)
+{
+    if (tls == NULL) {
+        mqtt_prepare(&w->f);
+    } else {
+        mqtt_prepare_tls(&w->f, &tls->server, NULL);
+        (void)snprintf(w->tls_ca, sizeof w->tls_ca, "--mqtt.tls.ca=%s",
+                       cert_path(&tls->folder, CA_FILE));
+    }
+    mock_kafka_create_topic(&w->f.mock, "events.dead", 1);
+    set_forgetting(w, false);
+}
+
+static void run_world(const char *protocol, const struct tls *tls, unsigned seed, unsigned steps)
 {
     static struct world w;
     memset(&w, 0, sizeof w);
@@ -432,9 +457,7 @@ static void run_world(const char *protocol, unsigned seed, unsigned steps)
     w.random = seed * UINT64_C(0x9E3779B97F4A7C15);
     w.next_content = SAME;
     w.is_kafka_up = true;
-    mqtt_prepare(&w.f);
-    mock_kafka_create_topic(&w.f.mock, "events.dead", 1);
-    set_forgetting(&w, false);
+    prepare(&w, tls);
     launch(&w);
     for (unsigned i = 0; i < steps; i++) {
         step(&w);
@@ -451,13 +474,13 @@ static unsigned from_environment(const char *name, unsigned otherwise)
     return text == NULL ? otherwise : (unsigned)strtoul(text, NULL, 10);
 }
 
-static void run_worlds(const char *protocol)
+static void run_worlds(const char *protocol, const struct tls *tls)
 {
     unsigned seed = from_environment("TEST_SEED", SEED);
     unsigned left = from_environment("TEST_STEPS", STEPS);
     while (left > 0) {
         unsigned steps = left < STEPS_OF_A_WORLD ? left : STEPS_OF_A_WORLD;
-        run_world(protocol, seed++, steps);
+        run_world(protocol, tls, seed++, steps);
         left -= steps;
     }
 }
@@ -465,13 +488,28 @@ static void run_worlds(const char *protocol)
 static void test_what_is_acknowledged_is_stored(void **state)
 {
     (void)state;
-    run_worlds("--mqtt.protocol=5");
+    run_worlds("--mqtt.protocol=5", NULL);
 }
 
 static void test_what_is_acknowledged_is_stored_version_3(void **state)
 {
     (void)state;
-    run_worlds("--mqtt.protocol=3.1.1");
+    run_worlds("--mqtt.protocol=3.1.1", NULL);
+}
+
+/* A record of TLS is read as a whole, whatever it is that it holds. */
+static void test_what_is_acknowledged_is_stored_with_tls(void **state)
+{
+    static struct tls tls;
+    (void)state;
+    cert_folder_make(&tls.folder);
+    cert_make(&tls.ca, &(struct cert_spec){.common_name = "CA", .is_authority = 1});
+    cert_make(&tls.server, &(struct cert_spec){.common_name = "127.0.0.1", .issuer = &tls.ca});
+    cert_write(cert_path(&tls.folder, CA_FILE), &tls.ca, NULL);
+    run_worlds("--mqtt.protocol=5", &tls);
+    cert_done(&tls.ca);
+    cert_done(&tls.server);
+    cert_folder_remove(&tls.folder);
 }
 
 int main(void)
@@ -479,6 +517,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_acknowledged_is_stored),
         cmocka_unit_test(test_what_is_acknowledged_is_stored_version_3),
+        cmocka_unit_test(test_what_is_acknowledged_is_stored_with_tls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
