@@ -136,10 +136,12 @@ void mr_batch_wait(struct mr_batch *batch, const char *reason, int64_t after_ms)
     }
 }
 
+static atomic_int writes_count; /* probes are none */
+
 static void handle(void *user, const struct script_request *request, struct script_answer *answer)
 {
     (void)user;
-    (void)request;
+    writes_count += request->body.len > 0;
     answer->bytes = "HTTP/1.1 204 No Content\r\n\r\n";
 }
 
@@ -174,15 +176,6 @@ static unsigned count_of(struct mr_slice body, const char *word)
         count++;
     }
     return count;
-}
-
-static atomic_int writes_count;
-
-static void count_writes(void *user, const struct script_request *request,
-                         struct script_answer *answer)
-{
-    writes_count += request->body.len > 0;
-    handle(user, request, answer);
 }
 
 /* As InfluxDB 1.6.7 refuses a text for a number. */
@@ -402,11 +395,11 @@ static void batches_of_one_moment_share_a_request(void **state)
         int requests;
         bool refused;
     } rows[] = {
-        {count_writes, 4096, 1, false},
+        {handle, 4096, 1, false},
         /* "t a=1 1000000" has 14 bytes with its line feed: five fit, and three in the second. */
-        {count_writes, 5 * 14, 2, false},
-        /* Shared, each alone (one of them is refused), and the other two of that one. */
-        {refuse_texts, 4096, 0, true},
+        {handle, 5 * 14, 2, false},
+        /* Shared, the three that have points each alone, and the two points of the refused one. */
+        {refuse_texts, 4096, 1 + 3 + 2, true},
     };
     struct mr_batch batches[MR_COUNT_OF(data)];
     (void)state;
@@ -444,6 +437,51 @@ static void batches_of_one_moment_share_a_request(void **state)
     for (size_t b = 0; b < MR_COUNT_OF(data); b++) {
         empty(&batches[b]);
     }
+}
+
+/* Where points were refused lately, those of one partition hold up no others. */
+static void nothing_is_shared_after_a_refusal(void **state)
+{
+    static const char *const bad_data[COUNT] = {"{\"a\":\"x\"}", "{\"a\":1}", "{\"a\":2}"};
+    static const char *const good_data[COUNT] = {"{\"a\":1}", "{\"a\":2}", "{\"a\":3}"};
+    struct mr_batch batches[3];
+    struct script_server *server = script_server_start(0, refuse_texts, NULL);
+    char uri[64];
+    struct influx_options options = {.uri = uri,
+                                     .database = (char[]){"db"},
+                                     .timeout_ms = DEADLINE_MS,
+                                     .connect_timeout_ms = DEADLINE_MS,
+                                     .requests_max = 1,
+                                     .request_bytes_max = 4096,
+                                     .wait_min_ms = 10,
+                                     .wait_max_ms = 20};
+    struct writer *writer = NULL;
+    (void)state;
+    assert_non_null(server);
+    (void)snprintf(uri, sizeof uri, "http://127.0.0.1:%u", script_server_port(server));
+    fill(&batches[0], bad_data);
+    fill(&batches[1], good_data);
+    fill(&batches[2], good_data);
+    settled = 0;
+    expected_count = COUNT;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(writer_new(NULL, &options, &writer, NULL), 0);
+    writer_take(writer, &batches[0]);
+    run_until(are_settled);
+    writes_count = 0;
+    expected_count = 3 * COUNT;
+    writer_take(writer, &batches[1]);
+    writer_take(writer, &batches[2]);
+    run_until(are_settled);
+    assert_int_equal(writes_count, 2);
+    writer_close(writer);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    metrics_reset();
+    for (size_t b = 0; b < MR_COUNT_OF(batches); b++) {
+        empty(&batches[b]);
+    }
+    script_server_stop(server);
 }
 
 static void expect_over_limit(const char *limit, int count)
@@ -564,6 +602,7 @@ int main(void)
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(every_allocation_of_a_salvage_may_fail),
         cmocka_unit_test(batches_of_one_moment_share_a_request),
+        cmocka_unit_test(nothing_is_shared_after_a_refusal),
         cmocka_unit_test(a_limit_is_counted_under_its_own_label),
         cmocka_unit_test(salvages_leave_a_request_to_others),
     };
