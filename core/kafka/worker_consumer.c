@@ -250,6 +250,13 @@ static void note_gone(struct partition *partition)
     }
 }
 
+static bool ends_with_none(const char *text)
+{
+    static const char none[] = " to 0";
+    size_t len = strlen(text);
+    return len >= sizeof(none) - 1 && strcmp(text + len - (sizeof(none) - 1), none) == 0;
+}
+
 /* librdkafka puts the error on the queue of the partition, behind what was fetched before, where it
  * would be found too late: the offsets of the old topic would be committed to the new one. Only its
  * log says at once that a topic has no partitions any more. */
@@ -261,6 +268,9 @@ static void look_for_gone_topic(struct mr_worker *worker, rd_kafka_event_t *even
     if (rd_kafka_event_log(event, &facility, &text, &level) != 0 ||
         strcmp(facility, "PARTCNT") != 0) {
         return;
+    }
+    if (ends_with_none(text)) {
+        worker->topics.some_went = true;
     }
     for (struct partition *p = worker->partitions; p != NULL; p = p->next) {
         char pattern[TOPIC_TEXT_BYTES];

@@ -299,6 +299,7 @@ struct mr_worker {
         bool is_regex;
         bool subscribed;
         bool trouble;          /* an error has said so since */
+        bool some_went;        /* one was deleted, of ours or not */
         struct topics *ensure; /* looking for the names and their dead-letter topics */
         bool ensured;          /* they are there */
         bool stopping;         /* `ensure` is */

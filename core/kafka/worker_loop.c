@@ -168,7 +168,9 @@ static void begin_closing(struct mr_worker *worker)
 static void begin_ending(struct mr_worker *worker)
 {
     worker->phase = WORKER_ENDING;
-    if (!rd_kafka_consumer_closed(worker->rk)) { /* Kafka doesn't answer: that would take seconds */
+    /* Kafka doesn't answer: that would take seconds. Or for ever, where a topic was deleted: then
+     * librdkafka waits for references to it that it has lost. */
+    if (!rd_kafka_consumer_closed(worker->rk) || worker->topics.some_went) {
         worker->stop.keeps_consumer = true;
     }
     while (worker->rebalance.count > 0) {

@@ -71,6 +71,16 @@ def test_it_is_ready_again_without_a_record(worker, kafka, influx, name):
     one.wait_ready()
 
 
+def test_a_worker_whose_topic_was_deleted_ends(worker, kafka, influx, name):
+    """librdkafka 2.0.2 never destroys a consumer one of whose topics was deleted."""
+    influx.create_database(name)
+    kafka.create_topic(name, partitions=2)
+    one = worker(kafka, name, influx.uri, name, **LONG_SESSION)
+    kafka.delete_topic(name)
+    one.wait_not_ready("topic")
+    assert one.terminate() == 0
+
+
 def test_before_the_workers_eyes(bridge, worker, kafka, influx, name):
     """It sees the topic go, and come back with more records than before: the old position is in the
     midst of them."""
