@@ -379,6 +379,20 @@ static void every_allocation_of_a_salvage_may_fail(void **state)
     fail_each(refuse_texts, data, dead, 4096, INFLUX_GZIP_OFF, 20);
 }
 
+/* At work at once. */
+static struct influx_options one_request(char *uri, int64_t request_bytes)
+{
+    static char database[] = "db";
+    return (struct influx_options){.uri = uri,
+                                   .database = database,
+                                   .timeout_ms = DEADLINE_MS,
+                                   .connect_timeout_ms = DEADLINE_MS,
+                                   .requests_max = 1,
+                                   .request_bytes_max = request_bytes,
+                                   .wait_min_ms = 10,
+                                   .wait_max_ms = 20};
+}
+
 /* Batches that come together share a request, as far as it has room; what is refused of it costs
  * no good point its place. */
 static void batches_of_one_moment_share_a_request(void **state)
@@ -409,14 +423,7 @@ static void batches_of_one_moment_share_a_request(void **state)
     for (size_t row = 0; row < MR_COUNT_OF(rows); row++) {
         struct script_server *server = script_server_start(0, rows[row].handler, NULL);
         char uri[64];
-        struct influx_options options = {.uri = uri,
-                                         .database = (char[]){"db"},
-                                         .timeout_ms = DEADLINE_MS,
-                                         .connect_timeout_ms = DEADLINE_MS,
-                                         .requests_max = 1,
-                                         .request_bytes_max = rows[row].request_bytes,
-                                         .wait_min_ms = 10,
-                                         .wait_max_ms = 20};
+        struct influx_options options = one_request(uri, rows[row].request_bytes);
         assert_non_null(server);
         (void)snprintf(uri, sizeof uri, "http://127.0.0.1:%u", script_server_port(server));
         assert_int_equal(uv_loop_init(&loop), 0);
@@ -447,14 +454,7 @@ static void nothing_is_shared_after_a_refusal(void **state)
     struct mr_batch batches[3];
     struct script_server *server = script_server_start(0, refuse_texts, NULL);
     char uri[64];
-    struct influx_options options = {.uri = uri,
-                                     .database = (char[]){"db"},
-                                     .timeout_ms = DEADLINE_MS,
-                                     .connect_timeout_ms = DEADLINE_MS,
-                                     .requests_max = 1,
-                                     .request_bytes_max = 4096,
-                                     .wait_min_ms = 10,
-                                     .wait_max_ms = 20};
+    struct influx_options options = one_request(uri, 4096);
     struct writer *writer = NULL;
     (void)state;
     assert_non_null(server);
@@ -506,17 +506,10 @@ static void a_limit_is_counted_under_its_own_label(void **state)
     struct mr_batch batch;
     struct script_server *server = script_server_start(0, handle, NULL);
     char uri[64];
-    struct influx_options options = {.uri = uri,
-                                     .database = (char[]){"db"},
-                                     .timeout_ms = DEADLINE_MS,
-                                     .connect_timeout_ms = DEADLINE_MS,
-                                     .requests_max = 2,
-                                     .request_bytes_max = 20, /* a line: the next is made twice */
-                                     .wait_min_ms = 10,
-                                     .wait_max_ms = 20,
-                                     .tag_limit = 1,
-                                     .name_limit = 1};
+    struct influx_options options = one_request(uri, 20); /* a line: the next is made twice */
     (void)state;
+    options.tag_limit = 1;
+    options.name_limit = 1;
     assert_non_null(server);
     (void)snprintf(uri, sizeof uri, "http://127.0.0.1:%u", script_server_port(server));
     fill(&batch, data);
@@ -557,16 +550,11 @@ static void salvages_leave_a_request_to_others(void **state)
     struct mr_batch good;
     struct script_server *server = script_server_start(0, hang_on_parts, NULL);
     char uri[64];
-    struct influx_options options = {.uri = uri,
-                                     .database = (char[]){"db"},
-                                     .timeout_ms = 2 * DEADLINE_MS,
-                                     .connect_timeout_ms = DEADLINE_MS,
-                                     .requests_max = 2,
-                                     .request_bytes_max = 4096,
-                                     .wait_min_ms = 10,
-                                     .wait_max_ms = 20};
+    struct influx_options options = one_request(uri, 4096);
     struct writer *writer = NULL;
     (void)state;
+    options.requests_max = 2;
+    options.timeout_ms = 2 * (int64_t)DEADLINE_MS;
     assert_non_null(server);
     (void)snprintf(uri, sizeof uri, "http://127.0.0.1:%u", script_server_port(server));
     fill(&bad[0], bad_data);
