@@ -78,8 +78,12 @@ unsigned mqtt_wait_subscribed(struct mqtt_fixture *f, unsigned after)
 
 void mqtt_stop(struct mqtt_fixture *f)
 {
+    int status;
     spawned_signal(&f->child, SIGTERM);
-    assert_int_equal(spawned_wait(&f->child), 0);
+    status = spawned_wait(&f->child);
+    if (status != 0) {
+        fail_msg("status %d: %s", status, f->child.log);
+    }
     mqtt_done(f);
 }
 
