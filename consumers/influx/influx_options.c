@@ -35,9 +35,10 @@ const struct mr_option influx_options_table[] = {
      FIELD(username)},
     {.key = "password",
      .type = MR_OPTION_STRING,
-     .text = "The user's password.",
+     .text = "The user's password. From a file it is read again when InfluxDB refuses it.",
      .env = "INFLUXDB_PASSWORD",
      .flags = MR_OPTION_SECRET,
+     .file_offset = offsetof(struct influx_options, password_file),
      FIELD(password)},
     {.key = "org",
      .type = MR_OPTION_STRING,
@@ -49,8 +50,11 @@ const struct mr_option influx_options_table[] = {
      FIELD(bucket)},
     {.key = "token",
      .type = MR_OPTION_STRING,
-     .text = "InfluxDB 2.x: a token that may write to the bucket.",
+     .text =
+         "InfluxDB 2.x: a token that may write to the bucket. From a file it is read again when "
+         "InfluxDB refuses it.",
      .flags = MR_OPTION_SECRET,
+     .file_offset = offsetof(struct influx_options, token_file),
      FIELD(token)},
     {.key = "tls.ca",
      .type = MR_OPTION_STRING,
@@ -171,7 +175,7 @@ static void check_mapping(const struct mapping_options *mapping, struct mr_check
 }
 
 /* A secret may hold what a header can't. */
-static bool is_header_text(const char *text)
+bool influx_is_token(const char *text)
 {
     for (; *text != '\0'; text++) {
         if ((unsigned char)*text < ' ' || (unsigned char)*text >= 0x7f) {
@@ -202,7 +206,7 @@ static void check_destination(const struct influx_options *influx, struct mr_che
                          "missing; expected database (InfluxDB 1.x), or org, bucket and token "
                          "(2.x)");
     }
-    if (influx->token != NULL && !is_header_text(influx->token)) {
+    if (influx->token != NULL && !influx_is_token(influx->token)) {
         mr_check_problem(check, NULL, "token", "holds other characters than printable ASCII");
     }
 }

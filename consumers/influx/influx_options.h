@@ -20,9 +20,11 @@ struct influx_options {
     char *database; /* 1.x: with it, org, bucket and token are NULL */
     char *username;
     char *password;
-    char *org; /* 2.x: the three together */
+    char *password_file; /* NULL: the password was given as such */
+    char *org;           /* 2.x: the three together */
     char *bucket;
     char *token;
+    char *token_file; /* as password_file */
     char *tls_ca;
     int proxy; /* enum influx_proxy */
     int64_t timeout_ms;
@@ -49,6 +51,9 @@ void influx_options_check(const void *options, struct mr_check *check);
  * "http://127.0.0.1:8086/api/v2/write?org=o&bucket=b&precision=ns"; to be freed with mem_free; also
  * with a path in the uri, and with '/' at its end. Errors: NULL when out of memory. */
 char *influx_write_url(const struct influx_options *options);
+
+/* Whether it can be a token: printable ASCII, so that it can stand in a header. */
+bool influx_is_token(const char *text);
 
 /* Whether writes are compressed: `gzip`, which by itself decides by the uri's host. */
 bool influx_wants_gzip(const struct influx_options *options);

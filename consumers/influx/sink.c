@@ -11,6 +11,7 @@
 #include <millrace/log.h>
 #include <millrace/metrics.h>
 
+#include "consumers/influx/credentials.h"
 #include "consumers/influx/influx_answer.h"
 #include "kit/buf.h"
 #include "kit/magic.h"
@@ -44,7 +45,8 @@ struct sink {
     int64_t wait_ms;          /* of the last failure; 0: none since the last stored write */
     uint32_t random;
     char reason[INFLUX_REASON_BYTES];
-    char *authorization; /* 2.x: the header with the token; NULL: none */
+    struct credentials credentials;
+    bool is_denied;      /* by the last answer: the next probe comes with what is in the files */
     struct mr_buf words; /* of the last answer */
     struct mr_series *seconds;
     struct mr_series *bytes;
@@ -193,6 +195,13 @@ static void count_answer(struct sink *sink, const struct write *write,
     mr_count(mr_series_get(&requests_total, labels), 1);
 }
 
+/* What a wrong token or password gets; 2.x has no bucket for one that may not see it. */
+static bool is_denial(const struct mr_http_answer *answer)
+{
+    return answer != NULL &&
+           (answer->status == 401 || answer->status == 403 || answer->status == 404);
+}
+
 static struct mr_slice shown_url(const struct sink *sink)
 {
     return mr_slice(sink->url, sink->url_shown);
@@ -257,6 +266,7 @@ static void on_answer(void *user, const struct mr_http_answer *answer, const str
         }
     } else {
         count_answer(sink, write, answer);
+        sink->is_denied = is_denial(answer);
         if (write->callback == NULL) {
             probe_answered(sink, answer, error);
         } else {
@@ -276,7 +286,7 @@ static int send_write(struct sink *sink, struct mr_slice body, sink_cb callback,
                                       .headers = headers,
                                       .body = body,
                                       .user = sink->options->username,
-                                      .password = sink->options->password,
+                                      .password = sink->credentials.password,
                                       .timeout_ms = sink->options->timeout_ms};
     struct write *write = mem_zalloc(sizeof *write);
     int rc;
@@ -286,8 +296,8 @@ static int send_write(struct sink *sink, struct mr_slice body, sink_cb callback,
     if (body.len > 0 && sink->is_gzip) {
         headers[request.header_count++] = "Content-Encoding: gzip";
     }
-    if (sink->authorization != NULL) {
-        headers[request.header_count++] = sink->authorization;
+    if (sink->credentials.authorization != NULL) {
+        headers[request.header_count++] = sink->credentials.authorization;
     }
     *write = (struct write){WRITE_MAGIC, sink, callback, user, uv_hrtime(), body.len};
     rc = mr_http_client_send(sink->client, &request, on_answer, write, NULL, err);
@@ -313,6 +323,9 @@ static void probe(struct sink *sink)
     struct mr_error err;
     /* While it is open, a probe asks on the side and holds nothing up. */
     enum sink_state state = sink->state == SINK_OPEN ? SINK_OPEN : SINK_PROBING;
+    if (sink->is_denied && credentials_read_again(&sink->credentials)) {
+        mr_log(MR_LOG_INFO, "influxdb's password or token was read again");
+    }
     if (send_write(sink, mr_slice("", 0), NULL, NULL, &err) == 0) {
         set_state(sink, state);
         return;
@@ -360,32 +373,19 @@ static void sink_free(struct sink *sink)
     }
     sink->magic = 0;
     buf_done(&sink->words);
-    mem_free(sink->authorization);
+    credentials_done(&sink->credentials);
     mem_free(sink->url);
     mem_free(sink);
 }
 
 static int make_texts(struct sink *sink, const struct influx_options *options)
 {
-    struct mr_buf header;
-    size_t len;
     buf_init(&sink->words, INFLUX_ANSWER_BYTES_MAX);
     sink->url = influx_write_url(options);
     if (sink->url == NULL) {
         return MR_ENOMEM;
     }
-    if (options->token == NULL) {
-        return 0;
-    }
-    buf_init(&header, sizeof "Authorization: Token " + strlen(options->token));
-    (void)buf_add_str(&header, "Authorization: Token ");
-    (void)buf_add_str(&header, options->token);
-    if (buf_add_char(&header, '\0') != 0) {
-        buf_done(&header);
-        return MR_ENOMEM;
-    }
-    sink->authorization = buf_take(&header, &len);
-    return 0;
+    return credentials_init(&sink->credentials, options);
 }
 
 int sink_new(struct mr_worker *worker, const struct influx_options *options,

@@ -49,11 +49,40 @@ static void fill_rows(struct options *options)
     }
 }
 
+/* Where the target has the name of the file of a row's value; NULL: nowhere. */
+static char **file_field(const struct row *row)
+{
+    const struct mr_option *option = row->option;
+    return option->file_offset == 0
+               ? NULL
+               : (char **)((char *)row->field - option->offset + option->file_offset);
+}
+
+/* `file`: that the value was read from; NULL: none. Errors: MR_ENOMEM. */
+static int keep_file(const struct row *row, const char *file)
+{
+    char **field = file_field(row);
+    char *copy = NULL;
+    if (field == NULL) {
+        return 0;
+    }
+    if (file != NULL && (copy = mem_strdup(file)) == NULL) {
+        return MR_ENOMEM;
+    }
+    mem_free(*field);
+    *field = copy;
+    return 0;
+}
+
 static void zero_fields(const struct options *options)
 {
     for (size_t i = 0; i < options->row_count; i++) {
+        char **file = file_field(&options->rows[i]);
         if (options->rows[i].option->type == MR_OPTION_STRING) {
             *(char **)options->rows[i].field = NULL;
+        }
+        if (file != NULL) {
+            *file = NULL;
         }
     }
     for (size_t i = 0; i < options->named_count; i++) {
@@ -125,8 +154,9 @@ void options_free(struct options *options)
         mem_free(options->rows[i].place);
         if (options->rows[i].option->type == MR_OPTION_STRING) {
             char **string = options->rows[i].field;
-            options_forget(*string);
+            mr_option_forget(*string);
             *string = NULL;
+            (void)keep_file(&options->rows[i], NULL);
         }
     }
     passthrough_free(options);
@@ -137,7 +167,7 @@ void options_free(struct options *options)
     mem_free(options);
 }
 
-void options_forget(char *value)
+void mr_option_forget(char *value)
 {
     if (value != NULL) {
         explicit_bzero(value, strlen(value));
@@ -322,14 +352,14 @@ static size_t without_line_break(const struct mr_buf *buf)
     return len;
 }
 
-int options_value_from_file(const char *path, char **ret_value, struct mr_error *err)
+static int read_value(const char *path, bool any_kind, char **ret_value, struct mr_error *err)
 {
     struct mr_buf buf;
     char *value = NULL;
     size_t len;
     int rc;
     buf_init(&buf, OPTIONS_FILE_BYTES_MAX);
-    rc = options_slurp(path, true, &buf, err);
+    rc = options_slurp(path, any_kind, &buf, err);
     if (rc == 0) {
         len = without_line_break(&buf);
         if (len > 0 && memchr(buf.ptr, '\0', len) != NULL) {
@@ -347,6 +377,16 @@ int options_value_from_file(const char *path, char **ret_value, struct mr_error 
         *ret_value = value;
     }
     return rc;
+}
+
+int options_value_from_file(const char *path, char **ret_value, struct mr_error *err)
+{
+    return read_value(path, true, ret_value, err);
+}
+
+int mr_option_read_again(const char *file, char **ret_value, struct mr_error *err)
+{
+    return read_value(file, false, ret_value, err);
 }
 
 /* A second value from the same source, where it can only be a mistake. */
@@ -386,7 +426,7 @@ static char *place_text(const struct place *place)
 }
 
 static void apply_text(struct options *options, struct row *row, const struct place *place,
-                       const char *text)
+                       const char *text, const char *file)
 {
     struct option_value value;
     struct mr_error err;
@@ -397,13 +437,14 @@ static void apply_text(struct options *options, struct row *row, const struct pl
         return;
     }
     if (place->source < row->source) {
-        options_forget(value.string);
+        mr_option_forget(value.string);
         return;
     }
     where = place_text(place);
-    if (where == NULL) {
+    if (where == NULL || keep_file(row, file) != 0) {
+        mem_free(where);
         options_problem_at(options, place, "out of memory");
-        options_forget(value.string);
+        mr_option_forget(value.string);
         return;
     }
     option_value_store(row->option, &value, row->field);
@@ -421,7 +462,7 @@ void options_apply(struct options *options, struct row *row, const struct place 
         return;
     }
     if (!from_file) {
-        apply_text(options, row, place, text);
+        apply_text(options, row, place, text, NULL);
         return;
     }
     if (options_value_from_file(text, &value, &err) != 0) {
@@ -431,8 +472,8 @@ void options_apply(struct options *options, struct row *row, const struct place 
         row->is_bad = true;
         return;
     }
-    apply_text(options, row, place, value);
-    options_forget(value);
+    apply_text(options, row, place, value, text);
+    mr_option_forget(value);
 }
 
 void options_finish(struct options *options)

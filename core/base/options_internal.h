@@ -92,11 +92,8 @@ void options_apply(struct options *options, struct row *row, const struct place 
 int options_slurp(const char *path, bool any_kind, struct mr_buf *out, struct mr_error *err);
 
 /* The file's value: a terminated copy, one line break at its end cut. Errors: as options_slurp,
- * MR_EFORMAT (a NUL in it). To be freed with options_forget. */
+ * MR_EFORMAT (a NUL in it). To be freed with mr_option_forget. */
 int options_value_from_file(const char *path, char **ret_value, struct mr_error *err);
-
-/* Wipe and free. Takes NULL. */
-void options_forget(char *value);
 
 /* `name` without `suffix` at its end, if it has it, is more than that, and fits. */
 bool options_without_suffix(const char *name, const char *suffix, char *ret_name, size_t size);

@@ -26,7 +26,7 @@ static void entry_free(struct passthrough *entry)
 {
     mem_free(entry->section);
     mem_free(entry->key);
-    options_forget(entry->value);
+    mr_option_forget(entry->value);
     mem_free(entry->origin);
 }
 
@@ -177,7 +177,7 @@ void passthrough_apply(struct options *options, const char *section, const char 
         return;
     }
     take(options, section, plain, place, contents);
-    options_forget(contents);
+    mr_option_forget(contents);
 }
 
 const struct passthrough *options_passthrough(const struct options *options, size_t *ret_count)

@@ -229,7 +229,7 @@ void named_apply(struct options *options, struct named *named, const char *key,
         options_problem_at(options, place, err.text);
         return;
     }
-    options_forget(checked.string);
+    mr_option_forget(checked.string);
     take(options, section, key, place, value);
 }
 
@@ -276,7 +276,7 @@ static void section_free(struct mr_section *section)
 {
     for (size_t i = 0; i < section->count; i++) {
         mem_free(section->settings[i].key);
-        options_forget(section->settings[i].value);
+        mr_option_forget(section->settings[i].value);
         mem_free(section->settings[i].place);
     }
     mem_free(section->settings);

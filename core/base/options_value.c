@@ -337,7 +337,7 @@ void option_value_store(const struct mr_option *option, const struct option_valu
 {
     switch (option->type) {
         case MR_OPTION_STRING:
-            options_forget(*(char **)field);
+            mr_option_forget(*(char **)field);
             *(char **)field = value->string;
             break;
         case MR_OPTION_BOOLEAN:

@@ -163,7 +163,7 @@ static void test_strings_are_copied(void **state)
     assert_string_equal(field, "a");
     option_value_store(&topic, &value, &field);
     assert_string_equal(field, "");
-    options_forget(field);
+    mr_option_forget(field);
 }
 
 static void test_what_is_shown_of_a_bad_value_is_short_and_one_line(void **state)

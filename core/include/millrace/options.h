@@ -82,6 +82,9 @@ struct mr_option {
     size_t offset;       /* of the field in the target struct */
     unsigned flags;
     const char *env; /* one more environment variable, e.g. "INFLUXDB_URI"; ours wins over it */
+    /* Strings: of a char * in the same struct, the name of the file that the value was read from,
+     * NULL if it wasn't; for mr_option_read_again. 0: no such field. Freed with the options. */
+    size_t file_offset;
     /* MR_OPTION_SECTIONS: the keys of each such section; `key` of the row is the kind's word
      * ("measurement"). A key that ends with ".*" has a free part ("field.*"), which may hold what
      * other keys may not (blanks, any UTF-8), and may have an `env` that ends with "*" ("FIELD_*").
@@ -123,6 +126,15 @@ MR_API bool mr_check_file_name(struct mr_check *check, const char *section, cons
 
 /* Whether the user gave the option, by whichever source: a default may be right for some only. */
 MR_API bool mr_check_is_given(const struct mr_check *check, const char *section, const char *key);
+
+/* What stands now in the file that an option's value was read from, as it was read at first; but
+ * what is no regular file (a pipe) can't be read again. Whoever was refused with a password or
+ * token may have been given another there. To be freed with mr_option_forget. Errors: MR_EIO,
+ * MR_ELIMIT, MR_EFORMAT (a NUL in it), MR_ENOMEM; the text doesn't show the file's name. */
+MR_API int mr_option_read_again(const char *file, char **ret_value, struct mr_error *err);
+
+/* Wipe and free. Takes NULL. */
+MR_API void mr_option_forget(char *value);
 
 /* The last row of a table. */
 #define MR_OPTION_END \
