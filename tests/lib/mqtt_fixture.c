@@ -78,12 +78,8 @@ unsigned mqtt_wait_subscribed(struct mqtt_fixture *f, unsigned after)
 
 void mqtt_stop(struct mqtt_fixture *f)
 {
-    int status;
     spawned_signal(&f->child, SIGTERM);
-    status = spawned_wait(&f->child);
-    if (status != 0) {
-        fail_msg("status %d: %s", status, f->child.log);
-    }
+    assert_int_equal(spawned_wait(&f->child), 0);
     mqtt_done(f);
 }
 

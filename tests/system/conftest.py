@@ -13,13 +13,21 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from lib import influx as influx_lib
 from lib import kafka as kafka_lib
 from lib import mosquitto as mosquitto_lib
-from lib import paths, process
+from lib import paths, process, waiting
 from lib.authority import Authority
 from lib.programs import Bridge, Mqtt, Worker
 from lib.publishers import Publishers
 
 IN_CI = os.environ.get("CI") == "true"
 LOG_LINES_SHOWN = 40
+
+# With pytest-xdist each process has servers of its own; their logs are told apart by its name.
+PROCESS = "".join(f"-{name}" for name in [os.environ.get("PYTEST_XDIST_WORKER")] if name)
+
+LONG_FIRST = ["test_brokers_fail", "test_rebalance_storm", "test_mqtt_killed", "test_influx_salvage",
+              "test_kafka_outage", "test_transactions", "test_influx_outage", "test_worker_retry",
+              "test_topic_made_anew", "test_quickstart", "test_mqtt_group", "test_hundred_thousand",
+              "test_harness", "test_worker_killed", "test_group", "test_shutdown"]
 
 
 def pytest_addoption(parser):
@@ -29,8 +37,17 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "leaks: under valgrind, against the embedded broker")
-    for log in paths.LOGS.glob("*.log"):
-        log.unlink()
+    if not hasattr(config, "workerinput"):  # before any of pytest-xdist's processes is started
+        for log in paths.LOGS.glob("*.log"):
+            log.unlink()
+        waiting.forget_ports()
+
+
+def pytest_collection_modifyitems(items):
+    """What takes long begins first, so that nobody waits for it at the end."""
+    def place(item):
+        return LONG_FIRST.index(item.path.stem) if item.path.stem in LONG_FIRST else len(LONG_FIRST)
+    items.sort(key=place)
 
 
 def pytest_sessionfinish():
@@ -72,7 +89,7 @@ def scratch():
 def kafka(scratch):
     """The broker that no test harms."""
     need(kafka_lib.missing())
-    broker = kafka_lib.Kafka(scratch / "kafka", paths.LOGS / "kafka.log").start()
+    broker = kafka_lib.Kafka(scratch / "kafka", paths.LOGS / f"kafka{PROCESS}.log").start()
     yield broker
     broker.stop()
 
@@ -81,7 +98,7 @@ def kafka(scratch):
 def influx(scratch):
     """The InfluxDB that no test harms."""
     need(influx_lib.missing())
-    server = influx_lib.Influx(scratch / "influx", paths.LOGS / "influxd.log").start()
+    server = influx_lib.Influx(scratch / "influx", paths.LOGS / f"influxd{PROCESS}.log").start()
     yield server
     server.stop()
 
@@ -92,7 +109,7 @@ def influx2(scratch):
     CI too."""
     if influx_lib.missing2():
         pytest.skip(influx_lib.missing2())
-    server = influx_lib.Influx2(scratch / "influx2", paths.LOGS / "influxd2.log").start()
+    server = influx_lib.Influx2(scratch / "influx2", paths.LOGS / f"influxd2{PROCESS}.log").start()
     yield server
     server.stop()
 

@@ -28,7 +28,7 @@ level = loud
 
 def run(binary, *words, **settings):
     need_built(binary)
-    done = subprocess.run([binary, *map(str, words)], capture_output=True, text=True, timeout=20,
+    done = subprocess.run([binary, *map(str, words)], capture_output=True, text=True, timeout=60,
                           env=environment(**settings))
     return done.returncode, done.stdout + done.stderr
 

@@ -55,6 +55,8 @@ def test_one_broker_fails(bridge, worker, cluster, own_influx, name):
              lambda: f"{influx.count('n', CHANNEL, name)} of {len(numbers)} points")
     assert set(map(int, influx.values("n", CHANNEL, name))) == numbers
     one.wait_ready()
+    wait_for(lambda: sum(cluster.describe_group(one.group).values()) == cluster.count(name), 60,
+             "all is committed", poll=0.5)
     assert one.terminate() == 0
     committed = assert_commits_only_grow(cluster.commits(one.group))
     assert sum(committed.values()) == cluster.count(name)

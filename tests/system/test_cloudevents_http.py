@@ -26,7 +26,7 @@ def event(data, **more):
 
 
 def post(bridge, body, headers):
-    connection = http.client.HTTPConnection("127.0.0.1", bridge.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", bridge.port, timeout=60)
     try:
         connection.request("POST", "/events", body, headers)
         answer = connection.getresponse()

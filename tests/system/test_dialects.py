@@ -15,7 +15,7 @@ READING = b'{"temp": 21.5}'
 
 def send(port, method, path, body, headers):
     """(status, headers, content)"""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(method, path, body, headers)
         answer = connection.getresponse()

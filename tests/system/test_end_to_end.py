@@ -20,7 +20,7 @@ POINT = {"time": TIME_NS, "application": "app", "device": "dev", "temp": 21.5, "
 
 def request(port, path, body, **headers):
     """POST; (status, answer's headers, body)."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("POST", path, body,
                            {key.replace("_", "-"): value for key, value in headers.items()})

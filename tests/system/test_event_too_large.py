@@ -15,7 +15,7 @@ def content(size):
 
 
 def post(bridge, body):
-    connection = http.client.HTTPConnection("127.0.0.1", bridge.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", bridge.port, timeout=60)
     try:
         connection.request("POST", "/v1/channel?device=one", body)
         answer = connection.getresponse()

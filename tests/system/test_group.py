@@ -45,4 +45,4 @@ def test_a_member_that_is_slow_to_let_go_costs_the_others_nothing(bridge, worker
     own_influx.thaw()
     for one in (quick, slow, third):
         assert "partitions are lost" not in one.log_text()
-        assert one.terminate(30) == 0
+        assert one.terminate() == 0

@@ -125,7 +125,7 @@ def test_h2load_is_counted_exactly(one, kafka, name, tmp_path, pipelined):
 
 def test_python_keeps_its_connection(one, kafka, name):
     """http.client sends an iterable in chunks, and a HEAD's answer has no content for it to skip."""
-    connection = http.client.HTTPConnection("127.0.0.1", one.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", one.port, timeout=60)
     connection.connect()
     socket = connection.sock
     sent = {}

@@ -229,6 +229,6 @@ def test_a_time_far_ahead_is_dead(worker, kafka, either, name):
 def test_both_apis_at_once_are_refused():
     done = subprocess.run([paths.INFLUX, "--check", "--influx.database=db", "--influx.bucket=b",
                            "--kafka.bootstrap.servers=127.0.0.1:1"], env=environment(),
-                          capture_output=True, text=True, timeout=30)
+                          capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "database" in done.stdout + done.stderr and "bucket" in done.stdout + done.stderr

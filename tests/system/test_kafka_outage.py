@@ -10,7 +10,7 @@ from lib.load import ANSWER_SECONDS_MAX, CHANNEL, Load, post
 from lib.waiting import wait_for
 
 PROMISED_SECONDS = 3
-SLACK_SECONDS = 0.5  # what scheduling and Python may add at the client
+SLACK_SECONDS = 2  # what a busy machine may add; who waits twice takes 5.5 s
 RECOVERY_SECONDS = 60
 
 # 200 requests of 100 kB that were kept would be 20 MB.

@@ -46,7 +46,7 @@ def test_what_a_kill_forgets_is_what_the_documentation_says(mosquitto, mqtt, kaf
     """With the configuration that is shipped: what is saved stays, what came later is gone."""
     broker = mosquitto(configuration=shipped)
     one = mqtt(broker, kafka, name, **SETTINGS)
-    assert one.terminate(30) == 0
+    assert one.terminate() == 0
     for number in range(100):
         publish(broker, f"kept {number}")
     broker.terminate()

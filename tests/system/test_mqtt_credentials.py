@@ -42,7 +42,7 @@ def test_the_right_password_from_a_file(broker, mqtt, kafka, name, tmp_path, pro
                MILLRACE_MQTT_PROTOCOL=protocol)
     publish(broker)
     records.wait_for(kafka, name, 1)
-    assert one.terminate(30) == 0
+    assert one.terminate() == 0
     assert PASSWORD not in one.log_text()
 
 

@@ -44,7 +44,7 @@ def test_one_of_several_is_killed_and_comes_back(mosquitto, mqtt, kafka, name, d
     assert found.keys() == promised
     assert repeated(found) <= rounds * IN_FLIGHT
     for one in bridges:
-        assert one.terminate(30) == 0
+        assert one.terminate() == 0
 
 
 def test_one_bridge_with_several_connections(mosquitto, mqtt, kafka, name, devices, rounds):
@@ -64,7 +64,7 @@ def test_one_bridge_with_several_connections(mosquitto, mqtt, kafka, name, devic
     found = drained(kafka, name, promised)
     assert found.keys() == promised
     assert repeated(found) <= rounds * 3 * IN_FLIGHT
-    assert one.terminate(30) == 0
+    assert one.terminate() == 0
 
 
 def test_two_bridges_with_one_client_id_are_told_of_it(mosquitto, mqtt, kafka, name):
@@ -75,4 +75,4 @@ def test_two_bridges_with_one_client_id_are_told_of_it(mosquitto, mqtt, kafka, n
     wait_for(lambda: "does another client use this client id?" in one.log_text(), 20,
              "the one that was first is told")
     for bridge in (one, other):
-        assert bridge.terminate(30) == 0
+        assert bridge.terminate() == 0

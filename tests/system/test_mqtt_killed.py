@@ -56,7 +56,7 @@ class Scene:
         assert len(self._promised) == rounds * MESSAGES_A_ROUND
         assert found.keys() == self._promised
         assert repeated(found) <= rounds * twice_at_most
-        assert self.one.terminate(30) == 0
+        assert self.one.terminate() == 0
 
 
 @pytest.fixture(params=["5", "3.1.1"])
@@ -103,7 +103,7 @@ def test_kill_9_of_the_bridge_while_much_waits(mosquitto, mqtt, kafka, name, dev
         wait_for(one.readyz, 30, "the admin listener")
     found = drained(kafka, name, load.finish())
     assert found.keys() == load.acknowledged()
-    assert one.terminate(30) == 0
+    assert one.terminate() == 0
 
 
 def test_sigterm_of_the_bridge_repeats_nothing(mosquitto, mqtt, kafka, name, devices):
@@ -111,7 +111,7 @@ def test_sigterm_of_the_bridge_repeats_nothing(mosquitto, mqtt, kafka, name, dev
     one = mqtt(broker, kafka, name, **SETTINGS)
     load = devices(broker, 3 * MESSAGES_A_ROUND)
     wait_stored(one, 100)
-    assert one.terminate(30) == 0
+    assert one.terminate() == 0
     mqtt(broker, kafka, name, **SETTINGS)
     found = drained(kafka, name, load.finish())
     assert repeated(found) == 0

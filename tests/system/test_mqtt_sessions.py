@@ -76,7 +76,7 @@ def test_messages_of_qos_2_are_left_to_the_broker(mosquitto, mqtt, kafka, name, 
             device.publish("t/dev", number, qos=2)
     one = mqtt(broker, kafka, name, ready=False, **settings(protocol))
     one.wait_not_ready("QoS 2", 30)
-    assert one.terminate(30) == 0
+    assert one.terminate() == 0
     assert not records.read(kafka, name)
     with former(broker, protocol) as client:
         assert client.session_present
@@ -127,4 +127,4 @@ def test_the_bridge_behind_a_mount_point(mosquitto, mqtt, kafka, name, protocol)
     found = topics(kafka, name, 3)
     assert sorted((topic.removeprefix("site/"), *rest) for topic, *rest in found) == [
         ("t/dev", "dev", b"2"), ("t/dev", "dev", b"3"), ("t/last", "last", b"4")]
-    assert one.terminate(30) == 0
+    assert one.terminate() == 0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS to mosquitto: what is wrong is refused with its reason, and what is right works."""
+import re
 import socket
 import ssl
 
@@ -52,7 +53,7 @@ def goes_through(one, devices, kafka, topic):
     with Client(devices) as device:
         device.publish("t/dev", b"1")
     records.wait_for(kafka, topic, 1)
-    assert one.terminate(30) == 0
+    assert one.terminate() == 0
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -76,10 +77,12 @@ def refused(mqtt, broker, kafka, name, words, *others, **more):
     text = one.wait_not_ready(words)
     for word in others:
         assert word in text
-    # Nothing came about, now or later; and the log says it once.
+    # Nothing came about, now or later; and the log doesn't repeat itself. (The broker may close
+    # before its own reason has arrived.)
     wait_for(lambda: broker.log.read_text().count("New connection") >= 4, 30, "more attempts")
     assert "New client connected" not in broker.log.read_text()
-    assert one.log_text().count("no connection to the broker") == 1
+    told = re.findall(r'msg="no connection to the broker" .* reason="([^"]+)"', one.log_text())
+    assert told and all(line != next_ for line, next_ in zip(told, told[1:]))
     assert one.readyz()[0] == 503
 
 

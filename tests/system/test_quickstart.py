@@ -68,7 +68,7 @@ def quickstart(copy, logs):
     yield start
     for one in started:
         if one.running():
-            one.terminate(30)
+            one.terminate()
 
 
 def last_line(one):
@@ -150,7 +150,7 @@ def stored(port, device):
     query = urllib.parse.urlencode({
         "db": "millrace",
         "q": f'SELECT "fahrenheit" FROM "temperature" WHERE "device" = \'{device}\''})
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/query?{query}", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/query?{query}", timeout=60) as answer:
         series = json.load(answer)["results"][0].get("series")
     return [value for _, value in series[0]["values"]] if series else None
 

@@ -85,7 +85,7 @@ class Storm:
     def leave(self):
         one = self.workers.pop(random.randrange(len(self.workers)))
         wait_for(one.readyz, 20, "it runs: before that SIGTERM just ends a process")
-        assert one.terminate(30) == 0
+        assert one.terminate() == 0
         self.counts["left"] += 1
 
     def kill(self):

@@ -13,7 +13,7 @@ from lib.programs import environment
                                    ["--rounds", "x"], ["--rounds"], ["--storm", "0"], ["--storm"],
                                    ["slow"]])
 def test_what_it_does_not_know_is_refused(words):
-    done = subprocess.run([paths.ROOT / "test", *words], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([paths.ROOT / "test", *words], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "usage: ./test" in done.stderr
 

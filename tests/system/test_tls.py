@@ -45,7 +45,7 @@ def context(authority, cert=None):
 
 
 def connection(one, made):
-    return http.client.HTTPSConnection("localhost", one.port, timeout=20, context=made)
+    return http.client.HTTPSConnection("localhost", one.port, timeout=60, context=made)
 
 
 def post(over, body=b"{}"):
@@ -58,7 +58,7 @@ def post(over, body=b"{}"):
 def s_client(one, *words):
     """What `openssl s_client` says, and whether a connection came about."""
     done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{one.port}", *words],
-                          input="", capture_output=True, text=True, check=False, timeout=20)
+                          input="", capture_output=True, text=True, check=False, timeout=60)
     return done.returncode == 0, done.stdout + done.stderr
 
 
@@ -96,7 +96,7 @@ def test_what_is_old_is_refused(tls_bridge, authority):
     assert "Compression: NONE" in said
     # The connection is intact after a refused renegotiation: it would have to end otherwise.
     done = subprocess.run(["openssl", "s_client", "-tls1_2", "-connect", f"127.0.0.1:{one.port}"],
-                          input="R\n", capture_output=True, text=True, check=False, timeout=20)
+                          input="R\n", capture_output=True, text=True, check=False, timeout=60)
     assert "no renegotiation" in done.stderr
 
 
@@ -137,7 +137,7 @@ def test_new_files_without_dropping_a_connection(tls_bridge, authority):
 
 def test_plain_http_is_told(tls_bridge):
     one = tls_bridge()
-    with socket.create_connection(("127.0.0.1", one.port), timeout=20) as plain:
+    with socket.create_connection(("127.0.0.1", one.port), timeout=60) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         answer = b"".join(iter(lambda: plain.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 400 ") and b"https" in answer

@@ -12,7 +12,7 @@ PARTITIONS = 4  # neither the broker's default nor ours
 
 
 def post(bridge, content):
-    connection = http.client.HTTPConnection("127.0.0.1", bridge.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", bridge.port, timeout=60)
     try:
         connection.request("POST", "/v1/channel?device=one", content)
         return connection.getresponse().status

@@ -34,6 +34,9 @@ static rd_kafka_t *producer(const char *brokers, const char *id)
     need(rd_kafka_conf_set(conf, "bootstrap.servers", brokers, errstr, sizeof(errstr)) == 0,
          errstr);
     need(rd_kafka_conf_set(conf, "transactional.id", id, errstr, sizeof(errstr)) == 0, errstr);
+    /* An open one outlasts a slow test; the usual minute didn't. */
+    need(rd_kafka_conf_set(conf, "transaction.timeout.ms", "600000", errstr, sizeof(errstr)) == 0,
+         errstr);
     rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, errstr, sizeof(errstr));
     need(rk != NULL, errstr);
     return rk;

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Apache Kafka, one KRaft node or three, and its console tools."""
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 
+from . import records
 from .paths import KAFKA_LIBS
 from .process import Process
 from .waiting import free_port, wait_for
@@ -77,7 +79,7 @@ class Tools:
 
     # Console tools, as a user would run them.
 
-    def _run(self, main_class, *words, bootstrap=True, check=True, seconds=60, errors=False):
+    def _run(self, main_class, *words, bootstrap=True, check=True, seconds=180, errors=False):
         command = _java("-Xmx128m", main_class, *map(str, words), folder=self.folder)
         if bootstrap:
             command += ["--bootstrap-server", self.address]
@@ -87,9 +89,17 @@ class Tools:
         return done.stdout + (done.stderr if errors else "")
 
     def console_consumer(self, topic, *words):
-        """All records of the topic, formatted as kafka-console-consumer.sh does it."""
+        """All records of the topic, formatted as kafka-console-consumer.sh does it. It ends with
+        the last of them; the time-out is for those of transactions, which it isn't shown."""
+        def count():
+            try:
+                return self.count(topic)
+            except AssertionError:  # a topic that was just made has no leaders yet
+                return 0
+        records_ = wait_for(count, 60, f"records in {topic}")
         return self._run("org.apache.kafka.tools.consumer.ConsoleConsumer", "--topic", topic,
-                         "--from-beginning", "--timeout-ms", "4000", *words, check=False)
+                         "--from-beginning", "--max-messages", records_, "--timeout-ms",
+                         "60000", *words, check=False)
 
     def create_topic(self, topic, partitions=3, **config):
         words = [f"--config={key.replace('_', '.')}={value}" for key, value in config.items()]
@@ -129,25 +139,23 @@ class Tools:
 
     def commits(self, group):
         """Every commit that the group ever made, in order: [(topic, partition, offset)]. Read from
-        __consumer_offsets, whose first segment isn't compacted within a test's time."""
-        text = self._run("org.apache.kafka.tools.consumer.ConsoleConsumer", "--topic",
-                         "__consumer_offsets", "--from-beginning", "--timeout-ms", "4000",
-                         "--formatter",
-                         "org.apache.kafka.tools.consumer.OffsetsMessageFormatter", check=False)
+        __consumer_offsets (Kafka's OffsetCommitKey and OffsetCommitValue), whose first segment
+        isn't compacted within a test's time."""
+        def text(stream):
+            return stream.read(int.from_bytes(stream.read(2), "big")).decode()
         commits = []
-        decoder = json.JSONDecoder()
-        while text:
-            record, end = decoder.raw_decode(text)
-            text = text[end:].lstrip()
-            key = record["key"].get("data") or {}
-            if key.get("group") == group and "partition" in key and record["value"] is not None:
-                value = record["value"]["data"]
-                commits.append((key["topic"], key["partition"], value["offset"]))
+        for record in records.read(self, "__consumer_offsets"):
+            key, value = io.BytesIO(record.key), io.BytesIO(record.value or b"")
+            is_commit = int.from_bytes(key.read(2), "big") <= 1  # others are of members
+            if is_commit and record.value is not None and text(key) == group:
+                topic, partition = text(key), int.from_bytes(key.read(4), "big")
+                value.read(2)  # its version; all begin alike
+                commits.append((topic, partition, int.from_bytes(value.read(8), "big")))
         return commits
 
     # kcat, the quick way.
 
-    def kcat(self, *words, check=True, seconds=60, stdin=None):
+    def kcat(self, *words, check=True, seconds=180, stdin=None):
         done = subprocess.run(["kcat", "-b", self.address, *map(str, words)], capture_output=True,
                               timeout=seconds, input=stdin or b"", env=dict(os.environ, LC_ALL="C"))
         assert not check or done.returncode == 0, done.stderr.decode(errors="replace")
@@ -201,14 +209,14 @@ class Kafka(Tools):
                         folder=self.folder)
         self.process = Process("kafka", command, self.log)
 
-    def start(self, seconds=60):
+    def start(self, seconds=120):
         self.launch()
         wait_for(self.answers, seconds, f"Kafka answers, see {self.log}", poll=0.2)
         return self
 
     def answers(self):
         assert self.process.running(), f"Kafka has ended, see {self.log}"
-        done = self.kcat("-L", "-J", "-m", "2", check=False, seconds=10)
+        done = self.kcat("-L", "-J", "-m", "2", check=False, seconds=60)
         return done.returncode == 0 and json.loads(done.stdout)["brokers"]
 
     def freeze(self):
@@ -241,14 +249,14 @@ class Cluster(Tools):
     def address(self):
         return ",".join(node.address for node in self.nodes.values())
 
-    def start(self, seconds=90):
+    def start(self, seconds=180):
         for node in self.nodes.values():
             node.launch()
         wait_for(self.is_whole, seconds, "three brokers answer", poll=0.5)
         return self
 
     def _listing(self):
-        done = self.kcat("-L", "-J", "-m", "4", check=False, seconds=20)
+        done = self.kcat("-L", "-J", "-m", "4", check=False, seconds=60)
         return json.loads(done.stdout) if done.returncode == 0 else None
 
     def is_whole(self):

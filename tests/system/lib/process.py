@@ -49,9 +49,9 @@ class Process:
     def kill(self):
         """kill -9; the exit is awaited."""
         self.signal(signal.SIGKILL)
-        return self.wait(10)
+        return self.wait(60)
 
-    def terminate(self, seconds=15):
+    def terminate(self, seconds=60):
         """SIGTERM; returns the exit status, or fails when it takes longer."""
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)
@@ -89,7 +89,7 @@ def end_all():
     for one in list(_alive):
         if one.running():
             one.signal(signal.SIGKILL)
-            one.wait(10)
+            one.wait(60)
 
 
 atexit.register(end_all)

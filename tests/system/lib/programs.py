@@ -19,7 +19,7 @@ def environment(**settings):
     return env
 
 
-def get(port, path, timeout=5):
+def get(port, path, timeout=30):
     """(status, text) of a GET on 127.0.0.1."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
@@ -35,7 +35,9 @@ class Program(Process):
 
     def __init__(self, name, binary, log, settings, wrapper=()):
         self.admin_port = free_port()
-        env = environment(MILLRACE_ADMIN_LISTEN=f"127.0.0.1:{self.admin_port}", **settings)
+        env = environment(**{"MILLRACE_ADMIN_LISTEN": f"127.0.0.1:{self.admin_port}",
+                             "MILLRACE_ADMIN_SHUTDOWN_DEADLINE": "30s",  # of a busy machine
+                             **settings})
         super().__init__(name, [*wrapper, binary], log, env=env)
 
     def readyz(self):

@@ -19,7 +19,7 @@ V311 = paho.MQTTv311
 V5 = paho.MQTTv5
 CHANNEL = "load"
 DEVICES = 30
-ACKNOWLEDGED_SECONDS = 30
+ACKNOWLEDGED_SECONDS = 90
 
 
 def properties(packet, **values):
