@@ -25,7 +25,7 @@ enum {
     TICK_MS = 1000,
     HINT_BYTES = 64,
     STABLE_MS = 10000, /* what stood for so long isn't the same trouble as the next */
-    LINGER_MS = 1000,
+    LINGER_MS = 5000,  /* for the broker to read the last acknowledgements, however busy it is */
     PORT_BYTES = 8,
     TLS_RECORD_MESSAGES_MAX = 4096, /* in one TLS record, which is read as a whole */
 };

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/options_internal.h"
@@ -23,7 +22,6 @@ struct target {
     char *topic;
     char *database;
     char *password;
-    char *password_file;
     bool create;
     int64_t partitions;
     int64_t temperature;
@@ -50,7 +48,6 @@ static const struct mr_option table[] = {
      .text = "Psst.",
      .flags = MR_OPTION_SECRET,
      .env = "INFLUXDB_PASSWORD",
-     .file_offset = offsetof(struct target, password_file),
      FIELD(password)},
     {.key = "topic.create",
      .type = MR_OPTION_BOOLEAN,
@@ -355,40 +352,6 @@ static void test_values_from_files(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
-/* As it was read at first; the name is gone when a value of more weight comes from elsewhere. */
-static void test_a_file_is_read_again(void **state)
-{
-    char path[64];
-    char text[128];
-    char *value = NULL;
-    struct mr_error err;
-    FILE *file;
-    (void)state;
-    assert_null(target.password_file);
-    temp_file("one\n", 4, path);
-    (void)snprintf(text, sizeof text, "[test]\npassword.file = %s\n", path);
-    read_text(text);
-    assert_problems("");
-    assert_string_equal(target.password_file, path);
-    file = fopen(path, "w");
-    assert_non_null(file);
-    assert_int_equal(fwrite("two\r\n", 1, 5, file), 5);
-    assert_int_equal(fclose(file), 0);
-    assert_int_equal(mr_option_read_again(target.password_file, &value, &err), 0);
-    assert_string_equal(value, "two");
-    assert_string_equal(target.password, "one");
-    mr_option_forget(value);
-    options_read_flag(options, "password", "three");
-    assert_null(target.password_file);
-    options_read_flag(options, "password.file", path);
-    assert_string_equal(target.password_file, path);
-    assert_int_equal(unlink(path), 0);
-    assert_int_equal(mr_option_read_again(path, &value, &err), MR_EIO);
-    assert_int_equal(mkfifo(path, 0600), 0); /* would wait for ever for a writer */
-    assert_int_equal(mr_option_read_again(path, &value, &err), MR_EIO);
-    assert_int_equal(unlink(path), 0);
-}
-
 static void test_only_one_line_break_is_cut(void **state)
 {
     static const struct {
@@ -622,7 +585,6 @@ int main(void)
         T(test_long_lines_and_nul_bytes_are_never_cut),
         T(test_problems_are_counted_beyond_what_is_told),
         T(test_values_from_files),
-        T(test_a_file_is_read_again),
         T(test_only_one_line_break_is_cut),
         T(test_secrets_are_never_shown),
         T(test_unknown_variables_only_warn),
