@@ -519,5 +519,9 @@ int main(void)
         cmocka_unit_test(test_what_is_acknowledged_is_stored_version_3),
         cmocka_unit_test(test_what_is_acknowledged_is_stored_with_tls),
     };
+    /* For the program under test. */
+    (void)setenv(
+        "LSAN_OPTIONS",
+        "print_suppressions=0:suppressions=" TEST_SOURCE_DIR "/tests/lsan-broken-broker.supp", 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
