@@ -103,7 +103,8 @@ static void test_acknowledgements_that_are_half_written_leave_before_it_does(voi
     script_broker_set(f.broker, &(struct script_broker_script){0});
     assert_int_equal(spawned_wait(&f.child), 0);
     farewell = script_broker_wait_packet(f.broker, WIRE_DISCONNECT, 0);
-    assert_int_equal(script_broker_count(f.broker, WIRE_PUBACK, 0), stored);
+    /* It may have gone on reading in between, if the socket took all. */
+    assert_true((long)script_broker_count(f.broker, WIRE_PUBACK, 0) >= stored);
     assert_null(script_broker_look(f.broker, WIRE_PUBACK, farewell->number));
     mqtt_done(&f);
 }

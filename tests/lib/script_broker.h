@@ -16,7 +16,7 @@
 
 struct cert;
 
-enum { SCRIPT_BROKER_DEADLINE_S = 60, SCRIPT_BROKER_CONNECTIONS_MAX = 1024 };
+enum { SCRIPT_BROKER_DEADLINE_S = 150, SCRIPT_BROKER_CONNECTIONS_MAX = 1024 };
 
 /* How it answers, from now on. All zero: it takes everybody, without a session, and grants all. */
 struct script_broker_script {
