@@ -42,11 +42,7 @@ static unsigned losses;
 static int set_up(void **state)
 {
     (void)state;
-    assert_int_equal(uv_loop_init(&loop), 0);
-    mock_kafka_start(&mock);
-    mock_kafka_create_topic(&mock, "events", PARTITIONS);
-    mock_kafka_create_topic(&mock, "events.dead", 1);
-    scripted_init(&one, &mock, &loop);
+    scripted_set_up(&one, &mock, &loop, PARTITIONS, 1);
     memset(is_over, 0, sizeof(is_over));
     memset(tries, 0, sizeof(tries));
     over_count = 0;
@@ -58,9 +54,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    mock_kafka_stop(&mock);
-    assert_int_equal(uv_loop_close(&loop), 0); /* no handle is left */
-    metrics_reset();
+    scripted_tear_down(&mock, &loop);
     return 0;
 }
 

@@ -12,7 +12,6 @@
 
 #include <millrace/log.h>
 
-#include "base/metrics.h"
 #include "kafka/worker_internal.h"
 #include "lib/scripted_worker.h"
 
@@ -24,20 +23,14 @@ static uv_loop_t loop;
 static int set_up(void **state)
 {
     (void)state;
-    assert_int_equal(uv_loop_init(&loop), 0);
-    mock_kafka_start(&mock);
-    mock_kafka_create_topic(&mock, "events", 1);
-    mock_kafka_create_topic(&mock, "events.dead", 1);
-    scripted_init(&one, &mock, &loop);
+    scripted_set_up(&one, &mock, &loop, 1, 1);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    mock_kafka_stop(&mock);
-    assert_int_equal(uv_loop_close(&loop), 0); /* no handle is left */
-    metrics_reset();
+    scripted_tear_down(&mock, &loop);
     return 0;
 }
 

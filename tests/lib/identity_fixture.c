@@ -31,7 +31,7 @@ static const char devices[] = "[device d1@farm]\npassword = " HASH_SHA512
 
 void identity_write_devices(const struct identity_fixture *f, const char *text)
 {
-    char next[80];
+    char next[TEMPORARY_BYTES + 16];
     FILE *file;
     (void)snprintf(next, sizeof next, "%s.next", f->path);
     file = fopen(next, "w");
@@ -43,10 +43,10 @@ void identity_write_devices(const struct identity_fixture *f, const char *text)
 
 void identity_start_at(struct identity_fixture *f, const char *program, const char *const *extra)
 {
-    char option[100];
+    char option[TEMPORARY_BYTES + 32];
     const char *flags[FLAGS_MAX + 1] = {"--http.auth=basic", option};
     int fd;
-    (void)snprintf(f->path, sizeof f->path, "/tmp/millrace-devices-XXXXXX");
+    temporary_name(f->path, "devices");
     fd = mkstemp(f->path);
     assert_true(fd >= 0);
     (void)close(fd);

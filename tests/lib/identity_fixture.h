@@ -8,6 +8,7 @@
  * for room-* and d1. */
 
 #include "lib/bridge_fixture.h"
+#include "lib/temporary.h"
 
 #define CHECKS         "millrace_http_password_checks_total"
 #define WAITING        "millrace_http_password_checks_waiting"
@@ -16,7 +17,7 @@
 
 struct identity_fixture {
     struct bridge_fixture bridge;
-    char path[64]; /* of the devices file */
+    char path[TEMPORARY_BYTES]; /* of the devices file */
 };
 
 /* `extra` are further flags, and ends with NULL. */

@@ -139,6 +139,23 @@ void scripted_for(struct scripted_worker *scripted, int64_t ms)
     (void)run(scripted, is_never, NULL, ms);
 }
 
+void scripted_set_up(struct scripted_worker *scripted, struct mock_kafka *mock, uv_loop_t *loop,
+                     int partitions, int dead_partitions)
+{
+    need(uv_loop_init(loop) == 0, "no loop");
+    mock_kafka_start(mock);
+    mock_kafka_create_topic(mock, "events", partitions);
+    mock_kafka_create_topic(mock, "events.dead", dead_partitions);
+    scripted_init(scripted, mock, loop);
+}
+
+void scripted_tear_down(struct mock_kafka *mock, uv_loop_t *loop)
+{
+    mock_kafka_stop(mock);
+    need(uv_loop_close(loop) == 0, "a handle is left");
+    metrics_reset();
+}
+
 void scripted_stop(struct scripted_worker *scripted, int64_t deadline_ms)
 {
     worker_loop_stop(scripted->worker, deadline_ms, on_stopped, scripted);

@@ -34,6 +34,12 @@ struct scripted_worker {
     struct worker_loop_spec spec;
 };
 
+/* A test's set-up: a loop, a mock cluster with "events" and "events.dead" of so many partitions,
+ * and a worker, to be started; and its tear-down, when that is stopped. */
+void scripted_set_up(struct scripted_worker *scripted, struct mock_kafka *mock, uv_loop_t *loop,
+                     int partitions, int dead_partitions);
+void scripted_tear_down(struct mock_kafka *mock, uv_loop_t *loop);
+
 /* Short intervals, topic "events", group "workers", nothing created. */
 void scripted_init(struct scripted_worker *scripted, struct mock_kafka *mock, uv_loop_t *loop);
 void scripted_set(struct scripted_worker *scripted, const char *key, const char *value);

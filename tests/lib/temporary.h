@@ -7,7 +7,7 @@
 
 enum { TEMPORARY_BYTES = 128 };
 
-/* What mkstemp and mkdtemp want, in TMPDIR: "/tmp/millrace-send-XXXXXX". */
+/* What mkstemp and mkdtemp want, in TMPDIR: ".../millrace-send-XXXXXX" for "send". */
 static inline void temporary_name(char ret_path[static TEMPORARY_BYTES], const char *name)
 {
     const char *folder = getenv("TMPDIR");

@@ -13,6 +13,7 @@
 #include "base/options_internal.h"
 #include "kit/mem.h"
 #include "lib/heap.h"
+#include "lib/temporary.h"
 
 struct log_part {
     int level;
@@ -154,10 +155,10 @@ static void assert_problems(const char *expected)
     assert_string_equal(problems(), expected);
 }
 
-static void temp_file(const char *content, size_t len, char path[static 64])
+static void temp_file(const char *content, size_t len, char path[static TEMPORARY_BYTES])
 {
     int fd;
-    (void)snprintf(path, 64, "/tmp/millrace-options-XXXXXX");
+    temporary_name(path, "options");
     fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, content, len), len);
@@ -325,9 +326,9 @@ static void test_problems_are_counted_beyond_what_is_told(void **state)
 
 static void test_values_from_files(void **state)
 {
-    char path[64];
-    char text[256];
-    char variable[128];
+    char path[TEMPORARY_BYTES];
+    char text[512];
+    char variable[256];
     const char *environment[] = {variable, NULL};
     (void)state;
     temp_file("hunter2; with # all\r\n", 21, path);
@@ -358,7 +359,7 @@ static void test_only_one_line_break_is_cut(void **state)
         const char *content, *value;
     } cases[] = {{"a\n\n", "a\n"}, {"a", "a"},     {"", ""},
                  {"\n", ""},       {"a\r\n", "a"}, {" a ", " a "}};
-    char path[64];
+    char path[TEMPORARY_BYTES];
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
         temp_file(cases[i].content, strlen(cases[i].content), path);
@@ -511,7 +512,7 @@ static void test_files_that_cannot_be_read(void **state)
 
 static void test_a_file_on_disk(void **state)
 {
-    char path[64];
+    char path[TEMPORARY_BYTES];
     char expected[256];
     (void)state;
     temp_file("[test]\ntopic = disk\nx = 1\n", 26, path);
@@ -524,7 +525,7 @@ static void test_a_file_on_disk(void **state)
 
 static size_t read_everything(const char *path)
 {
-    char variable[128];
+    char variable[256];
     const char *const environment[] = {"MILLRACE_TEST_TOPIC=environment",
                                        "MILLRACE_KAFKA_LINGER_MS=1", variable, NULL};
     size_t count;
@@ -541,7 +542,7 @@ static size_t read_everything(const char *path)
 /* Every allocation fails once: no crash, no leak, and never "all is well". */
 static void fail_each_allocation(const char *text, size_t expected_problems)
 {
-    char path[64];
+    char path[TEMPORARY_BYTES];
     unsigned n;
     temp_file(text, strlen(text), path);
     for (n = 1; n < 1000; n++) {

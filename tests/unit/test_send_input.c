@@ -15,6 +15,7 @@
 #include "cli/send.h"
 #include "cli/send_input.h"
 #include "lib/heap.h"
+#include "lib/temporary.h"
 
 enum { CHUNK_BYTES = 64 * 1024 }; /* as it reads */
 
@@ -128,10 +129,10 @@ static void test_the_descriptor_is_left_as_it_was(void **state)
     (void)close(fds[1]);
 }
 
-static FILE *temporary(char path[32])
+static FILE *temporary(char path[static TEMPORARY_BYTES])
 {
     int fd;
-    (void)snprintf(path, 32, "/tmp/millrace-input-XXXXXX");
+    temporary_name(path, "input");
     fd = mkstemp(path);
     assert_true(fd >= 0);
     return fdopen(fd, "w");
@@ -143,7 +144,7 @@ static void test_long_lines_are_whole(void **state)
     static const size_t lengths[] = {
         CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 1, 3 * CHUNK_BYTES, CHUNK_BYTES * 2 - 1, 5};
     struct fixture f;
-    char path[32];
+    char path[TEMPORARY_BYTES];
     FILE *file = temporary(path);
     (void)state;
     for (size_t i = 0; i < MR_COUNT_OF(lengths); i++) {
@@ -169,7 +170,7 @@ static void test_long_lines_are_whole(void **state)
 static void test_a_line_that_is_too_long_is_said_after_those_before(void **state)
 {
     struct fixture f;
-    char path[32];
+    char path[TEMPORARY_BYTES];
     FILE *file = temporary(path);
     (void)state;
     (void)fputs("short\n", file);
@@ -191,7 +192,7 @@ static void test_a_line_that_is_too_long_is_said_after_those_before(void **state
 static void test_all_of_it_is_one(void **state)
 {
     struct fixture f;
-    char path[32];
+    char path[TEMPORARY_BYTES];
     FILE *file = temporary(path);
     (void)state;
     (void)fputs("a\nb\n", file);
